@@ -1,0 +1,184 @@
+/* record.h - the one encoding of everything that travels through the ring and the spill file.
+ *
+ * A record is a header, a fixed part for its kind, and bytes. All integers little-endian, every record a multiple
+ * of 8 bytes long, and begins on one:
+ *
+ *    0        4      5       6       7        8              16              24
+ *   +--------+------+-------+-------+--------+--------------+---------------+----------------------
+ *   | length | kind | flags | level | version| position     | time          | the kind's fixed part, its bytes, zeros
+ *   +--------+------+-------+-------+--------+--------------+---------------+----------------------
+ *
+ *   length    whole record, header and zeros included
+ *   position  the lane position of the record's first byte: what proves that these bytes belong to this lap
+ *   time      real ns at which the producer made the record (an entry's own timestamp may differ)
+ *
+ * An entry's fixed part (56 bytes, so its bytes begin at 80):
+ *
+ *   24 id[16]   40 timestamp u64     48 message u32  52 metadata u32  56 error u32
+ *   60 service u16  62 module u16  64 operation u16  66 input_position u16
+ *   68 trace u8  69 span u8  70 correlation u8  71 present u8 (1 user, 2 organization)
+ *   72 site u32 (0: message is text; else message is the packed arguments of that call site)  76 reserved u32
+ *   80 service module operation trace span correlation user[16] organization[16] message metadata error input_position
+ *
+ * Where a service is empty, the one of the producer's slot is meant; where site is not 0, an empty module or operation is
+ * the site's. Every other kind is a msgpack array behind the header (record.c draws each). Version 1.
+ * Decoding trusts nothing: every length is checked against the bytes that are there.
+ */
+#ifndef TASKFORGE_COMMON_MODEL_RECORD_H
+#define TASKFORGE_COMMON_MODEL_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/model/entry.h"
+
+enum {
+    RECORD_VERSION = 1,
+    RECORD_ALIGN = 8,
+    RECORD_HEADER_SIZE = 24,
+    RECORD_ENTRY_FIXED_END = 80,
+    RECORD_INPUT_POSITION_MAX = 1024, /* bytes of one packed input position */
+    RECORD_SIZE_MAX = 256 * 1024,     /* no record is larger */
+};
+
+enum record_kind {
+    RECORD_PADDING = 1, /* to the end of the lane: skip */
+    RECORD_ENTRY,
+    RECORD_CALL_SITE,
+    RECORD_METRIC_DEFINITION,
+    RECORD_METRIC_UPDATE,
+    RECORD_SPAN_START,
+    RECORD_SPAN_END,
+    RECORD_ALERT_CHANGE,
+    RECORD_HEALTH_REPORT,
+    RECORD_PROCESS_HELLO,
+    RECORD_PROCESS_GOODBYE,
+    RECORD_LOSS_NOTE,
+    RECORD_INPUT_POSITION,
+    RECORD_AUDIT_EVENT,
+};
+
+struct record_header {
+    uint32_t length;
+    uint8_t kind;
+    uint8_t flags; /* none yet: 0 */
+    uint8_t level; /* entries and audit events; else 0 */
+    uint8_t version;
+    uint64_t position;
+    uint64_t time_ns;
+};
+
+/* Where an input has read up to; travels inside the entry it belongs to (committed with it), or alone. */
+struct input_position {
+    struct text input; /* the input's name, 1..100 bytes */
+    struct text key;   /* what inside it: a file's identity, "" for a journal; at most 200 bytes */
+    struct text value; /* the input's own: offset, cursor; at most 600 bytes; empty: forget this key */
+};
+
+/* What an entry record carries beside the entry. */
+struct record_entry {
+    struct entry entry; /* host and pid are not encoded; service, module, operation may be empty (see above) */
+    uint32_t site;      /* 0, or the call site: entry.message is then its packed arguments (template.h) */
+    bool has_position;
+    struct input_position position;
+};
+
+/* The size that encoding would take (a multiple of 8), so that the span can be claimed first; -E2BIG beyond
+ * RECORD_SIZE_MAX or any field's limit. */
+int record_entry_size(const struct record_entry *record, uint32_t *ret_size);
+
+/* Encode into exactly `size` bytes as record_entry_size said, straight into the claimed span. Never fails on
+ * what record_entry_size accepted. */
+void record_entry_encode(const struct record_entry *record, uint64_t position, uint64_t time_ns, void *span,
+                         uint32_t size);
+
+/* --- the other kinds; each struct is one kind, texts are borrowed --- */
+
+struct record_call_site {
+    uint32_t site;
+    enum level level;
+    struct text module, operation, format, argument_types;
+};
+struct record_metric_definition {
+    uint32_t metric;
+    uint8_t metric_kind;
+    struct text name, unit, help, labels /* packed map */, bounds /* packed array */;
+};
+struct record_metric_update {
+    uint32_t metric /* 0: by name */;
+    uint8_t metric_kind;
+    double value;
+    struct text name, labels /* packed map */, trace_id;
+};
+struct record_span_start {
+    struct text trace_id, span_id, parent_id, operation, metadata /* packed map */;
+    uint64_t start_ns;
+};
+struct record_span_end {
+    struct text trace_id, span_id, metadata /* packed map */;
+    uint64_t end_ns;
+    bool failed;
+};
+struct record_alert_change {
+    struct text id, rule_id, status, details /* packed map */;
+    uint8_t severity;
+};
+struct record_health_report {
+    struct text name, state, details;
+    uint64_t time_to_live_ns;
+};
+struct record_process_hello {
+    struct text service;
+    uint8_t producer_id[16];
+    uint32_t pid;
+    uint64_t start_time;
+};
+struct record_process_goodbye {
+    uint8_t producer_id[16];
+};
+struct record_loss_note {
+    struct text service, reason;
+    enum level level;
+    uint64_t count, first_ns, last_ns;
+};
+struct record_audit_event {
+    struct text action, actor, target, details /* packed map */;
+};
+
+/* One record, decoded: `kind` says which member holds. */
+struct record {
+    enum record_kind kind;
+    uint64_t position;
+    uint64_t time_ns;
+    union {
+        struct record_entry entry;
+        struct record_call_site call_site;
+        struct record_metric_definition metric_definition;
+        struct record_metric_update metric_update;
+        struct record_span_start span_start;
+        struct record_span_end span_end;
+        struct record_alert_change alert_change;
+        struct record_health_report health_report;
+        struct record_process_hello process_hello;
+        struct record_process_goodbye process_goodbye;
+        struct record_loss_note loss_note;
+        struct input_position input_position;
+        struct record_audit_event audit_event;
+    };
+};
+
+/* Encode any kind (entries and padding too) into room of `capacity` bytes: the length, or -ENOSPC, -E2BIG, -EINVAL. */
+int record_encode(const struct record *record, void *room, size_t capacity);
+
+/* Read the header of what stands at `bytes` (`available` bytes are there, already private to the reader): 0 and
+ * *ret, or -EBADMSG when the length is no multiple of 8, below a header, above RECORD_SIZE_MAX (padding: above available), or above `available`,
+ * when the kind or version is unknown, or the position is not `expected_position`. */
+int record_header_decode(const void *bytes, size_t available, uint64_t expected_position, struct record_header *ret);
+
+/* Decode one whole record as above; texts borrow from `bytes`. -EBADMSG for anything that does not fit, and then nothing of
+ * *ret may be used. An entry's texts may hold any bytes and its fields may break the rules of section 3: the
+ * collector passes them through entry_repair. Packed parts were checked with pack_check (bad ones: -EBADMSG). */
+int record_decode(const void *bytes, size_t available, uint64_t expected_position, struct record *ret);
+
+#endif
