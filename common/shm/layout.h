@@ -1,0 +1,155 @@
+/* layout.h - every struct that lives in shared memory, drawn. Version 1.
+ *
+ * One ring file for each user id, RUNTIME_DIR/rings/UID:
+ *
+ *   0            4096             lanes_at                      slots_at          data_at
+ *  +------------+----------------+-----------------------------+-----------------+------------------------------------+
+ *  | header     | anonymous      | lane headers, 256 bytes each| slots, 64 KiB   | overflow lanes | private lanes      |
+ *  | 4 KiB      | ledger, 4 KiB  | overflow first              | each            | 4 MiB each     | 512 KiB each       |
+ *  +------------+----------------+-----------------------------+-----------------+------------------------------------+
+ *
+ * A lane is a byte ring with one producer at a time and one consumer (the collector). Positions are 64-bit byte counts that
+ * start at LANE_POSITION_START and never go back, also when the lane changes its owner; a record at position p stands at
+ * p % size, whole (a padding record fills the end), and its header repeats p (common/model/record.h).
+ *
+ *   header of a lane     line 0: owner       0 free | slot + 1 (16 bits) | generation (32 bits) | bit 63: released by its thread
+ *                        line 1: head        the producer's; a release-store here is the commit of all before it
+ *                        line 2: tail        the collector's; bytes below it may be overwritten
+ *
+ *   In a private lane the owner's slot says whose records these are. In an overflow lane each claim is two records, a
+ *   PROCESS_HELLO and the record itself, published by one store: it needs no slot to be understood.
+ *
+ * Who may write which field stands beside it. Nothing read from here is trusted: copied once, checked, then used.
+ */
+#ifndef TASKFORGE_COMMON_SHM_LAYOUT_H
+#define TASKFORGE_COMMON_SHM_LAYOUT_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "common/model/entry.h"
+
+#define RING_MAGIC UINT64_C(0x31474e4952465454) /* "TTFRING1" in little-endian bytes */
+
+enum {
+    RING_VERSION = 1,
+    RING_HEADER_SIZE = 4096,
+    RING_LANE_HEADER_SIZE = 256,
+    RING_SLOT_SIZE = 65536,
+    RING_LANE_SIZE = 512 * 1024,      /* a power of two */
+    RING_OVERFLOW_SIZE = 4096 * 1024, /* a power of two */
+    RING_SIZE_MIN = 8192 * 1024,
+    RING_SLOTS_MAX = 256,
+    RING_LANES_MAX = 4096,
+    RING_LOCK_OFFSET =
+        0, /* the record lock of slot i is byte RING_LOCK_OFFSET + i of the file: locks need no bytes of their own */
+    LANE_POSITION_START = 4096,
+    LANE_LARGE_SHARE = 8, /* a record larger than an eighth of a private lane goes to an overflow lane */
+};
+#define RING_SIZE_MAX (UINT64_C(16) << 30)
+#define RING_SIZE_DEFAULT (UINT64_C(64) << 20)
+
+/* Why an entry was lost. Names (loss_reason_name) stand in the store, in tfctl losses and on /metrics. */
+enum loss_reason {
+    LOSS_LANE_FULL,  /* the thread's lane had no room for this level */
+    LOSS_LANES_BUSY, /* no private lane, and every overflow lane was busy or full */
+    LOSS_NO_RING,    /* no ring to write to: no runtime directory, no space, no permission */
+    LOSS_INPUT,      /* an input had to let it go (a datagram that found no room) */
+    LOSS_REASON_COUNT,
+};
+
+struct loss_cell {
+    _Atomic uint64_t count;    /* producers add; only ever grows */
+    _Atomic uint64_t first_ns; /* producers set it when it is 0; the collector sets it back to 0 when it has told */
+    _Atomic uint64_t last_ns;
+};
+
+struct loss_ledger {
+    struct loss_cell cells[LOSS_REASON_COUNT][LEVEL_COUNT];
+};
+
+struct ring_header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t header_size; /* RING_HEADER_SIZE */
+    uint8_t ring_id[16];  /* random: lane positions in the store are kept by it */
+    uint32_t uid;
+    uint32_t slot_count;
+    uint32_t overflow_count;
+    uint32_t lane_count; /* all lanes: overflow lanes are 0 .. overflow_count - 1, private ones follow */
+    uint64_t file_size;
+    uint64_t lanes_at;
+    uint64_t slots_at;
+    uint64_t data_at;
+    uint64_t created_ns;
+    uint32_t slot_size;     /* RING_SLOT_SIZE */
+    uint32_t lane_size;     /* RING_LANE_SIZE */
+    uint32_t overflow_size; /* RING_OVERFLOW_SIZE */
+    uint32_t reserved[11];
+    _Alignas(64) _Atomic uint64_t
+        attach; /* times a slot was claimed << 1 | retired; compare-and-swap by clients and collector */
+};
+static_assert(sizeof(struct ring_header) <= RING_HEADER_SIZE, "the ring header fits its page");
+
+struct lane_header {
+    _Alignas(64) _Atomic uint64_t
+        owner; /* claimed by compare-and-swap from 0; freed by the collector (private), by its holder (overflow) */
+    _Alignas(64) _Atomic uint64_t head; /* the owner */
+    _Alignas(64) _Atomic uint64_t tail; /* the collector */
+    _Alignas(64) uint64_t reserved[8];
+};
+static_assert(sizeof(struct lane_header) == RING_LANE_HEADER_SIZE, "drawn above");
+
+enum slot_state { SLOT_FREE = 0, SLOT_ACTIVE = 1, SLOT_CLOSED = 2 /* its process is done with it: drain, then free */ };
+
+enum {
+    SLOT_CONTROL_LEVEL_MASK = 0xff, /* entries below this level are not wanted */
+    SLOT_CONTROL_REATTACH = 0x100,  /* this ring is retired or set aside: attach anew */
+    SLOT_SITES_MAX = 256,
+    SLOT_SITE_TEXT_SIZE = 20 * 1024,
+};
+
+/* A call site of the process: where in the slot's site_text its strings stand, one after the other. */
+struct slot_site {
+    uint32_t text_at; /* offset in site_text */
+    uint16_t module_length;
+    uint16_t operation_length;
+    uint16_t format_length;
+    uint16_t reserved;
+    uint32_t level;
+};
+
+struct ring_slot {
+    _Atomic uint64_t state;  /* generation << 8 | enum slot_state */
+    uint8_t producer_id[16]; /* random for each claim; what the store keeps the folded losses by */
+    uint32_t pid;
+    uint32_t reserved;
+    uint64_t start_time;    /* field 22 of /proc/PID/stat */
+    uint64_t pid_namespace; /* inode of /proc/self/ns/pid */
+    uint64_t claimed_ns;
+    uint16_t service_length;
+    char service[ENTRY_NAME_BYTES];
+    _Alignas(64) _Atomic uint32_t control; /* written by the collector; read by every log call */
+    _Alignas(64) struct loss_ledger ledger;
+    _Alignas(64) _Atomic uint32_t site_count; /* a release-store here publishes the site */
+    uint32_t site_text_used;
+    struct slot_site sites[SLOT_SITES_MAX];
+    char site_text[SLOT_SITE_TEXT_SIZE];
+    /* the rest of the 64 KiB is for the metric cells */
+};
+static_assert(sizeof(struct ring_slot) <= RING_SLOT_SIZE / 2, "half of a slot stays for the metric cells");
+
+/* RUNTIME_DIR/settings: what the collector tells the library; rewritten whole (new file, rename) when the configuration
+ * changes. A client reads it when it attaches; without it the defaults hold. */
+#define SETTINGS_MAGIC UINT64_C(0x3154455346545454)
+struct shared_settings {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t size; /* sizeof(struct shared_settings) when written */
+    uint64_t ring_size;
+    uint32_t level; /* the threshold new slots start with */
+    uint32_t reserved[5];
+};
+
+#endif

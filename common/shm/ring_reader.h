@@ -1,0 +1,106 @@
+/* ring_reader.h - one user's ring file, from the reader's side: the collector's, and (read-only) tfctl tail's.
+ *
+ * Everything here treats the file as hostile: lengths and offsets are copied once and checked; mapped memory is touched only inside map_guarded.
+ * A broken ring yields -EBADMSG or -EFAULT and a sentence: the caller sets it aside. Not thread-safe.
+ */
+#ifndef TASKFORGE_COMMON_SHM_RING_READER_H
+#define TASKFORGE_COMMON_SHM_RING_READER_H
+
+#include "common/model/record.h"
+#include "common/shm/ring.h"
+
+struct lane_state { /* a snapshot of one lane, checked */
+    uint64_t owner;
+    uint64_t head;
+    uint64_t tail;
+    uint32_t slot; /* RING_SLOTS_MAX when free */
+    uint32_t generation;
+    bool released;
+};
+
+struct slot_info { /* a private copy of one slot's head, checked; service repaired to valid UTF-8 */
+    uint64_t state_word;
+    enum slot_state state;
+    uint32_t generation;
+    uint8_t producer_id[16];
+    uint32_t pid;
+    uint64_t start_time;
+    uint64_t pid_namespace;
+    struct text service; /* points into service_bytes */
+    char service_bytes[ENTRY_NAME_BYTES];
+};
+
+struct loss_counts { /* a copy of a ledger */
+    struct {
+        uint64_t count, first_ns, last_ns;
+    } cells[LOSS_REASON_COUNT][LEVEL_COUNT];
+};
+
+/* Open rings/UID through the folder's descriptor: O_NOFOLLOW, a regular file whose owner is the uid its name says (else -EPERM: a squatter). */
+int ring_reader_open(int rings_fd, uid_t uid, bool writable, struct ring *ret, struct error *error);
+
+/* Still as long as it was, header still ours? For the once-a-second look; -EBADMSG when cut or scribbled on. */
+int ring_reader_check(struct ring *ring, struct error *error);
+
+/* Data size of a lane (overflow or private). */
+uint64_t ring_lane_size(const struct ring *ring, uint32_t lane);
+
+/* Snapshot one lane; -EBADMSG when head and tail make no sense. */
+int ring_reader_lane(struct ring *ring, uint32_t lane, struct lane_state *ret);
+
+/* Copy the bytes [from, to) of a lane to out (room for to - from). */
+int ring_reader_copy(struct ring *ring, uint32_t lane, uint64_t from, uint64_t to, void *out);
+
+/* After the commit: everything below is in the store. Also the way to move a tail that lags behind the store at start. */
+int ring_reader_set_tail(struct ring *ring, uint32_t lane, uint64_t tail);
+
+int ring_reader_slot(struct ring *ring, uint32_t slot, struct slot_info *ret);
+int ring_reader_losses(struct ring *ring, uint32_t slot,
+                       struct loss_counts *ret);               /* slot RING_SLOTS_MAX: the anonymous ledger */
+int ring_reader_losses_told(struct ring *ring, uint32_t slot); /* sets first_ns of every cell back to 0 */
+
+/* One call site of a slot; texts point into out (its own copy). -EBADMSG when there is no such site. */
+struct site_info {
+    enum level level;
+    struct text module, operation, format;
+    char bytes[SLOT_SITE_TEXT_SIZE];
+};
+int ring_reader_site(struct ring *ring, uint32_t slot, uint32_t site, struct site_info *ret);
+
+/* Whether the slot's process is dead: its record lock is free, and pid with start time is gone where we share its pid
+ * namespace. Never true for a live or stopped process. A slot that is not active: false. */
+bool ring_reader_slot_dead(struct ring *ring, uint32_t slot, const struct slot_info *info);
+
+/* Return a drained private lane to the pool, or take an overflow lane from its dead holder: compare-and-swap from `owner`. */
+int ring_reader_lane_free(struct ring *ring, uint32_t lane, uint64_t owner);
+/* Free a dead or closed slot whose lanes are free and whose losses are committed. */
+int ring_reader_slot_free(struct ring *ring, uint32_t slot, uint64_t state_word);
+
+int ring_reader_set_control(struct ring *ring, uint32_t slot, uint32_t control);
+
+/* Retire: set the retired bit when no slot is taken, by compare-and-swap (-EBUSY when one is or came meanwhile). force: set it
+ * whatever is attached, and REATTACH in every slot (for a ring that is set aside or removed). */
+int ring_reader_retire(struct ring *ring, bool force);
+
+/* --- records out of a copied span --- */
+
+/* Whose record it is. */
+struct origin {
+    struct text service;
+    uint8_t producer_id[16];
+    uint32_t pid;
+};
+
+struct span_reader {
+    const char *bytes; /* a private copy of a lane's [position, end) */
+    uint64_t position;
+    uint64_t end;
+    bool has_hello; /* overflow lanes: the last PROCESS_HELLO */
+    struct record_process_hello hello;
+};
+
+/* The next record that is neither padding nor hello: 1 and *ret (borrowing from bytes), 0 at the end, -EBADMSG. `position` moves past it.
+ * Padding and records that end past `end` never occur in a sound lane: the producer publishes whole records. */
+int span_reader_next(struct span_reader *reader, struct record *ret);
+
+#endif
