@@ -1,0 +1,50 @@
+/* filter_index.h - what the store knows of a block without opening it: one small index value for each block.
+ *
+ * Time range, counts by service and level, when its rows were flushed, and a filter (64-bit hashes in a
+ * split-block Bloom filter, about 10 bits for each distinct value) over trace, span and correlation ids, users and
+ * organisations, and one over the words of messages. A filter says "certainly not" or "perhaps". The layout is drawn in filter_index.c; version 1; a checksum ends it.
+ */
+#ifndef TASKFORGE_COMMON_STORE_FILTER_INDEX_H
+#define TASKFORGE_COMMON_STORE_FILTER_INDEX_H
+
+#include "common/store/block.h"
+
+struct index_count {
+    struct text service;
+    uint64_t by_level[LEVEL_COUNT];
+};
+
+struct index_flush { /* rows from first_row on arrived at flush_ns (until the next of these) */
+    uint32_t first_row;
+    uint64_t flush_ns;
+};
+
+enum index_filter_kind { INDEX_TRACE = 1, INDEX_SPAN, INDEX_CORRELATION, INDEX_USER, INDEX_ORGANIZATION, INDEX_WORD };
+
+/* One decoded index value; texts borrow from the bytes given to index_decode, the arrays are owned. */
+struct index_entry {
+    uint64_t first_sequence;
+    uint32_t count;
+    uint64_t min_timestamp_ns, max_timestamp_ns;
+    struct index_count *counts;
+    uint32_t count_count;
+    struct index_flush *flushes; /* at least one, ascending */
+    uint32_t flush_count;
+    struct text id_filter, word_filter; /* encoded */
+};
+
+int index_decode(struct text encoded, struct index_entry *ret); /* -EBADMSG, -ENOMEM */
+void index_entry_finish(struct index_entry *entry);
+
+/* Make the index value of what a builder holds. `flushes` as above for these rows. */
+int index_encode(const struct block_builder *builder, uint64_t first_sequence, const struct index_flush *flushes,
+                 uint32_t flush_count, struct buffer *out);
+
+/* Could the block hold a row with this id (the id's text as it stands in entries; 16 raw bytes for users and organisations)? */
+bool index_may_have_id(const struct index_entry *entry, enum index_filter_kind kind, struct text value);
+
+/* Could the block hold a message that contains `fixed` (any bytes, case-sensitive)? Uses only words that stand whole inside `fixed`
+ * (a separator on both sides within it), so it never says no wrongly. */
+bool index_may_contain(const struct index_entry *entry, struct text fixed);
+
+#endif

@@ -1,0 +1,103 @@
+/* partition.h - one partition: an LMDB environment in one file. The one owner of lmdb.h.
+ *
+ * DATA_DIR/logs/<first sequence, 16 hex digits>-<created, UTC, 20261123T181504Z>.mdb, and LMDB's lock beside it (.mdb-lock). File 0640, lock 0660. A partition can be
+ * copied elsewhere (whole file) and read there. Databases inside:
+ *
+ *   blocks   first sequence, 8 bytes big-endian   -> an encoded block (block.h)
+ *   index    the same key                         -> its index value (filter_index.h)
+ *   state    any key up to 400 bytes              -> value and 8 bytes XXH3 of key and value: the commit protocol's (collector's: lane positions, folded
+ *                                                    losses, input positions, spill offset, sequences); an authority has all of it
+ *   meta     "partition"                          -> struct partition_meta, with checksum
+ *
+ * Default sync; never NOSYNC or WRITEMAP; no DUPSORT. Readers' transactions are short. All memory that LMDB gives is
+ * read under map_guarded-like protection: partition.c guards against SIGBUS itself (a file cut under us) and checks
+ * the file's size against its meta pages before mapping it. One process opens a file at most once (LMDB's rule): the caller sees to it. An environment is not used after fork.
+ * A partition object is used by one thread at a time, except that transactions of several threads may live side by side.
+ */
+#ifndef TASKFORGE_COMMON_STORE_PARTITION_H
+#define TASKFORGE_COMMON_STORE_PARTITION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/id.h"
+#include "common/base/text.h"
+
+enum { PARTITION_VERSION = 1, PARTITION_STATE_KEY_MAX = 400, PARTITION_PATH_MAX = 1024 };
+
+struct partition_meta {
+    uint32_t version;
+    uint32_t ready; /* 1: all state was carried over; the newest ready partition is the authority */
+    struct uuid id; /* random */
+    uint64_t created_ns;
+    uint64_t first_sequence; /* of the first entry it may hold */
+    uint64_t closed_ns;      /* 0 while it is written */
+};
+
+struct partition;
+struct partition_txn;
+
+enum partition_mode { PARTITION_READ, PARTITION_WRITE };
+
+/* Open one that exists. map_size: the largest the file may grow to (writers; 0 for readers). -ENOENT; -EPROTO newer version; -EBADMSG damaged;
+ * -EACCES with "join the group taskforge". A reader that cannot write the lock file of a closed partition (a read-only copy) goes without. */
+int partition_open(const char *path, enum partition_mode mode, uint64_t map_size, struct partition **ret,
+                   struct error *error);
+/* Make a new one (O_EXCL) with its meta written, ready = meta->ready. -EEXIST. */
+int partition_create(const char *path, const struct partition_meta *meta, uint64_t map_size, struct partition **ret,
+                     struct error *error);
+void partition_close(struct partition *partition);
+
+const char *partition_path(const struct partition *partition);
+uint64_t partition_file_size(const struct partition *partition); /* used bytes on disk now */
+uint64_t
+partition_used_size(const struct partition *partition); /* last page in use, times page size: for rolling by size */
+
+/* Write transactions: one at a time. begin -> puts -> commit or abort. -ENOSPC (disk or map full), -EIO. After a failed put only abort
+ * is allowed. */
+int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error);
+int partition_commit(struct partition_txn *txn, struct error *error); /* ends txn, also on failure */
+void partition_abort(struct partition_txn *txn);                      /* NULL is fine; ends read transactions too */
+
+int partition_meta_get(struct partition_txn *txn, struct partition_meta *ret, struct error *error);
+int partition_meta_put(struct partition_txn *txn, const struct partition_meta *meta, struct error *error);
+
+int partition_block_put(struct partition_txn *txn, uint64_t first_sequence, struct text block, struct text index,
+                        struct error *error);
+int partition_block_delete(struct partition_txn *txn, uint64_t first_sequence, struct error *error);
+/* Borrowed until the transaction ends; copy before use (block_open does). -ENOENT. */
+int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, struct text *ret, struct error *error);
+
+/* The first index value whose key is >= first_sequence (1, key and value), 0 at the end; descending: the last whose key is <= it. Borrowed. */
+int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_key,
+                         struct text *ret_index, struct error *error);
+
+int partition_state_put(struct partition_txn *txn, struct text key, struct text value, struct error *error);
+int partition_state_delete(struct partition_txn *txn, struct text key, struct error *error); /* absent is fine */
+/* 1 and *ret (borrowed), 0 when absent, -EBADMSG when the checksum is wrong. */
+int partition_state_get(struct partition_txn *txn, struct text key, struct text *ret, struct error *error);
+/* Walk the keys that start with prefix; visit returns 0 to go on. Returns the first non-zero it gave. */
+int partition_state_walk(struct partition_txn *txn, struct text prefix,
+                         int (*visit)(void *argument, struct text key, struct text value), void *argument,
+                         struct error *error);
+
+int partition_reader_check(struct partition *partition); /* clears slots of dead readers */
+
+/* --- the folder --- */
+
+struct partition_name {
+    uint64_t first_sequence;
+    uint64_t created_ns;
+    char path[PARTITION_PATH_MAX];
+    uint64_t size;
+};
+
+/* List DATA_DIR/logs, ascending by (first sequence, created); *ret is the caller's to free. A missing folder is an empty list. If DATA_DIR has no folder logs
+ * but holds .mdb files itself (copied partitions), those. A path that is one .mdb file: that one. */
+int partition_list(const char *data_dir, struct partition_name **ret, size_t *ret_count, struct error *error);
+int partition_make_path(const char *data_dir, uint64_t first_sequence, uint64_t created_ns,
+                        char out[PARTITION_PATH_MAX]);
+int partition_unlink(const char *path); /* with its lock */
+
+#endif

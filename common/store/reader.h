@@ -1,0 +1,48 @@
+/* reader.h - the whole store, for those who only read: partitions as they come and go, blocks by sequence and by time.
+ *
+ * Needs no running process. Every call uses short read transactions of its own; nothing is held between calls but open
+ * environments. A damaged partition is reported once through `damaged` and passed over. One thread.
+ */
+#ifndef TASKFORGE_COMMON_STORE_READER_H
+#define TASKFORGE_COMMON_STORE_READER_H
+
+#include "common/store/block.h"
+#include "common/store/filter_index.h"
+#include "common/store/partition.h"
+
+struct store_reader;
+
+/* damaged may be NULL. data_dir as partition_list takes it. An empty or missing store opens well and holds nothing;
+ * -EACCES and the sentence when the folder may not be read. */
+int store_reader_open(const char *data_dir, void (*damaged)(void *argument, const char *path, const char *why),
+                      void *argument, struct store_reader **ret, struct error *error);
+void store_reader_close(struct store_reader *reader);
+
+/* Look again for new and vanished partitions. */
+int store_reader_refresh(struct store_reader *reader, struct error *error);
+
+/* The sequence after the last stored entry (0: nothing was ever stored). */
+int store_reader_end(struct store_reader *reader, uint64_t *ret_sequence, struct error *error);
+
+/* Visit the index value of every block that holds sequences in [from, to) in ascending order (descending: the other way). The
+ * index_entry is valid during the visit only. visit returns 0 to go on. */
+int store_reader_walk(struct store_reader *reader, uint64_t from, uint64_t to, bool descending,
+                      int (*visit)(void *argument, const struct index_entry *index), void *argument,
+                      struct error *error);
+
+/* Copy out the block that starts at first_sequence, as the walk named it. -ENOENT when it was merged or retired meanwhile: walk
+ * again from that sequence. */
+int store_reader_block(struct store_reader *reader, uint64_t first_sequence, struct block **ret, struct error *error);
+
+/* One state value of the authority (the newest ready partition): 1 and a copy appended to out, 0 when absent. */
+int store_reader_state(struct store_reader *reader, struct text key, struct buffer *out, struct error *error);
+int store_reader_state_walk(struct store_reader *reader, struct text prefix,
+                            int (*visit)(void *argument, struct text key, struct text value), void *argument,
+                            struct error *error);
+
+/* Check everything: each page LMDB reaches, every checksum, sequences without gap or overlap, index against block. Runs in a child process for each partition, so that a damaged file
+ * cannot take the caller down. report is called with one line for each fault. Returns the number of faults, or -errno. */
+int store_verify(const char *data_dir, void (*report)(void *argument, const char *line), void *argument,
+                 uint64_t *ret_entries, struct error *error);
+
+#endif

@@ -1,0 +1,23 @@
+/* state_keys.h - the keys of the state database: what the collector commits with the entries, and what readers may look up.
+ *
+ *   "sequence"                                      -> u64 next sequence, u64 last flush real ns, u64 commits so far, 16 bytes boot id
+ *   "lane/" ring_id[16] lane u32                    -> u64 position: everything below is in the store (or in the spill file named beside it)
+ *   "loss/" producer_id[16] reason u8 level u8      -> u64 last total told
+ *   "input/" uid u32 length u8 input-name key       -> the input's own value (record.h, input_position)
+ *   "spill"                                         -> u64 spill file id, u64 offset taken in
+ *   "output"                                        -> u64 next sequence the NDJSON output has to write
+ *
+ * Integers little-endian. Binary parts stand as bytes. Losses told stand in the log as entries: service "taskforge", module "loss"
+ * (operation = reason, level warn, metadata {"service","level","reason","count","first","last","pid"}).
+ */
+#ifndef TASKFORGE_COMMON_STORE_STATE_KEYS_H
+#define TASKFORGE_COMMON_STORE_STATE_KEYS_H
+
+#define STATE_SEQUENCE "sequence"
+#define STATE_LANE "lane/"
+#define STATE_LOSS "loss/"
+#define STATE_INPUT "input/"
+#define STATE_SPILL "spill"
+#define STATE_OUTPUT "output"
+
+#endif
