@@ -19,6 +19,8 @@ struct text {
 
 #define TEXT_EMPTY ((struct text) { NULL, 0 })
 #define TEXT_LITERAL(literal) ((struct text) { "" literal, sizeof(literal) - 1 })
+#define TEXT_INITIALIZER(literal)                                                                                      \
+    { "" literal, sizeof(literal) - 1 }                   /* the same in a table of constants */
 #define TEXT_FORMAT(text) (int)(text).length, (text).data /* for "%.*s" */
 
 static inline struct text text_of(const char *string) { /* NULL gives the empty text */
@@ -40,6 +42,9 @@ int text_compare(struct text a, struct text b); /* as strcmp, by bytes */
 
 /* Edit distance of two short names, for "did you mean"; gives up above 3 and returns 4. */
 unsigned text_distance(struct text a, struct text b);
+
+/* Replace control characters (C0, DEL, and C1 as UTF-8) in place by '?', for lines of our own to people. */
+void text_blank_controls(char *data, size_t length);
 
 /* --- a buffer that grows; `failed` is sticky, so that a run of appends is checked once at the end --- */
 
