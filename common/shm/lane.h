@@ -25,12 +25,12 @@ struct lane_writer {
  * head, more than size apart, not a multiple of 8): such a lane is left alone. */
 int lane_writer_init(struct lane_writer *writer, struct lane_header *header, char *data, uint64_t size);
 
-/* A span of `size` bytes (a multiple of 8, at most an eighth of the lane) at *ret_position, or NULL when the lane has no room left for
+/* A span of `size` bytes (a multiple of 8, at least a record's header, at most an eighth of the lane) at *ret_position, or NULL when the lane has no room left for
  * this level: trace and debug may fill half of it, info three quarters, warn seven eighths, error and critical all. Nothing is
  * visible until lane_commit. A second claim without commit replaces the first. */
 void *lane_claim(struct lane_writer *writer, uint32_t size, enum level level, uint64_t *ret_position);
 
-/* Publish `size` bytes from what lane_claim gave. */
+/* Publish `size` bytes from what lane_claim gave: all of them or fewer (a multiple of 8, at least a record's header). */
 void lane_commit(struct lane_writer *writer, uint32_t size);
 
 /* --- the consumer's side; header and data may be hostile --- */

@@ -10,11 +10,21 @@
  *
  * A lane is a byte ring with one producer at a time and one consumer (the collector). Positions are 64-bit byte counts that
  * start at LANE_POSITION_START and never go back, also when the lane changes its owner; a record at position p stands at
- * p % size, whole (a padding record fills the end), and its header repeats p (common/model/record.h).
+ * p % size, whole, and its header repeats p (common/model/record.h).
  *
- *   header of a lane     line 0: owner       0 free | slot + 1 (16 bits) | generation (32 bits) | bit 63: released by its thread
+ * The wrap: a lap always ends in a padding record, of RECORD_HEADER_SIZE bytes at least. The producer puts a record where it leaves
+ * that room before the lap's end, else behind the padding at the next lap's start; padding and record become visible by one
+ * store. So a gap too short for a header (8 or 16 bytes) cannot arise, and the reader needs no rule of its own: what stands
+ * at any position below the head is a record with a valid header.
+ *
+ *   header of a lane     line 0: owner       0 free, or bits 0..15 slot + 1 | 16..47 the slot's generation
+ *                                            | 48..62 turn, how often the slot's threads passed the lane on | 63 released by its thread
  *                        line 1: head        the producer's; a release-store here is the commit of all before it
  *                        line 2: tail        the collector's; bytes below it may be overwritten
+ *                        line 3: allocated   1 once the lane's data has its pages (fallocate); they stay for the ring's life
+ *
+ * Pages: header, ledger, lane headers and the first page of every slot are allocated when the file is made (a read of a hole
+ * in tmpfs takes a page too, and a full tmpfs would be SIGBUS); the rest of a slot, and a lane's data, when claimed.
  *
  *   In a private lane the owner's slot says whose records these are. In an overflow lane each claim is two records, a
  *   PROCESS_HELLO and the record itself, published by one store: it needs no slot to be understood.
@@ -26,6 +36,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/model/entry.h"
@@ -40,7 +51,9 @@ enum {
     RING_LANE_SIZE = 512 * 1024,      /* a power of two */
     RING_OVERFLOW_SIZE = 4096 * 1024, /* a power of two */
     RING_SIZE_MIN = 8192 * 1024,
+    RING_SLOTS_MIN = 16,
     RING_SLOTS_MAX = 256,
+    RING_OVERFLOW_MAX = 4, /* lanes */
     RING_LANES_MAX = 4096,
     RING_LOCK_OFFSET =
         0, /* the record lock of slot i is byte RING_LOCK_OFFSET + i of the file: locks need no bytes of their own */
@@ -95,11 +108,34 @@ static_assert(sizeof(struct ring_header) <= RING_HEADER_SIZE, "the ring header f
 struct lane_header {
     _Alignas(64) _Atomic uint64_t
         owner; /* claimed by compare-and-swap from 0; freed by the collector (private), by its holder (overflow) */
-    _Alignas(64) _Atomic uint64_t head; /* the owner */
-    _Alignas(64) _Atomic uint64_t tail; /* the collector */
-    _Alignas(64) uint64_t reserved[8];
+    _Alignas(64) _Atomic uint64_t head;      /* the owner */
+    _Alignas(64) _Atomic uint64_t tail;      /* the collector */
+    _Alignas(64) _Atomic uint64_t allocated; /* set by the owner that allocated the data; never back to 0 */
+    uint64_t reserved[7];
 };
 static_assert(sizeof(struct lane_header) == RING_LANE_HEADER_SIZE, "drawn above");
+
+/* The owner word. The turn makes two turns of one slot differ: the collector's compare-and-swap from a drained, released lane
+ * to the pool cannot hit a lane that was taken up, written and released again meanwhile. */
+#define LANE_OWNER_RELEASED (UINT64_C(1) << 63)
+#define LANE_OWNER_TURN (UINT64_C(1) << 48)
+
+static inline uint64_t lane_owner(uint32_t slot, uint32_t generation) { /* turn 0, not released */
+    return ((uint64_t)slot + 1) | (uint64_t)generation << 16;
+}
+static inline uint32_t lane_owner_slot(uint64_t owner) { /* RING_SLOTS_MAX when free or no possible slot */
+    uint64_t number = owner & 0xffff;
+    return number == 0 || number > RING_SLOTS_MAX ? (uint32_t)RING_SLOTS_MAX : (uint32_t)number - 1;
+}
+static inline uint32_t lane_owner_generation(uint64_t owner) {
+    return (uint32_t)(owner >> 16);
+}
+static inline uint64_t lane_owner_identity(uint64_t owner) { /* slot and generation alone */
+    return owner & (LANE_OWNER_TURN - 1);
+}
+static inline uint64_t lane_owner_next_turn(uint64_t owner) { /* the released lane, taken up again; the turn wraps */
+    return lane_owner_identity(owner) | ((owner + LANE_OWNER_TURN) & ~(LANE_OWNER_TURN - 1) & ~LANE_OWNER_RELEASED);
+}
 
 enum slot_state { SLOT_FREE = 0, SLOT_ACTIVE = 1, SLOT_CLOSED = 2 /* its process is done with it: drain, then free */ };
 
@@ -138,11 +174,20 @@ struct ring_slot {
     char site_text[SLOT_SITE_TEXT_SIZE];
     /* the rest of the 64 KiB is for the metric cells */
 };
+enum { RING_SLOT_HEAD_SIZE = 4096 }; /* allocated when the file is made: all that is read of a slot that may be free */
+static_assert(offsetof(struct ring_slot, sites) <= RING_SLOT_HEAD_SIZE, "a slot's head fits its first page");
+
+static inline uint64_t slot_state_word(uint32_t generation, enum slot_state state) {
+    return (uint64_t)generation << 8 | state;
+}
+
 static_assert(sizeof(struct ring_slot) <= RING_SLOT_SIZE / 2, "half of a slot stays for the metric cells");
 
 /* RUNTIME_DIR/settings: what the collector tells the library; rewritten whole (new file, rename) when the configuration
- * changes. A client reads it when it attaches; without it the defaults hold. */
+ * changes. A client reads it when it attaches; without it the defaults hold. Later versions only append fields: an older reader
+ * takes the beginning it knows. */
 #define SETTINGS_MAGIC UINT64_C(0x3154455346545454)
+enum { SETTINGS_VERSION = 1 };
 struct shared_settings {
     uint64_t magic;
     uint32_t version;

@@ -12,14 +12,21 @@ struct map {
     int fd;
     char *base;
     size_t size;
+    uint64_t device,
+        inode; /* of the file: is the descriptor still ours? (an application may close every number it finds) */
 };
 #define MAP_EMPTY ((struct map) { .fd = -1 })
 
 /* Map an open regular file of exactly `size` bytes, shared, writable or not. Takes the descriptor over, also when it fails. */
 int map_file(int fd, size_t size, bool writable, struct map *ret, struct error *error);
-void map_finish(struct map *map); /* unmaps and closes; fine on MAP_EMPTY */
+/* Unmaps and closes (not a descriptor that meanwhile belongs to another file); fine on MAP_EMPTY. */
+void map_finish(struct map *map);
 
-/* Really allocate [at, at + size) of the file (fallocate), so that no later touch can fail: -ENOSPC and so on. Keeps the content. */
+/* Whether the descriptor is still open on the mapped file. */
+bool map_owns_descriptor(const struct map *map);
+
+/* Really allocate [at, at + size) of the file (fallocate), so that no later touch can fail: -ENOSPC and so on
+ * (-EBADF when the descriptor is ours no more). Keeps the content. */
 int map_allocate(const struct map *map, uint64_t at, uint64_t size);
 
 /* Install the SIGBUS handler that map_guarded needs (once for a process; programs only, never the client library). */

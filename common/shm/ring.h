@@ -24,6 +24,7 @@ struct ring {
     uint32_t uid;
     uint32_t slot_count, overflow_count, lane_count;
     uint64_t lanes_at, slots_at, data_at;
+    uint32_t level; /* the threshold of the settings file at attach: what slots claimed here start with */
 };
 
 /* Map header, check everything (magic, version, sizes against the file, offsets, alignment) and fill *ret. Shared by producers and
@@ -53,7 +54,7 @@ int ring_slot_claim(struct ring *ring, struct text service, struct slot_claim *r
 void ring_slot_release(struct ring *ring, const struct slot_claim *claim, bool untouched);
 
 /* Take the record lock again after the application closed every descriptor (slow path; a no-op where it is held). -EBADF when our
- * descriptor itself is gone: attach anew. */
+ * descriptor itself is gone, -ESTALE when the slot is ours no more: attach anew. */
 int ring_slot_relock(struct ring *ring, const struct slot_claim *claim);
 
 /* Register a call site in the slot: its number (from 1), or -ENOSPC when the table is full. Serialised by the caller. */
@@ -68,13 +69,15 @@ int ring_lane_claim(struct ring *ring, const struct slot_claim *claim, struct la
 void ring_lane_release(struct ring *ring, const struct slot_claim *claim, uint32_t lane);
 
 /* Take any overflow lane for one claim (compare-and-swap on its owner word; busy: the next; one held by a dead process is
- * taken over): 0 and a writer, or -EAGAIN. Give it back with ring_overflow_give. Thread-safe. */
+ * taken over): 0 and a writer, or -EAGAIN (-ENOSPC when the only free ones could not be allocated). Lanes less than half full come
+ * first, the lowest of them, else the emptiest. Give it back with ring_overflow_give. Thread-safe. */
 int ring_overflow_take(struct ring *ring, const struct slot_claim *claim, struct lane_writer *ret, uint32_t *ret_lane);
 void ring_overflow_give(struct ring *ring, uint32_t lane);
 
 const char *loss_reason_name(enum loss_reason reason); /* "lane_full" "lanes_busy" "no_ring" "input" */
 
-/* Count losses in a ledger: wait-free, any thread. */
+/* Count losses in a ledger: wait-free, any thread, async-signal-safe. first_ns may stay 0 where a count meets the collector's
+ * reset: last_ns then says when. */
 void loss_count(struct loss_ledger *ledger, enum loss_reason reason, enum level level, uint64_t count, uint64_t now_ns);
 
 /* The ledger for producers that could attach but got no slot (page 1 of the file). */
