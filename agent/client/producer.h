@@ -1,0 +1,56 @@
+/* producer.h - the client library for the agent's inputs and our own daemons: records as they are, and no loss unasked.
+ *
+ * An app's call that finds no room is dropped and counted. An input holds back instead: producer_write says -EAGAIN,
+ * counts nothing, and the input tries again later, or lets go and says so with producer_count_loss. Besides, an input
+ * gives a service, a time and an input position with each record, which taskforge.h does not offer.
+ *
+ * One producer holds one slot of the ring; each thread that writes through it gets a lane of its own. Any thread may use
+ * it, and after fork(2) the child writes through a slot and lanes of its own without further ado. No call blocks, and
+ * none makes a system call or allocates after a thread's first record, but while there is no ring: then one attempt to
+ * attach is made each second at most. Levels are not looked at: whether an entry is wanted is the caller's
+ * (producer_wants).
+ */
+#ifndef TASKFORGE_AGENT_CLIENT_PRODUCER_H
+#define TASKFORGE_AGENT_CLIENT_PRODUCER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/model/level.h"
+#include "common/model/record.h"
+#include "common/shm/layout.h"
+
+struct producer;
+
+/* Open a producer whose slot carries `service` (1 to 100 characters, copied). runtime_dir NULL: where paths_runtime_dir
+ * says. That no ring can be attached now is no failure (the sentence is left in *error all the same, "" otherwise):
+ * writes say -EAGAIN until one can. -EINVAL for a bad service, -ENAMETOOLONG, -ENOMEM. Free with producer_close. */
+int producer_open(const char *runtime_dir, const char *service, struct producer **ret, struct error *error);
+
+/* Give back lanes and slot; what was written stays in the ring. NULL is fine. No other thread may use it any more. */
+void producer_close(struct producer *producer);
+
+/* Write one entry, with its position where record->has_position, at `time_ns` (real; 0: now). A zero id is made here (and
+ * only there: an id given stays), a zero timestamp is time_ns, an empty service is the producer's. The entry must have
+ * been repaired or validated before; its site must be 0. Borrowed until the call returns.
+ * 0: committed to the ring, it will be in the store. -EAGAIN: no room, or no ring, nothing happened and nothing was
+ * counted. -E2BIG: larger than any record may be. */
+int producer_write(struct producer *producer, const struct record_entry *record, uint64_t time_ns);
+
+/* Write one record of another kind (RECORD_INPUT_POSITION alone, RECORD_AUDIT_EVENT, ...); record->position is ignored, a
+ * zero time_ns is now. Takes room as a record of level error does. Returns as producer_write; -EINVAL for what cannot
+ * be encoded. */
+int producer_write_record(struct producer *producer, const struct record *record);
+
+/* Count `count` records that the caller lets go, in the slot's ledger (kept here until there is one). Returns 0. */
+int producer_count_loss(struct producer *producer, enum level level, enum loss_reason reason, uint64_t count);
+
+/* Whether entries of this level are wanted now: one load. */
+bool producer_wants(const struct producer *producer, enum level level);
+
+/* Wait until the collector has taken all that this process wrote through the producer into the store (its tails have
+ * passed): 0, or -ETIMEDOUT after timeout_ns. Sleeps in short steps. */
+int producer_flush(struct producer *producer, uint64_t timeout_ns);
+
+#endif
