@@ -1,0 +1,150 @@
+/* Every key of the configuration, as tables: a row is a key, its reader, its place and its limits. A row without a reader is
+ * a key of the contract whose feature is not built yet. */
+#include "common/process/config_read.h"
+
+#include "common/base/clock.h"
+#include "common/process/config_inputs.h"
+#include "common/process/config_value.h"
+
+#include <errno.h>
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define TIB (1024 * GIB)
+#define MINUTE (60 * CLOCK_SECOND)
+#define DAY (24 * 60 * MINUTE)
+
+enum { NAMESPACE_MAX = 64, KEEP_FREE_PERCENT_MAX = 90 };
+
+/* A Prometheus metric name's first part. */
+static void read_namespace(struct config_reader *reader, const struct config_value *value, void *field) {
+    static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+    const char *text = config_text(reader, value);
+
+    if (!text)
+        return;
+    if (strlen(text) < 1 || strlen(text) > NAMESPACE_MAX || !strchr(first, text[0]) ||
+        strspn(text + strspn(text, first), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") !=
+            strlen(text + strspn(text, first)))
+        config_fault_of(reader, value, "must be 1 to %d letters, digits and '_', beginning with no digit",
+                        NAMESPACE_MAX);
+    else
+        config_keep(reader, field, text);
+}
+
+static void read_output(struct config_reader *reader, const struct config_value *value, void *field) {
+    const char *text = config_text(reader, value);
+    struct config_collector *collector = field;
+
+    if (!text)
+        return;
+    if (strcmp(text, "stdout") == 0)
+        collector->output = CONFIG_OUTPUT_STDOUT;
+    else if (strcmp(text, "none") == 0)
+        collector->output = CONFIG_OUTPUT_NONE;
+    else if (*text != '/')
+        config_fault_of(reader, value, "must be stdout, none or an absolute path, not \"%.60s\"", text);
+    else {
+        collector->output = CONFIG_OUTPUT_FILE;
+        config_read_path(reader, value, &collector->output_path);
+    }
+}
+
+static void read_keep_free(struct config_reader *reader, const struct config_value *value, void *field) {
+    struct config_retention *retention = field;
+    const struct yaml_tree_node *node = value->node;
+    struct text text = text_of(node->kind == YAML_TREE_SCALAR ? node->text : "");
+    uint64_t bytes;
+    unsigned percent;
+
+    if (config_parse_percent(text, &percent) == 0 && percent <= KEEP_FREE_PERCENT_MAX) {
+        retention->keep_free_percent = percent;
+        retention->keep_free_bytes = 0;
+    } else if (config_parse_size(text, &bytes) == 0 && bytes <= value->key->max) {
+        retention->keep_free_percent = 0;
+        retention->keep_free_bytes = bytes;
+    } else
+        config_fault_of(reader, value, "must be a share of the disk up to %d%% or a size such as 1GiB, not %s%.60s%s",
+                        KEEP_FREE_PERCENT_MAX, text.length ? "\"" : yaml_tree_describe(node),
+                        text.length ? text.data : "", text.length ? "\"" : "");
+}
+
+static const struct config_key ring_keys[] = {
+    { .name = "size",
+      .read = config_read_size,
+      .offset = offsetof(struct config_ring, size),
+      .min = 8 * MIB,
+      .max = 16 * GIB },
+    { .name = NULL },
+};
+
+static const struct config_key agent_keys[] = {
+    { .name = "host_metrics" },
+    { .name = "inputs", .read = config_read_inputs, .offset = 0 },
+    { .name = NULL },
+};
+
+static const struct config_key retention_keys[] = {
+    { .name = "max_age",
+      .read = config_read_duration,
+      .offset = offsetof(struct config_retention, max_age_ns),
+      .min = CLOCK_SECOND,
+      .max = 36500 * DAY },
+    { .name = "max_size",
+      .read = config_read_size,
+      .offset = offsetof(struct config_retention, max_size),
+      .min = MIB,
+      .max = 1024 * TIB },
+    { .name = "keep_free", .read = read_keep_free, .offset = 0, .max = 1024 * TIB },
+    { .name = "levels" },
+    { .name = "services" },
+    { .name = NULL },
+};
+
+static const struct config_key collector_keys[] = {
+    { .name = "flush_interval",
+      .read = config_read_duration,
+      .offset = offsetof(struct config_collector, flush_interval_ns),
+      .min = CLOCK_MILLISECOND,
+      .max = MINUTE },
+    { .name = "flush_entries",
+      .read = config_read_count,
+      .offset = offsetof(struct config_collector, flush_entries),
+      .min = 1,
+      .max = 1000000 },
+    { .name = "output", .read = read_output, .offset = 0 },
+    { .name = "history" },
+    { .name = "retention",
+      .read = config_read_nested,
+      .offset = offsetof(struct config_collector, retention),
+      .keys = retention_keys },
+    { .name = "partition",
+      .read = config_read_duration,
+      .offset = offsetof(struct config_collector, partition_ns),
+      .min = CLOCK_SECOND,
+      .max = 366 * DAY },
+    { .name = "spill_dir", .read = config_read_path, .offset = offsetof(struct config_collector, spill_dir) },
+    { .name = "redact" },
+    { .name = "encrypt" },
+    { .name = "sampling" },
+    { .name = "flight_recorder" },
+    { .name = "dedup" },
+    { .name = NULL },
+};
+
+const struct config_key config_top_keys[] = {
+    { .name = "namespace", .read = read_namespace, .offset = offsetof(struct config, namespace_) },
+    { .name = "runtime_dir", .read = config_read_path, .offset = offsetof(struct config, runtime_dir) },
+    { .name = "data_dir", .read = config_read_path, .offset = offsetof(struct config, data_dir) },
+    { .name = "labels" },
+    { .name = "ring", .read = config_read_nested, .offset = offsetof(struct config, ring), .keys = ring_keys },
+    { .name = "agent", .read = config_read_nested, .offset = offsetof(struct config, agent), .keys = agent_keys },
+    { .name = "collector",
+      .read = config_read_nested,
+      .offset = offsetof(struct config, collector),
+      .keys = collector_keys },
+    { .name = "alerter" },
+    { .name = "exporter" },
+    { .name = NULL },
+};

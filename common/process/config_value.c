@@ -1,0 +1,128 @@
+#include "common/process/config_value.h"
+
+#include "common/base/check.h"
+#include "common/base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+int config_parse_count(struct text text, uint64_t *ret) {
+    uint64_t value = 0;
+
+    if (text.length == 0)
+        return -EINVAL;
+    for (size_t i = 0; i < text.length; i++) {
+        unsigned digit = (unsigned char)text.data[i] - (unsigned)'0';
+
+        if (digit > 9)
+            return -EINVAL;
+        if (__builtin_mul_overflow(value, UINT64_C(10), &value) || __builtin_add_overflow(value, digit, &value))
+            return -ERANGE;
+    }
+    *ret = value;
+    return 0;
+}
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+static const struct unit size_units[] = {
+    { "TiB", UINT64_C(1) << 40 }, { "GiB", UINT64_C(1) << 30 },      { "MiB", UINT64_C(1) << 20 },
+    { "KiB", UINT64_C(1) << 10 }, { "TB", UINT64_C(1000000000000) }, { "GB", UINT64_C(1000000000) },
+    { "MB", UINT64_C(1000000) },  { "KB", UINT64_C(1000) },          { "B", 1 },
+};
+
+static const struct unit duration_units[] = {
+    { "d", 86400 * CLOCK_SECOND },
+    { "h", 3600 * CLOCK_SECOND },
+    { "m", 60 * CLOCK_SECOND },
+    { "s", CLOCK_SECOND },
+    { "ms", CLOCK_MILLISECOND },
+    { "us", 1000 },
+    { "ns", 1 },
+};
+
+int config_parse_size(struct text text, uint64_t *ret) {
+    size_t digits = 0;
+    uint64_t count;
+    int r;
+
+    while (digits < text.length && text.data[digits] >= '0' && text.data[digits] <= '9')
+        digits++;
+    r = config_parse_count((struct text) { text.data, digits }, &count);
+    if (r < 0)
+        return r;
+    text = text_trim((struct text) { text.data + digits, text.length - digits });
+    for (size_t i = 0; i < COUNT_OF(size_units); i++) {
+        if (!text_equal_ignoring_case(text, text_of(size_units[i].name)))
+            continue;
+        if (__builtin_mul_overflow(count, size_units[i].factor, &count))
+            return -ERANGE;
+        *ret = count;
+        return 0;
+    }
+    return -EINVAL;
+}
+
+int config_parse_percent(struct text text, unsigned *ret) {
+    uint64_t value;
+    int r;
+
+    if (text.length < 2 || text.data[text.length - 1] != '%')
+        return -EINVAL;
+    r = config_parse_count((struct text) { text.data, text.length - 1 }, &value);
+    if (r < 0)
+        return r;
+    if (value > 100)
+        return -ERANGE;
+    *ret = (unsigned)value;
+    return 0;
+}
+
+int config_parse_address(struct text text, struct config_address *ret) {
+    static const struct {
+        const char *scheme;
+        enum config_address_kind kind;
+        bool path;
+    } schemes[] = {
+        { "udp:", CONFIG_ADDRESS_UDP, false },
+        { "tcp:", CONFIG_ADDRESS_TCP, false },
+        { "unix:", CONFIG_ADDRESS_UNIX, true },
+        { "unixgram:", CONFIG_ADDRESS_UNIXGRAM, true },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(schemes); i++) {
+        struct text scheme = text_of(schemes[i].scheme), place;
+
+        if (!text_starts_with(text, scheme))
+            continue;
+        place = (struct text) { text.data + scheme.length, text.length - scheme.length };
+        if (text_starts_with(place, TEXT_LITERAL("//")))
+            place = (struct text) { place.data + 2, place.length - 2 };
+        if (place.length == 0 || (schemes[i].path && (place.data[0] != '/' || place.length < 2)) ||
+            (!schemes[i].path && !memchr(place.data, ':', place.length)))
+            return -EINVAL;
+        *ret = (struct config_address) { schemes[i].kind, place };
+        return 0;
+    }
+    return -EINVAL;
+}
+
+static const char *format_even(uint64_t value, const struct unit *units, size_t count, char out[CONFIG_VALUE_SIZE]) {
+    size_t i = 0;
+
+    while (i + 1 < count && (value < units[i].factor || value % units[i].factor != 0))
+        i++;
+    snprintf(out, CONFIG_VALUE_SIZE, "%llu%s", (unsigned long long)(value / units[i].factor), units[i].name);
+    return out;
+}
+
+const char *config_format_duration(uint64_t ns, char out[CONFIG_VALUE_SIZE]) {
+    return format_even(ns, duration_units, COUNT_OF(duration_units), out);
+}
+
+const char *config_format_size(uint64_t bytes, char out[CONFIG_VALUE_SIZE]) {
+    return format_even(bytes, size_units, COUNT_OF(size_units), out);
+}

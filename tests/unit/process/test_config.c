@@ -1,0 +1,393 @@
+#include "common/process/config.h"
+
+#include "common/base/check.h"
+#include "common/base/clock.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define DAY (24 * 3600 * CLOCK_SECOND)
+
+static struct config *loaded(const char *text) {
+    struct config_faults faults = CONFIG_FAULTS_EMPTY;
+    struct config *config = NULL;
+    int r = config_load_text("c.yaml", text, strlen(text), &config, &faults);
+
+    for (size_t i = 0; i < faults.count; i++)
+        print_error("%s\n", faults.lines[i]);
+    assert_int_equal(r, 0);
+    assert_int_equal(faults.count, 0);
+    return config;
+}
+
+/* The text is refused with exactly these lines. */
+static void refused_with(const char *text, const char *const *lines, size_t count) {
+    struct config_faults faults = CONFIG_FAULTS_EMPTY;
+    struct config *config = NULL;
+
+    assert_int_equal(config_load_text("c.yaml", text, strlen(text), &config, &faults), -EINVAL);
+    assert_null(config);
+    for (size_t i = 0; i < count && i < faults.count; i++)
+        assert_string_equal(faults.lines[i], lines[i]);
+    assert_int_equal(faults.count, count);
+    config_faults_finish(&faults);
+}
+
+static void refused(const char *text, const char *line) {
+    refused_with(text, &line, 1);
+}
+
+static void an_empty_file_gives_the_defaults(void **state) {
+    static const char *const texts[] = { "", "# only a comment\n", "collector:\nagent:\n", "---\n...\n" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct config *config = loaded(texts[i]);
+
+        assert_string_equal(config->namespace_, "taskforge");
+        assert_string_equal(config->runtime_dir, "/tmp/tf-run");
+        assert_string_equal(config->data_dir, "/tmp/tf-data");
+        assert_int_equal(config->ring.size, 64 << 20);
+        assert_int_equal(config->collector.flush_interval_ns, 100 * CLOCK_MILLISECOND);
+        assert_int_equal(config->collector.flush_entries, 10000);
+        assert_int_equal(config->collector.output, CONFIG_OUTPUT_STDOUT);
+        assert_null(config->collector.output_path);
+        assert_int_equal(config->collector.retention.max_age_ns, 30 * DAY);
+        assert_int_equal(config->collector.retention.max_size, 0);
+        assert_int_equal(config->collector.retention.keep_free_percent, 15);
+        assert_int_equal(config->collector.partition_ns, DAY);
+        assert_string_equal(config->collector.spill_dir,
+                            geteuid() == 0 ? "/var/spool/taskforge" : "/tmp/tf-data/spill");
+        config_destroy(config);
+    }
+}
+
+static void without_inputs_the_hosts_logs_are_taken(void **state) {
+    struct config *config = loaded("");
+
+    (void)state;
+    assert_true(config->agent.inputs_default);
+    assert_int_equal(config->agent.input_count, 3);
+    assert_int_equal(config->agent.inputs[0].type, CONFIG_INPUT_TAIL);
+    assert_string_equal(config->agent.inputs[0].paths.items[0], "/var/log/*.log");
+    assert_int_equal(config->agent.inputs[1].type, CONFIG_INPUT_JOURNAL);
+    assert_int_equal(config->agent.inputs[2].type, CONFIG_INPUT_SYSLOG);
+    assert_string_equal(config->agent.inputs[2].listen, "/tmp/tf-run/syslog.sock");
+    config_destroy(config);
+    config = loaded("agent: { inputs: [] }");
+    assert_false(config->agent.inputs_default);
+    assert_int_equal(config->agent.input_count, 0);
+    config_destroy(config);
+}
+
+static void reads_every_key_that_is_built(void **state) {
+    struct config *config = loaded("namespace: shop\n"
+                                   "runtime_dir: /r\n"
+                                   "data_dir: /d\n"
+                                   "ring: { size: 16MiB }\n"
+                                   "agent:\n"
+                                   "  inputs:\n"
+                                   "    - type: tail\n"
+                                   "      paths: [\"/var/log/*.log\", /srv/*/log]\n"
+                                   "      exclude: [\"*.gz\"]\n"
+                                   "      service: host\n"
+                                   "      format: json\n"
+                                   "      start_at: end\n"
+                                   "      ignore_older: 2d\n"
+                                   "      name: files\n"
+                                   "    - { type: journal }\n"
+                                   "    - { type: syslog, listen: \"unixgram:///x/s.sock\" }\n"
+                                   "    - { type: stdin, service: myapp, format: text }\n"
+                                   "collector:\n"
+                                   "  flush_interval: 50ms\n"
+                                   "  flush_entries: 7\n"
+                                   "  output: /var/x.ndjson\n"
+                                   "  retention: { max_age: 2h, max_size: 10GiB, keep_free: 1GiB }\n"
+                                   "  partition: 6h\n"
+                                   "  spill_dir: /s\n");
+    const struct config_input *tail = &config->agent.inputs[0];
+
+    (void)state;
+    assert_string_equal(config->namespace_, "shop");
+    assert_string_equal(config->runtime_dir, "/tmp/tf-run"); /* the environment stands before the file */
+    assert_int_equal(config->ring.size, 16 << 20);
+    assert_int_equal(config->agent.input_count, 4);
+    assert_int_equal(tail->paths.count, 2);
+    assert_string_equal(tail->paths.items[1], "/srv/*/log");
+    assert_string_equal(tail->exclude.items[0], "*.gz");
+    assert_string_equal(tail->service, "host");
+    assert_int_equal(tail->format, CONFIG_FORMAT_JSON);
+    assert_int_equal(tail->start_at, CONFIG_START_END);
+    assert_int_equal(tail->ignore_older_ns, 2 * DAY);
+    assert_string_equal(tail->name, "files");
+    assert_string_equal(config->agent.inputs[1].name, "journal");
+    assert_string_equal(config->agent.inputs[2].listen, "/x/s.sock");
+    assert_string_equal(config->agent.inputs[3].service, "myapp");
+    assert_int_equal(config->agent.inputs[3].format, CONFIG_FORMAT_TEXT);
+    assert_int_equal(config->collector.flush_interval_ns, 50 * CLOCK_MILLISECOND);
+    assert_int_equal(config->collector.flush_entries, 7);
+    assert_int_equal(config->collector.output, CONFIG_OUTPUT_FILE);
+    assert_string_equal(config->collector.output_path, "/var/x.ndjson");
+    assert_int_equal(config->collector.retention.max_age_ns, 2 * 3600 * CLOCK_SECOND);
+    assert_int_equal(config->collector.retention.max_size, UINT64_C(10) << 30);
+    assert_int_equal(config->collector.retention.keep_free_percent, 0);
+    assert_int_equal(config->collector.retention.keep_free_bytes, UINT64_C(1) << 30);
+    assert_string_equal(config->collector.spill_dir, "/s");
+    config_destroy(config);
+}
+
+static void without_the_environment_the_file_names_the_folders(void **state) {
+    struct config *config;
+
+    (void)state;
+    unsetenv("TASKFORGE_RUNTIME_DIR");
+    unsetenv("TASKFORGE_DATA_DIR");
+    config = loaded("runtime_dir: /r\ndata_dir: /d\nagent: { inputs: [{ type: syslog }] }\n");
+    assert_string_equal(config->runtime_dir, "/r");
+    assert_string_equal(config->data_dir, "/d");
+    assert_string_equal(config->agent.inputs[0].listen, "/r/syslog.sock");
+    config_destroy(config);
+    setenv("TASKFORGE_RUNTIME_DIR", "/tmp/tf-run", 1);
+    setenv("TASKFORGE_DATA_DIR", "/tmp/tf-data", 1);
+}
+
+static void an_unknown_key_is_named_with_the_one_that_was_meant(void **state) {
+    (void)state;
+    refused("collector:\n  retenton: { max_age: 1d }\n",
+            "c.yaml:2:3: unknown key \"retenton\" in collector; did you mean \"retention\"?");
+    refused("colector: {}\n", "c.yaml:1:1: unknown key \"colector\" at the top; did you mean \"collector\"?");
+    refused("collector: { retention: { max_sise: 1GiB } }\n",
+            "c.yaml:1:27: unknown key \"max_sise\" in collector.retention; did you mean \"max_size\"?");
+    refused("agent: { inputs: [{ type: tail, path: [/x], paths: [/y] }] }\n",
+            "c.yaml:1:33: unknown key \"path\" in a tail input; did you mean \"paths\"?");
+    refused("\n\n  weather: fine\n", "c.yaml:3:3: unknown key \"weather\" at the top");
+    refused("agent: { inputs: [{ type: journal, paths: [/x] }] }\n",
+            "c.yaml:1:36: unknown key \"paths\" in a journal input");
+}
+
+static void a_key_that_is_not_built_is_refused_by_name(void **state) {
+    static const char *const top[] = { "labels", "alerter", "exporter" };
+    static const char *const collector[] = { "history", "redact", "encrypt", "sampling", "flight_recorder", "dedup" };
+    char text[200], line[200];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(top); i++) {
+        snprintf(text, sizeof(text), "%s: { a: 1 }\n", top[i]);
+        snprintf(line, sizeof(line), "c.yaml:1:1: %s is not built yet", top[i]);
+        refused(text, line);
+    }
+    for (size_t i = 0; i < COUNT_OF(collector); i++) {
+        snprintf(text, sizeof(text), "collector:\n  %s: { a: 1 }\n", collector[i]);
+        snprintf(line, sizeof(line), "c.yaml:2:3: collector.%s is not built yet", collector[i]);
+        refused(text, line);
+    }
+    refused("agent: { host_metrics: { interval: 10s } }", "c.yaml:1:10: agent.host_metrics is not built yet");
+    refused("collector: { retention: { levels: {} } }", "c.yaml:1:27: collector.retention.levels is not built yet");
+    refused("collector: { retention: { services: {} } }", "c.yaml:1:27: collector.retention.services is not built yet");
+    refused("agent: { inputs: [{ type: statsd }] }", "c.yaml:1:27: inputs of type statsd are not built yet");
+    refused("agent: { inputs: [{ type: otlp }] }", "c.yaml:1:27: inputs of type otlp are not built yet");
+    refused("agent: { inputs: [{ type: forward }] }", "c.yaml:1:27: inputs of type forward are not built yet");
+    refused("agent: { inputs: [{ type: syslog, listen: \"udp://127.0.0.1:514\" }] }",
+            "c.yaml:1:43: listen of a syslog input over udp is not built yet");
+    refused("agent: { inputs: [{ type: tail, paths: [/x], format: logfmt }] }",
+            "c.yaml:1:54: format of a tail input \"logfmt\" is not built yet");
+    refused("agent: { inputs: [{ type: tail, paths: [/x], multiline: java }] }",
+            "c.yaml:1:46: multiline of a tail input is not built yet");
+}
+
+static void a_wrong_type_is_said_with_its_place(void **state) {
+    (void)state;
+    refused("namespace: 5\n", "c.yaml:1:12: namespace must be text, not a number; put it in quotes if it is meant");
+    refused("namespace: [a]\n", "c.yaml:1:12: namespace must be text, not a list");
+    refused("data_dir: true\n",
+            "c.yaml:1:11: data_dir must be text, not a truth value; put it in quotes if it is meant");
+    refused("collector: 7\n", "c.yaml:1:12: collector must be a mapping of keys to values, not a number");
+    refused("- a\n", "c.yaml:1:1: the configuration must be a mapping of keys to values, not a list");
+    refused("collector: { flush_entries: \"10\" }\n",
+            "c.yaml:1:29: collector.flush_entries must be a whole number, not \"10\"");
+    refused("collector: { flush_interval: 100 }\n",
+            "c.yaml:1:30: collector.flush_interval must be a duration such as 500ms, 10s, 5m, 2h or 7d, not \"100\"");
+    refused("ring: { size: big }\n", "c.yaml:1:15: ring.size must be a size such as 64KiB, 10MiB or 1GiB, not \"big\"");
+    refused("agent: { inputs: { type: tail } }\n", "c.yaml:1:18: agent.inputs must be a list of inputs, not a mapping");
+    refused("agent: { inputs: [journal] }\n",
+            "c.yaml:1:19: an input must be a mapping such as { type: journal }, not text");
+    refused("agent: { inputs: [{ type: tail, paths: /x }] }\n",
+            "c.yaml:1:40: paths of a tail input must be a list such as [\"/var/log/*.log\"], not \"/x\"");
+}
+
+static void an_impossible_value_is_refused(void **state) {
+    (void)state;
+    refused("ring: { size: 1KiB }\n", "c.yaml:1:15: ring.size must be between 8MiB and 16GiB");
+    refused("ring: { size: 99999999999999999999GiB }\n", "c.yaml:1:15: ring.size must be between 8MiB and 16GiB");
+    refused("collector: { flush_entries: 0 }\n", "c.yaml:1:29: collector.flush_entries must be between 1 and 1000000");
+    refused("collector: { flush_interval: 2h }\n", "c.yaml:1:30: collector.flush_interval must be between 1ms and 1m");
+    refused("collector: { output: stdot }\n",
+            "c.yaml:1:22: collector.output must be stdout, none or an absolute path, not \"stdot\"");
+    refused("collector: { retention: { keep_free: 100% } }\n",
+            "c.yaml:1:38: collector.retention.keep_free must be a share of the disk up to 90% or a size such as 1GiB, "
+            "not \"100%\"");
+    refused("data_dir: here\n", "c.yaml:1:11: data_dir must be an absolute path (it begins with '/'), not \"here\"");
+    refused("namespace: 9lives\n",
+            "c.yaml:1:12: namespace must be 1 to 64 letters, digits and '_', beginning with no digit");
+    refused("agent: { inputs: [{ type: tail }] }\n", "c.yaml:1:19: a tail input needs paths");
+    refused("agent: { inputs: [{ type: tail, paths: [] }] }\n", "c.yaml:1:40: a tail input needs at least one path");
+    refused("agent: { inputs: [{ paths: [/x] }] }\n",
+            "c.yaml:1:19: an input needs a type: tail, journal, syslog or stdin");
+    refused("agent: { inputs: [{ type: tial }] }\n",
+            "c.yaml:1:27: an input's type must be tail, journal, syslog or stdin, not \"tial\"");
+    refused("agent: { inputs: [{ type: stdin, name: \"a b\" }] }\n",
+            "c.yaml:1:40: name of a stdin input must be 1 to 100 letters, digits, '.', '_' and '-'");
+}
+
+static void what_stands_twice_is_refused(void **state) {
+    (void)state;
+    refused("namespace: a\nnamespace: b\n",
+            "c.yaml:2:1: key \"namespace\" stands here a second time; the first is in line 1");
+    refused("agent:\n  inputs:\n    - { type: tail, paths: [/x] }\n    - { type: tail, paths: [/y] }\n",
+            "c.yaml:4:7: two inputs are named \"tail\"; give this one a name of its own");
+    refused("agent: { inputs: [{ type: stdin }, { type: stdin, name: b }] }\n",
+            "c.yaml:1:36: there is only one stdin; input \"stdin\" reads it");
+    refused("agent: { inputs: [{ type: syslog }, { type: syslog, name: b }] }\n",
+            "c.yaml:1:37: input \"syslog\" listens at the same place");
+}
+
+static void all_faults_are_reported_in_order(void **state) {
+    static const char *const lines[] = {
+        "c.yaml:1:12: namespace must be text, not a number; put it in quotes if it is meant",
+        "c.yaml:2:1: unknown key \"rong\" at the top; did you mean \"ring\"?",
+        "c.yaml:4:3: unknown key \"inpust\" in agent; did you mean \"inputs\"?",
+        "c.yaml:6:18: collector.flush_entries must be a whole number, not \"-1\"",
+    };
+
+    (void)state;
+    refused_with("namespace: 1\nrong: {}\nagent:\n  inpust: []\ncollector:\n  flush_entries: -1\n", lines,
+                 COUNT_OF(lines));
+}
+
+static void the_number_of_reported_faults_is_bounded(void **state) {
+    struct config_faults faults = CONFIG_FAULTS_EMPTY;
+    struct config *config = NULL;
+    char text[4096];
+    size_t length = 0;
+
+    (void)state;
+    for (int i = 0; i < 150; i++)
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "key%d: 1\n", i);
+    assert_int_equal(config_load_text("c.yaml", text, length, &config, &faults), -EINVAL);
+    assert_int_equal(faults.count, CONFIG_FAULTS_MAX);
+    assert_int_equal(faults.omitted, 50);
+    config_faults_finish(&faults);
+}
+
+static void bad_yaml_has_line_and_column(void **state) {
+    struct config_faults faults = CONFIG_FAULTS_EMPTY;
+    static const char text[] = "collector:\n  output: [stdout\nagent: {}\n";
+    struct config *config = NULL;
+
+    (void)state;
+    assert_int_equal(config_load_text("c.yaml", text, strlen(text), &config, &faults), -EINVAL);
+    assert_int_equal(faults.count, 1);
+    assert_ptr_equal(strstr(faults.lines[0], "c.yaml:3:"), faults.lines[0]);
+    assert_non_null(strstr(faults.lines[0], "not valid YAML"));
+    config_faults_finish(&faults);
+}
+
+static void what_could_grow_without_end_is_refused(void **state) {
+    char deep[200];
+
+    (void)state;
+    refused("a: &x [1]\nb: *x\n", "c.yaml:1:4: anchors and tags are not taken here");
+    refused("b: *x\n", "c.yaml:1:4: aliases are not taken here");
+    refused("a: !!str b\n", "c.yaml:1:4: anchors and tags are not taken here");
+    refused("namespace: a\n---\nnamespace: b\n", "c.yaml:2:1: a second document in one file");
+    memset(deep, '[', 100);
+    deep[100] = '\0';
+    refused(deep, "c.yaml:1:33: nested too deeply");
+    refused("? [a, b]\n: c\n", "c.yaml:1:3: a key must be a plain word");
+}
+
+static void control_characters_of_the_file_do_not_reach_the_terminal(void **state) {
+    (void)state;
+    refused("\"ring\\e[31m\": 1\n", "c.yaml:1:1: unknown key \"ring\\x1b[31m\" at the top");
+}
+
+/* --- files --- */
+
+static void a_named_file_that_is_missing_is_a_fault(void **state) {
+    struct config_faults faults = CONFIG_FAULTS_EMPTY;
+    struct config *config = NULL;
+
+    (void)state;
+    assert_int_equal(config_load("/nonexistent/x.yaml", &config, &faults), -ENOENT);
+    assert_string_equal(faults.lines[0], "/nonexistent/x.yaml: cannot be read: No such file or directory");
+    config_faults_finish(&faults);
+    assert_int_equal(config_load("/", &config, &faults), -EISDIR);
+    assert_string_equal(faults.lines[0], "/: cannot be read: Is a directory");
+    config_faults_finish(&faults);
+}
+
+static void the_environment_stands_in_for_the_option(void **state) {
+    struct config_faults faults = CONFIG_FAULTS_EMPTY;
+    struct config *config = NULL;
+    char path[] = "/tmp/tf-config-XXXXXX";
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "namespace: mine\n", 16), 16);
+    close(fd);
+    setenv("TASKFORGE_CONFIG", path, 1);
+    assert_int_equal(config_load(NULL, &config, &faults), 0);
+    assert_string_equal(config->namespace_, "mine");
+    assert_string_equal(config->file, path);
+    config_destroy(config);
+    unsetenv("TASKFORGE_CONFIG");
+    unlink(path);
+}
+
+static void a_file_that_is_too_large_is_refused(void **state) {
+    struct config_faults faults = CONFIG_FAULTS_EMPTY;
+    struct config *config = NULL;
+    size_t length = CONFIG_FILE_MAX + 1;
+    char *text = malloc(length);
+
+    (void)state;
+    memset(text, '#', length);
+    assert_int_equal(config_load_text("c.yaml", text, length, &config, &faults), -EINVAL);
+    assert_string_equal(faults.lines[0], "c.yaml: larger than 1048576 bytes");
+    config_faults_finish(&faults);
+    free(text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_file_gives_the_defaults),
+        cmocka_unit_test(without_inputs_the_hosts_logs_are_taken),
+        cmocka_unit_test(reads_every_key_that_is_built),
+        cmocka_unit_test(without_the_environment_the_file_names_the_folders),
+        cmocka_unit_test(an_unknown_key_is_named_with_the_one_that_was_meant),
+        cmocka_unit_test(a_key_that_is_not_built_is_refused_by_name),
+        cmocka_unit_test(a_wrong_type_is_said_with_its_place),
+        cmocka_unit_test(an_impossible_value_is_refused),
+        cmocka_unit_test(what_stands_twice_is_refused),
+        cmocka_unit_test(all_faults_are_reported_in_order),
+        cmocka_unit_test(the_number_of_reported_faults_is_bounded),
+        cmocka_unit_test(bad_yaml_has_line_and_column),
+        cmocka_unit_test(what_could_grow_without_end_is_refused),
+        cmocka_unit_test(control_characters_of_the_file_do_not_reach_the_terminal),
+        cmocka_unit_test(a_named_file_that_is_missing_is_a_fault),
+        cmocka_unit_test(the_environment_stands_in_for_the_option),
+        cmocka_unit_test(a_file_that_is_too_large_is_refused),
+    };
+
+    setenv("TASKFORGE_RUNTIME_DIR", "/tmp/tf-run", 1);
+    setenv("TASKFORGE_DATA_DIR", "/tmp/tf-data", 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
