@@ -1,0 +1,26 @@
+/* ledger.c - counting losses (ring.h). */
+#include "common/base/check.h"
+#include "common/shm/ring.h"
+
+static const char *const names[LOSS_REASON_COUNT] = {
+    [LOSS_LANE_FULL] = "lane_full",
+    [LOSS_LANES_BUSY] = "lanes_busy",
+    [LOSS_NO_RING] = "no_ring",
+    [LOSS_INPUT] = "input",
+};
+
+const char *loss_reason_name(enum loss_reason reason) {
+    check((unsigned)reason < LOSS_REASON_COUNT);
+    return names[reason];
+}
+
+void loss_count(struct loss_ledger *ledger, enum loss_reason reason, enum level level, uint64_t count,
+                uint64_t now_ns) {
+    check((unsigned)reason < LOSS_REASON_COUNT && (unsigned)level < LEVEL_COUNT);
+    struct loss_cell *cell = &ledger->cells[reason][level];
+    uint64_t none = 0;
+    /* relaxed: the times are for people; the release on the count makes them visible to who acquires that count. */
+    atomic_compare_exchange_strong_explicit(&cell->first_ns, &none, now_ns, memory_order_relaxed, memory_order_relaxed);
+    atomic_store_explicit(&cell->last_ns, now_ns, memory_order_relaxed);
+    atomic_fetch_add_explicit(&cell->count, count, memory_order_release);
+}

@@ -1,0 +1,109 @@
+#include "common/shm/liveness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/shm/layout.h"
+
+enum { STAT_SIZE = 1024 };
+
+struct process_stat {
+    char state;
+    uint64_t threads;
+    uint64_t start_time;
+};
+
+/* Fields 3, 20 and 22 of /proc/PID/stat; the name in field 2 may hold anything, also blanks and parentheses. */
+static int read_stat(const char *path, struct process_stat *ret) {
+    char text[STAT_SIZE];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t length = read(fd, text, sizeof(text) - 1);
+    int result = length < 0 ? -errno : 0;
+    close(fd);
+    if (result < 0)
+        return result;
+    text[length] = '\0';
+    const char *field = strrchr(text, ')');
+    if (!field || field[1] != ' ')
+        return -EBADMSG;
+    field += 2;
+    ret->state = *field;
+    for (int number = 3; number < 22; number++) {
+        field = strchr(field, ' ');
+        if (!field)
+            return -EBADMSG;
+        field++;
+        if (number + 1 == 20)
+            ret->threads = strtoull(field, NULL, 10);
+    }
+    ret->start_time = strtoull(field, NULL, 10);
+    return 0;
+}
+
+static uint64_t own_namespace(void) {
+    struct stat status;
+    return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+}
+
+void process_identity_own(struct process_identity *ret) {
+    struct process_stat stat_fields = { 0 };
+    *ret = (struct process_identity) { .pid = (uint32_t)getpid(), .pid_namespace = own_namespace() };
+    if (read_stat("/proc/self/stat", &stat_fields) == 0)
+        ret->start_time = stat_fields.start_time;
+}
+
+bool process_is_visible(const struct process_identity *process) {
+    return process->pid_namespace != 0 && process->pid_namespace == own_namespace();
+}
+
+bool process_is_gone(const struct process_identity *process) {
+    if (!process_is_visible(process) || process->pid == 0 || process->pid > INT32_MAX)
+        return false;
+    if (kill((pid_t)process->pid, 0) < 0 && errno == ESRCH)
+        return true;
+    char path[64];
+    struct process_stat stat_fields = { 0 };
+    snprintf(path, sizeof(path), "/proc/%u/stat", process->pid);
+    if (read_stat(path, &stat_fields) < 0) /* hidden from us (hidepid), or gone just now: look again next time */
+        return false;
+    if (process->start_time != 0 && stat_fields.start_time != process->start_time)
+        return true;
+    /* A zombie whose other threads still run is a main thread that left early: the process lives. */
+    return (stat_fields.state == 'Z' || stat_fields.state == 'X') && stat_fields.threads <= 1;
+}
+
+static struct flock lock_of(short type, uint32_t slot) {
+    return (
+        struct flock) { .l_type = type, .l_whence = SEEK_SET, .l_start = RING_LOCK_OFFSET + (off_t)slot, .l_len = 1 };
+}
+
+int slot_lock_take(int fd, uint32_t slot) {
+    struct flock lock = lock_of(F_WRLCK, slot);
+    if (fcntl(fd, F_SETLK, &lock) == 0)
+        return 0;
+    return errno == EACCES ? -EAGAIN : -errno;
+}
+
+void slot_lock_drop(int fd, uint32_t slot) {
+    struct flock lock = lock_of(F_UNLCK, slot);
+    fcntl(fd, F_SETLK, &lock); /* cannot fail on a descriptor that is ours; else there is no lock to drop */
+}
+
+bool slot_lock_is_free(int fd, uint32_t slot) {
+    struct flock lock = lock_of(F_WRLCK, slot);
+    return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+}
+
+bool slot_owner_is_dead(int fd, uint32_t slot, const struct process_identity *owner) {
+    if (!slot_lock_is_free(fd, slot))
+        return false;
+    return !process_is_visible(owner) || process_is_gone(owner);
+}

@@ -1,0 +1,169 @@
+/* ring_lane.c - private and overflow lanes, from the producer's side (ring.h). */
+#include <errno.h>
+
+#include "common/base/check.h"
+#include "common/shm/geometry.h"
+#include "common/shm/liveness.h"
+#include "common/shm/ring_reader.h"
+
+/* Swap the owner word. acq_rel: what the last owner did with the lane comes before all we do; ours before the next one's. */
+static bool swap_owner(struct lane_header *header, uint64_t expected, uint64_t next) {
+    return atomic_compare_exchange_strong_explicit(&header->owner, &expected, next, memory_order_acq_rel,
+                                                   memory_order_relaxed);
+}
+
+static bool is_allocated(const struct lane_header *header) {
+    /* relaxed: pages once allocated stay; who set it had the lane before us. */
+    return atomic_load_explicit(&header->allocated, memory_order_relaxed) == 1;
+}
+
+/* The lane is ours by its owner word: give it its pages and begin to write. */
+static int begin(struct ring *ring, uint32_t lane, struct lane_header *header, struct lane_writer *ret) {
+    uint64_t size = ring_lane_size(ring, lane), at = ring_lane_data_at(ring, lane);
+    if (!is_allocated(header)) {
+        int result = map_allocate(&ring->map, at, size);
+        if (result < 0)
+            return result;
+        atomic_store_explicit(&header->allocated, 1, memory_order_relaxed);
+    }
+    return lane_writer_init(ret, header, ring->map.base + at, size);
+}
+
+/* --- private lanes --- */
+
+/* A lane that an earlier thread of this slot released. */
+static int take_released(struct ring *ring, uint64_t own, struct lane_writer *ret, uint32_t *ret_lane) {
+    for (uint32_t lane = ring->overflow_count; lane < ring->lane_count; lane++) {
+        struct lane_header *header = ring_lane_header(ring, lane);
+        uint64_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+        if (!(owner & LANE_OWNER_RELEASED) || lane_owner_identity(owner) != own)
+            continue;
+        uint64_t taken = lane_owner_next_turn(owner);
+        if (!swap_owner(header, owner, taken))
+            continue;
+        if (begin(ring, lane, header, ret) == 0) {
+            *ret_lane = lane;
+            return 0;
+        }
+        swap_owner(header, taken, taken | LANE_OWNER_RELEASED); /* scribbled on: leave it to the collector */
+    }
+    return -EAGAIN;
+}
+
+static int take_free(struct ring *ring, uint64_t own, struct lane_writer *ret, uint32_t *ret_lane) {
+    int result = -EAGAIN;
+    for (uint32_t lane = ring->overflow_count; lane < ring->lane_count; lane++) {
+        struct lane_header *header = ring_lane_header(ring, lane);
+        if (result != -EAGAIN && !is_allocated(header)) /* no space: only a lane that has its pages will do */
+            continue;
+        if (atomic_load_explicit(&header->owner, memory_order_relaxed) != 0 || !swap_owner(header, 0, own))
+            continue;
+        int begun = begin(ring, lane, header, ret);
+        if (begun == 0) {
+            *ret_lane = lane;
+            return 0;
+        }
+        swap_owner(header, own, 0);
+        if (begun != -EBADMSG) /* a lane that makes no sense is left alone */
+            result = begun;
+    }
+    return result;
+}
+
+int ring_lane_claim(struct ring *ring, const struct slot_claim *claim, struct lane_writer *ret, uint32_t *ret_lane) {
+    uint64_t own = lane_owner(claim->index, claim->generation);
+    int result = take_released(ring, own, ret, ret_lane);
+    return result == 0 ? 0 : take_free(ring, own, ret, ret_lane);
+}
+
+void ring_lane_release(struct ring *ring, const struct slot_claim *claim, uint32_t lane) {
+    struct lane_header *header = ring_lane_header(ring, lane);
+    uint64_t own = lane_owner(claim->index, claim->generation);
+    uint64_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+    if (lane_owner_identity(owner) == own) /* else it was taken from us: nothing to give */
+        swap_owner(header, owner, owner | LANE_OWNER_RELEASED);
+}
+
+/* --- overflow lanes --- */
+
+static uint64_t fill_of(const struct lane_header *header) {
+    /* relaxed: a guess that only orders the attempts. */
+    uint64_t head = atomic_load_explicit(&header->head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&header->tail, memory_order_relaxed);
+    return head - tail;
+}
+
+/* The best free lane that was not tried yet: the first that is less than half full, else the emptiest. lane_count: none. */
+static uint32_t choose(const struct ring *ring, uint32_t tried) {
+    uint32_t best = ring->lane_count;
+    uint64_t least = UINT64_MAX;
+    for (uint32_t lane = 0; lane < ring->overflow_count; lane++) {
+        const struct lane_header *header = ring_lane_header(ring, lane);
+        if (tried & 1U << lane || atomic_load_explicit(&header->owner, memory_order_relaxed) != 0)
+            continue;
+        uint64_t fill = fill_of(header);
+        if (fill < RING_OVERFLOW_SIZE / 2)
+            return lane;
+        if (fill < least) {
+            least = fill;
+            best = lane;
+        }
+    }
+    return best;
+}
+
+/* Whether who holds a lane by this owner word will never give it back: its slot has another owner by now, or its process
+ * is dead. Looks at the shared slot without trust: it only decides whether we try to take over. */
+static bool holder_is_dead(const struct ring *ring, uint64_t owner) {
+    uint32_t index = lane_owner_slot(owner);
+    if (index >= ring->slot_count)
+        return false;
+    const struct ring_slot *slot = ring_slot_at(ring, index);
+    uint64_t word = atomic_load_explicit(&slot->state, memory_order_acquire);
+    if ((uint32_t)(word >> 8) != lane_owner_generation(owner) || (word & 0xff) == SLOT_FREE)
+        return true;
+    struct process_identity process = { .pid = slot->pid,
+                                        .start_time = slot->start_time,
+                                        .pid_namespace = slot->pid_namespace };
+    return slot_owner_is_dead(ring->map.fd, index, &process);
+}
+
+int ring_overflow_take(struct ring *ring, const struct slot_claim *claim, struct lane_writer *ret, uint32_t *ret_lane) {
+    static_assert(RING_OVERFLOW_MAX <= 32, "a bit of `tried` for each");
+    uint64_t own = lane_owner(claim->index, claim->generation);
+    uint32_t tried = 0;
+    int result = -EAGAIN;
+    for (uint32_t lane; (lane = choose(ring, tried)) < ring->overflow_count; tried |= 1U << lane) {
+        struct lane_header *header = ring_lane_header(ring, lane);
+        if (!swap_owner(header, 0, own))
+            continue;
+        int begun = begin(ring, lane, header, ret);
+        if (begun == 0) {
+            *ret_lane = lane;
+            return 0;
+        }
+        swap_owner(header, own, 0);
+        if (begun != -EBADMSG)
+            result = begun;
+    }
+    /* All busy (or unusable): only now the system calls that find out whether a holder is dead. Our own slot's are other threads'. */
+    for (uint32_t lane = 0; lane < ring->overflow_count; lane++) {
+        struct lane_header *header = ring_lane_header(ring, lane);
+        uint64_t owner = atomic_load_explicit(&header->owner, memory_order_acquire);
+        if (owner == 0 || lane_owner_identity(owner) == own || !holder_is_dead(ring, owner) ||
+            !swap_owner(header, owner, own))
+            continue;
+        if (begin(ring, lane, header, ret) == 0) {
+            *ret_lane = lane;
+            return 0;
+        }
+        swap_owner(header, own, 0);
+    }
+    return result;
+}
+
+void ring_overflow_give(struct ring *ring, uint32_t lane) {
+    check(lane < ring->overflow_count);
+    /* release: the next holder, who acquires the owner word, begins behind our last commit. */
+    atomic_store_explicit(&ring_lane_header(ring, lane)->owner, 0, memory_order_release);
+}
