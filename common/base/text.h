@@ -82,6 +82,13 @@ size_t text_utf8_count(struct text text);
 /* Append text to out with every bad byte replaced by U+FFFD; true when anything was replaced. */
 bool text_utf8_repair(struct text text, struct buffer *out);
 
+/* The character text (not empty) begins with: its length and, unless NULL, *ret; or minus the number of bytes that
+ * one U+FFFD should stand for. */
+int text_utf8_next(struct text text, uint32_t *ret);
+
+/* Whether a terminal would act on this character: C0, DEL, C1, bidirectional and line separators. */
+bool text_acts_on_terminal(uint32_t character);
+
 /* Append text, which is valid, with what a terminal would act on made visible: C0, DEL, C1 and the
  * bidirectional and line separators as \n \t \x1b \u202e. keep_newlines leaves "\n" and "\t" alone. */
 void text_append_printable(struct buffer *out, struct text text, bool keep_newlines);

@@ -1,6 +1,4 @@
 /* utf8.c - UTF-8 as RFC 3629 has it. */
-#include <stdio.h>
-
 #include "common/base/text.h"
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
@@ -107,8 +105,16 @@ static uint32_t code_point(const unsigned char *p, int size) {
     }
 }
 
+int text_utf8_next(struct text text, uint32_t *ret) {
+    const unsigned char *p = (const unsigned char *)text.data;
+    int size = step(p, text.length);
+    if (size > 0 && ret)
+        *ret = code_point(p, size);
+    return size;
+}
+
 /* What would move, recolour, reorder or break a line of a terminal. */
-static bool acts_on_terminal(uint32_t c) {
+bool text_acts_on_terminal(uint32_t c) {
     return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
            (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
@@ -133,7 +139,7 @@ void text_append_printable(struct buffer *out, struct text text, bool keep_newli
         int size = step(p + at, text.length - at);
         uint32_t c = size > 0 ? code_point(p + at, size) : p[at];
         bool kept = keep_newlines && (c == '\n' || c == '\t');
-        if (size > 0 && (kept || !acts_on_terminal(c))) {
+        if (size > 0 && (kept || !text_acts_on_terminal(c))) {
             at += (size_t)size;
             continue;
         }

@@ -32,6 +32,7 @@ struct pack_writer {
 void pack_map(struct pack_writer *writer, uint32_t count);
 void pack_array(struct pack_writer *writer, uint32_t count);
 void pack_text(struct pack_writer *writer, struct text value);
+void pack_binary(struct pack_writer *writer, struct text value);
 void pack_int(struct pack_writer *writer, int64_t value);
 void pack_uint(struct pack_writer *writer, uint64_t value);
 void pack_double(struct pack_writer *writer, double value);
@@ -49,8 +50,11 @@ int pack_from_json(struct text json, struct pack_writer *writer, struct error *e
  * U+FFFD. Doubles are written with the fewest digits that read back the same. */
 void pack_append_json(struct buffer *out, struct text packed);
 
-/* Append a JSON string, quotes included, of any bytes. */
+/* Append a JSON string, quotes included, of any bytes: bad UTF-8 comes out as U+FFFD, and what a terminal would act on
+ * (text_acts_on_terminal) escaped. */
 void json_append_string(struct buffer *out, struct text text);
+void json_append_uint(struct buffer *out, uint64_t number);
+void json_append_double(struct buffer *out, double number); /* as pack_append_json does */
 
 /* --- reading a checked value one step at a time --- */
 
