@@ -1,6 +1,13 @@
-/* ring_fixture.h - a runtime directory of the test's own with a small ring in it. Include behind cmocka.h. */
+/* ring_fixture.h - a runtime directory of the test's own with a small ring in it. */
 #ifndef TASKFORGE_TESTS_UNIT_SHM_RING_FIXTURE_H
 #define TASKFORGE_TESTS_UNIT_SHM_RING_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 #include <fcntl.h>
 #include <ftw.h>
