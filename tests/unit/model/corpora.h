@@ -9,6 +9,10 @@
 
 #include "common/base/text.h"
 
+#ifndef CORPORA_FALLBACK /* given by meson: ../shared/data beside the source folder */
+#define CORPORA_FALLBACK "../shared/data"
+#endif
+
 static inline const char *corpora_folder(void) {
     const char *folder = getenv("TASKFORGE_CORPORA");
     return folder && folder[0] ? folder : CORPORA_FALLBACK;
@@ -16,7 +20,7 @@ static inline const char *corpora_folder(void) {
 
 /* The whole of one file, appended; false when it is not there. */
 static inline bool corpora_read(const char *name, struct buffer *out) {
-    char path[1024];
+    char path[2048];
     snprintf(path, sizeof(path), "%s/%s", corpora_folder(), name);
     FILE *file = fopen(path, "rb");
     if (!file)
