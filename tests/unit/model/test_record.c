@@ -1,0 +1,421 @@
+/* Every record kind there and back, and nothing hostile through. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/check.h"
+#include "common/model/pack.h"
+#include "common/model/record.h"
+
+#define T TEXT_LITERAL
+#define POSITION UINT64_C(0x1122334455667788)
+#define TIME UINT64_C(1795457704123456789)
+
+static char room[RECORD_SIZE_MAX] __attribute__((aligned(8)));
+
+static struct record entry_record(void) {
+    struct record record = { .kind = RECORD_ENTRY,
+                             .position = POSITION,
+                             .time_ns = TIME,
+                             .entry = {
+                                 .entry = { .timestamp_ns = TIME - 5,
+                                            .level = LEVEL_ERROR,
+                                            .service = T("queue"),
+                                            .module = T("worker"),
+                                            .operation = T("run"),
+                                            .message = T("it broke"),
+                                            .trace_id = T("trace"),
+                                            .span_id = T("span"),
+                                            .correlation_id = T("correlation"),
+                                            .metadata = T("\x81\xa1"
+                                                          "a\x01"),
+                                            .error_details = T("\xc3") },
+                                 .site = 9,
+                                 .has_position = true,
+                                 .position = { .input = T("tail"), .key = T("8:1:77"), .value = T("123456") } } };
+    uuid_parse(T("0190163d-8694-739b-aea5-966c26f8ad91"), &record.entry.entry.id);
+    uuid_parse(T("11111111-1111-1111-1111-111111111111"), &record.entry.entry.user_id);
+    uuid_parse(T("22222222-2222-2222-2222-222222222222"), &record.entry.entry.organization_id);
+    return record;
+}
+
+static int encode(const struct record *record) {
+    memset(room, 0xee, sizeof(room));
+    int length = record_encode(record, room, sizeof(room));
+    assert_true(length > 0 && length % RECORD_ALIGN == 0);
+    assert_int_equal((unsigned char)room[length], 0xee);
+    return length;
+}
+
+static void assert_same_entry(const struct record_entry *a, const struct record_entry *b) {
+    assert_memory_equal(&a->entry.id, &b->entry.id, sizeof(struct uuid));
+    assert_true(a->entry.timestamp_ns == b->entry.timestamp_ns);
+    assert_int_equal(a->entry.level, b->entry.level);
+    assert_true(text_equal(a->entry.service, b->entry.service));
+    assert_true(text_equal(a->entry.module, b->entry.module));
+    assert_true(text_equal(a->entry.operation, b->entry.operation));
+    assert_true(text_equal(a->entry.message, b->entry.message));
+    assert_true(text_equal(a->entry.trace_id, b->entry.trace_id));
+    assert_true(text_equal(a->entry.span_id, b->entry.span_id));
+    assert_true(text_equal(a->entry.correlation_id, b->entry.correlation_id));
+    assert_true(uuid_equal(&a->entry.user_id, &b->entry.user_id));
+    assert_true(uuid_equal(&a->entry.organization_id, &b->entry.organization_id));
+    assert_true(text_equal(a->entry.metadata, b->entry.metadata));
+    assert_true(text_equal(a->entry.error_details, b->entry.error_details));
+    assert_int_equal(a->site, b->site);
+    assert_int_equal(a->has_position, b->has_position);
+    assert_true(text_equal(a->position.input, b->position.input));
+    assert_true(text_equal(a->position.key, b->position.key));
+    assert_true(text_equal(a->position.value, b->position.value));
+}
+
+static void brings_an_entry_back_whole(void **state) {
+    (void)state;
+    struct record record = entry_record(), back;
+    int length = encode(&record);
+    assert_int_equal(record_decode(room, (size_t)length, POSITION, &back), 0);
+    assert_int_equal(back.kind, RECORD_ENTRY);
+    assert_true(back.position == POSITION && back.time_ns == TIME);
+    assert_same_entry(&record.entry, &back.entry);
+}
+
+static void brings_the_smallest_entry_back(void **state) {
+    (void)state;
+    struct record record = { .kind = RECORD_ENTRY, .position = 8, .time_ns = 9 }, back;
+    assert_int_equal(encode(&record), RECORD_ENTRY_FIXED_END);
+    assert_int_equal(record_decode(room, RECORD_ENTRY_FIXED_END, 8, &back), 0);
+    assert_same_entry(&record.entry, &back.entry);
+}
+
+static void brings_the_largest_entry_back(void **state) {
+    (void)state;
+    struct record record = entry_record(), back;
+    char *text = malloc(ENTRY_METADATA_BYTES);
+    memset(text, 'x', ENTRY_METADATA_BYTES);
+    char *packed = malloc(ENTRY_METADATA_BYTES);
+    struct pack_writer writer = { .data = packed, .capacity = ENTRY_METADATA_BYTES };
+    pack_text(&writer, (struct text) { text, ENTRY_METADATA_BYTES - 3 });
+    assert_int_equal(writer.length, ENTRY_METADATA_BYTES);
+    struct entry *entry = &record.entry.entry;
+    entry->service = entry->module = entry->operation = (struct text) { text, ENTRY_NAME_BYTES };
+    entry->trace_id = entry->span_id = entry->correlation_id = (struct text) { text, ENTRY_TRACE_BYTES };
+    entry->message = (struct text) { text, ENTRY_MESSAGE_BYTES };
+    entry->metadata = entry->error_details = (struct text) { packed, ENTRY_METADATA_BYTES };
+    record.entry.position =
+        (struct input_position) { .input = { text, 100 }, .key = { text, 200 }, .value = { text, 600 } };
+    int length = encode(&record);
+    assert_int_equal(record_decode(room, (size_t)length, POSITION, &back), 0);
+    assert_same_entry(&record.entry, &back.entry);
+    free(text);
+    free(packed);
+}
+
+static void lies_in_memory_as_drawn(void **state) {
+    (void)state;
+    struct record record = entry_record();
+    int length = encode(&record);
+    const unsigned char *at = (const unsigned char *)room;
+    assert_int_equal(at[0] | at[1] << 8, length);
+    assert_int_equal(at[4], RECORD_ENTRY);
+    assert_int_equal(at[5], 0);
+    assert_int_equal(at[6], LEVEL_ERROR);
+    assert_int_equal(at[7], 1);
+    assert_int_equal(at[8], 0x88); /* little-endian position */
+    assert_int_equal(at[24], 0x01);
+    assert_int_equal(at[48], 8);
+    assert_int_equal(at[60], 5);
+    assert_int_equal(at[68], 5);
+    assert_int_equal(at[71], 3);
+    assert_int_equal(at[72], 9);
+    assert_memory_equal(at + 80, "queueworkerruntracespancorrelation\x11\x11", 36);
+}
+
+static void says_how_large_an_entry_will_be(void **state) {
+    (void)state;
+    struct record record = entry_record();
+    uint32_t size;
+    for (size_t i = 0; i < 40; i++) {
+        record.entry.entry.message = (struct text) { "0123456789012345678901234567890123456789", i };
+        assert_int_equal(record_entry_size(&record.entry, &size), 0);
+        assert_int_equal(size % RECORD_ALIGN, 0);
+        memset(room, 0xee, size + 8);
+        record_entry_encode(&record.entry, POSITION, TIME, room, size);
+        assert_int_equal((unsigned char)room[size], 0xee);
+        assert_int_equal(record_encode(&record, room, size), size);
+        assert_int_equal(record_encode(&record, room, size - 1), -ENOSPC);
+    }
+}
+
+static void refuses_what_is_beyond_a_limit(void **state) {
+    (void)state;
+    uint32_t size;
+    struct record_entry good = entry_record().entry, bad;
+    const struct text large = { room, ENTRY_METADATA_BYTES + 1 }, medium = { room, ENTRY_MESSAGE_BYTES + 1 },
+                      name = { room, ENTRY_NAME_BYTES + 1 }, id = { room, ENTRY_TRACE_BYTES + 1 };
+#define REFUSED(member, value, code)                                                                                   \
+    do {                                                                                                               \
+        bad = good;                                                                                                    \
+        bad.member = value;                                                                                            \
+        assert_int_equal(record_entry_size(&bad, &size), code);                                                        \
+    } while (0)
+    REFUSED(entry.service, name, -E2BIG);
+    REFUSED(entry.module, name, -E2BIG);
+    REFUSED(entry.operation, name, -E2BIG);
+    REFUSED(entry.message, medium, -E2BIG);
+    REFUSED(entry.trace_id, id, -E2BIG);
+    REFUSED(entry.span_id, id, -E2BIG);
+    REFUSED(entry.correlation_id, id, -E2BIG);
+    REFUSED(entry.metadata, large, -E2BIG);
+    REFUSED(entry.error_details, large, -E2BIG);
+    REFUSED(position.input, TEXT_EMPTY, -EINVAL);
+    REFUSED(position.value, large, -E2BIG);
+    assert_int_equal(record_entry_size(&good, &size), 0);
+}
+
+/* One of each of the kinds that are msgpack, every field set. */
+static const struct record others[] = {
+    { .kind = RECORD_CALL_SITE,
+      .call_site = { .site = 7,
+                     .level = LEVEL_WARN,
+                     .module = TEXT_INITIALIZER("m"),
+                     .operation = TEXT_INITIALIZER("o"),
+                     .format = TEXT_INITIALIZER("x %d"),
+                     .argument_types = TEXT_INITIALIZER("i") } },
+    { .kind = RECORD_METRIC_DEFINITION,
+      .metric_definition = { .metric = 3,
+                             .metric_kind = 2,
+                             .name = TEXT_INITIALIZER("jobs"),
+                             .unit = TEXT_INITIALIZER("s"),
+                             .help = TEXT_INITIALIZER("h"),
+                             .labels = TEXT_INITIALIZER("\x81\xa1"
+                                                        "a\xa1"
+                                                        "b"),
+                             .bounds = TEXT_INITIALIZER("\x92\x01\x02") } },
+    { .kind = RECORD_METRIC_UPDATE,
+      .metric_update = { .metric = UINT32_MAX,
+                         .metric_kind = 1,
+                         .value = -1.25,
+                         .name = TEXT_INITIALIZER("n"),
+                         .trace_id = TEXT_INITIALIZER("t") } },
+    { .kind = RECORD_SPAN_START,
+      .span_start = { .trace_id = TEXT_INITIALIZER("t"),
+                      .span_id = TEXT_INITIALIZER("s"),
+                      .parent_id = TEXT_INITIALIZER("p"),
+                      .operation = TEXT_INITIALIZER("o"),
+                      .metadata = TEXT_INITIALIZER("\x80"),
+                      .start_ns = UINT64_MAX } },
+    { .kind = RECORD_SPAN_END,
+      .span_end = { .trace_id = TEXT_INITIALIZER("t"),
+                    .span_id = TEXT_INITIALIZER("s"),
+                    .end_ns = 12345678901,
+                    .failed = true } },
+    { .kind = RECORD_ALERT_CHANGE,
+      .alert_change = { .id = TEXT_INITIALIZER("i"),
+                        .rule_id = TEXT_INITIALIZER("r"),
+                        .status = TEXT_INITIALIZER("active"),
+                        .details = TEXT_INITIALIZER("\x80"),
+                        .severity = 3 } },
+    { .kind = RECORD_HEALTH_REPORT,
+      .health_report = { .name = TEXT_INITIALIZER("n"),
+                         .state = TEXT_INITIALIZER("ok"),
+                         .details = TEXT_INITIALIZER("d"),
+                         .time_to_live_ns = 5 } },
+    { .kind = RECORD_PROCESS_HELLO,
+      .process_hello = { .service = TEXT_INITIALIZER("s"),
+                         .producer_id = { 1, 2, 3, 255 },
+                         .pid = 77,
+                         .start_time = 88 } },
+    { .kind = RECORD_PROCESS_GOODBYE, .process_goodbye = { .producer_id = { 9, 8 } } },
+    { .kind = RECORD_LOSS_NOTE,
+      .loss_note = { .service = TEXT_INITIALIZER("s"),
+                     .reason = TEXT_INITIALIZER("full"),
+                     .level = LEVEL_CRITICAL,
+                     .count = 1,
+                     .first_ns = 2,
+                     .last_ns = 3 } },
+    { .kind = RECORD_INPUT_POSITION,
+      .input_position = { .input = TEXT_INITIALIZER("journal"), .value = TEXT_INITIALIZER("s=abc") } },
+    { .kind = RECORD_AUDIT_EVENT,
+      .audit_event = { .action = TEXT_INITIALIZER("a"),
+                       .actor = TEXT_INITIALIZER("b"),
+                       .target = TEXT_INITIALIZER("c"),
+                       .details = TEXT_INITIALIZER("\x80") } },
+};
+
+static void assert_same_texts(const struct text *a, const struct text *b, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        assert_true(text_equal(a[i], b[i]));
+}
+
+static void brings_every_other_kind_back(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        struct record record = others[i], back, again;
+        memset(&back, 0xaa, sizeof(back));
+        record.position = POSITION;
+        record.time_ns = TIME;
+        int length = encode(&record);
+        assert_int_equal(record_decode(room, (size_t)length, POSITION, &back), 0);
+        assert_int_equal(back.kind, record.kind);
+        assert_true(back.time_ns == TIME);
+        /* what came back encodes to the same bytes: nothing was lost on the way */
+        char *copy = malloc((size_t)length);
+        assert_int_equal(record_encode(&back, copy, (size_t)length), length);
+        assert_memory_equal(copy, room, (size_t)length);
+        assert_int_equal(record_decode(copy, (size_t)length, POSITION, &again), 0);
+        free(copy);
+        assert_int_equal(record_encode(&record, room, (size_t)length - 8), -ENOSPC);
+    }
+}
+
+static void keeps_each_field_in_its_place(void **state) {
+    (void)state;
+    struct record back;
+    int length = encode(&others[0]);
+    assert_int_equal(record_decode(room, (size_t)length, 0, &back), 0);
+    assert_int_equal(back.call_site.site, 7);
+    assert_int_equal(back.call_site.level, LEVEL_WARN);
+    assert_same_texts(&back.call_site.module, &others[0].call_site.module, 4);
+    length = encode(&others[1]);
+    assert_int_equal(record_decode(room, (size_t)length, 0, &back), 0);
+    assert_same_texts(&back.metric_definition.name, &others[1].metric_definition.name, 5);
+    length = encode(&others[2]);
+    assert_int_equal(record_decode(room, (size_t)length, 0, &back), 0);
+    assert_true(back.metric_update.value == -1.25 && back.metric_update.metric == UINT32_MAX);
+    length = encode(&others[7]);
+    assert_int_equal(record_decode(room, (size_t)length, 0, &back), 0);
+    assert_memory_equal(back.process_hello.producer_id, others[7].process_hello.producer_id, 16);
+    assert_int_equal(back.process_hello.pid, 77);
+    length = encode(&others[9]);
+    assert_int_equal(record_decode(room, (size_t)length, 0, &back), 0);
+    assert_true(back.loss_note.count == 1 && back.loss_note.first_ns == 2 && back.loss_note.last_ns == 3);
+}
+
+static void refuses_to_encode_what_it_would_not_decode(void **state) {
+    (void)state;
+    struct record record = { .kind = RECORD_INPUT_POSITION };
+    assert_int_equal(record_encode(&record, room, sizeof(room)), -EINVAL); /* no input */
+    record = others[0];
+    record.call_site.level = (enum level)6;
+    assert_int_equal(record_encode(&record, room, sizeof(room)), -EINVAL);
+    record = others[1];
+    record.metric_definition.labels = T("\x91\x01"); /* no map */
+    assert_int_equal(record_encode(&record, room, sizeof(room)), -EINVAL);
+    record.metric_definition.labels = T("\x81");
+    assert_int_equal(record_encode(&record, room, sizeof(room)), -EINVAL);
+    record = others[1];
+    record.metric_definition.name = (struct text) { room, 256 };
+    assert_int_equal(record_encode(&record, room, sizeof(room)), -E2BIG);
+    record.kind = (enum record_kind)0;
+    assert_int_equal(record_encode(&record, room, sizeof(room)), -EINVAL);
+    record.kind = (enum record_kind)99;
+    assert_int_equal(record_encode(&record, room, sizeof(room)), -EINVAL);
+}
+
+static void fills_its_room_with_padding(void **state) {
+    (void)state;
+    struct record record = { .kind = RECORD_PADDING, .position = 16 }, back;
+    assert_int_equal(record_encode(&record, room, 4096), 4096);
+    assert_int_equal(record_decode(room, 4096, 16, &back), 0);
+    assert_int_equal(back.kind, RECORD_PADDING);
+    assert_int_equal(record_encode(&record, room, 16), -EINVAL);
+    assert_int_equal(record_encode(&record, room, 4095), -EINVAL);
+    char *large = malloc(2 * RECORD_SIZE_MAX); /* padding may be longer than any record */
+    struct record_header header;
+    assert_int_equal(record_encode(&record, large, 2 * RECORD_SIZE_MAX), 2 * RECORD_SIZE_MAX);
+    assert_int_equal(record_header_decode(large, 2 * RECORD_SIZE_MAX, 16, &header), 0);
+    assert_int_equal(record_header_decode(large, 2 * RECORD_SIZE_MAX - 8, 16, &header), -EBADMSG);
+    large[4] = RECORD_ENTRY;
+    assert_int_equal(record_header_decode(large, 2 * RECORD_SIZE_MAX, 16, &header), -EBADMSG);
+    free(large);
+}
+
+static void knows_a_header_of_another_lap(void **state) {
+    (void)state;
+    struct record record = entry_record();
+    struct record_header header = { .kind = 77 };
+    size_t length = (size_t)encode(&record);
+    assert_int_equal(record_header_decode(room, length, POSITION + 8, &header), -EBADMSG);
+    assert_int_equal(header.kind, 77);
+    assert_int_equal(record_header_decode(room, length, POSITION, &header), 0);
+    assert_int_equal(header.length, length);
+    assert_true(header.time_ns == TIME);
+    assert_int_equal(record_header_decode(room, length - 8, POSITION, &header), -EBADMSG);
+    assert_int_equal(record_header_decode(room, 23, POSITION, &header), -EBADMSG);
+    static const struct {
+        int at, value;
+    } changes[] = { { 0, 4 }, { 0, 16 }, { 0, 0 }, { 4, 0 }, { 4, RECORD_AUDIT_EVENT + 1 }, { 7, 0 }, { 7, 2 } };
+    for (size_t i = 0; i < COUNT_OF(changes); i++) {
+        length = (size_t)encode(&record);
+        room[changes[i].at] = (char)changes[i].value;
+        if (changes[i].at == 0)
+            room[1] = 0;
+        assert_int_equal(record_header_decode(room, length, POSITION, &header), -EBADMSG);
+    }
+}
+
+/* Every byte of every kind changed in turn: whatever is accepted stays inside the record. */
+static void reads_no_changed_record_beyond_its_end(void **state) {
+    (void)state;
+    struct record entry = entry_record();
+    for (size_t i = 0; i <= COUNT_OF(others); i++) {
+        struct record record = i < COUNT_OF(others) ? others[i] : entry;
+        record.position = POSITION;
+        size_t length = (size_t)encode(&record);
+        char *copy = malloc(length); /* exact, for the sanitizer */
+        for (size_t at = 0; at < length; at++)
+            for (int value = 0; value < 256; value += at < 24 ? 1 : 5) {
+                struct record back;
+                memcpy(copy, room, length);
+                copy[at] = (char)value;
+                if (record_decode(copy, length, POSITION, &back) < 0 || back.kind != RECORD_ENTRY)
+                    continue;
+                const struct text *texts[] = { &back.entry.entry.service, &back.entry.entry.message,
+                                               &back.entry.entry.metadata, &back.entry.position.value };
+                for (size_t t = 0; t < COUNT_OF(texts); t++)
+                    if (texts[t]->length > 0)
+                        assert_true(texts[t]->data >= copy && texts[t]->data + texts[t]->length <= copy + length);
+            }
+        free(copy);
+    }
+}
+
+static void refuses_broken_packed_parts(void **state) {
+    (void)state;
+    struct record record = entry_record(), back;
+    record.entry.has_position = false;
+    record.entry.entry.metadata = T("\x82\xa1");
+    size_t length = (size_t)encode(&record);
+    assert_int_equal(record_decode(room, length, POSITION, &back), -EBADMSG);
+    record = entry_record();
+    record.entry.entry.level = (enum level)200; /* for entry_repair to judge */
+    record.entry.entry.message = T("\xff\0\xff");
+    length = (size_t)encode(&record);
+    assert_int_equal(record_decode(room, length, POSITION, &back), 0);
+    assert_int_equal(back.entry.entry.level, 200);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(brings_an_entry_back_whole),
+        cmocka_unit_test(brings_the_smallest_entry_back),
+        cmocka_unit_test(brings_the_largest_entry_back),
+        cmocka_unit_test(lies_in_memory_as_drawn),
+        cmocka_unit_test(says_how_large_an_entry_will_be),
+        cmocka_unit_test(refuses_what_is_beyond_a_limit),
+        cmocka_unit_test(brings_every_other_kind_back),
+        cmocka_unit_test(keeps_each_field_in_its_place),
+        cmocka_unit_test(refuses_to_encode_what_it_would_not_decode),
+        cmocka_unit_test(fills_its_room_with_padding),
+        cmocka_unit_test(knows_a_header_of_another_lap),
+        cmocka_unit_test(reads_no_changed_record_beyond_its_end),
+        cmocka_unit_test(refuses_broken_packed_parts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
