@@ -20,7 +20,7 @@ static inline const char *corpora_folder(void) {
 
 /* The whole of one file, appended; false when it is not there. */
 static inline bool corpora_read(const char *name, struct buffer *out) {
-    char path[2048];
+    char path[4096];
     snprintf(path, sizeof(path), "%s/%s", corpora_folder(), name);
     FILE *file = fopen(path, "rb");
     if (!file)

@@ -253,7 +253,7 @@ static void does_not_care_about_the_locale(void **state) {
 
 static void passes_the_json_test_suite(void **state) {
     (void)state;
-    char path[2048];
+    char path[1024];
     snprintf(path, sizeof(path), "%s/json", corpora_folder());
     DIR *folder = opendir(path);
     if (!folder)
