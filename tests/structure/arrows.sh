@@ -37,7 +37,7 @@ function allowed(from, to,   n, part, i) {
     from = row_of(FILENAME)
     checked++
     if (to == "taskforge.h") next # an app of its own: examples
-    if (FILENAME ~ /^tests\// && to !~ /\//) { # a test's helper beside it
+    if (FILENAME ~ /^tests\// && to !~ /\//) { # the helper of a test, beside it
         folder = FILENAME
         sub(/[^\/]*$/, "", folder)
         to = folder to
