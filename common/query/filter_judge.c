@@ -1,0 +1,158 @@
+/* filter_judge.c - judging values and entries by a filter. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "common/base/check.h"
+#include "common/model/pack.h"
+#include "common/query/filter.h"
+
+static bool is_negative(enum filter_operator op) {
+    return op == FILTER_NOT_EQUAL || op == FILTER_NOT_MATCH;
+}
+
+int filter_matcher_text(const struct filter_matcher *matcher, struct text value, struct error *error) {
+    int equal;
+    if (matcher->pattern) {
+        equal = pattern_match(matcher->pattern, value, error);
+        if (equal < 0)
+            return equal;
+    } else {
+        equal = text_equal(matcher->value, value);
+    }
+    return is_negative(matcher->op) ? !equal : equal;
+}
+
+int filter_matcher_uuid(const struct filter_matcher *matcher, const struct uuid *value, struct error *error) {
+    if (!matcher->pattern)
+        return uuid_equal(&matcher->uuid, value) ? !is_negative(matcher->op) : is_negative(matcher->op);
+    char text[UUID_TEXT_SIZE] = "";
+    if (!uuid_is_zero(value))
+        uuid_format(value, text);
+    return filter_matcher_text(matcher, text_of(text), error);
+}
+
+/* A metadata value by its key; a key with dots goes down where it does not stand as it is. */
+static bool find_metadata(struct text map, struct text key, struct pack_value *ret) {
+    while (map.length > 0 && pack_is_map(map)) {
+        if (pack_find(map, key, ret))
+            return true;
+        const char *dot = memchr(key.data, '.', key.length);
+        if (!dot || !pack_find(map, (struct text) { key.data, (size_t)(dot - key.data) }, ret))
+            return false;
+        map = ret->whole;
+        key = (struct text) { dot + 1, key.length - (size_t)(dot - key.data) - 1 };
+    }
+    return false;
+}
+
+int filter_matcher_metadata(const struct filter_matcher *matcher, struct text metadata, struct buffer *scratch,
+                            struct error *error) {
+    struct pack_value value;
+    if (!find_metadata(metadata, matcher->key, &value))
+        return filter_matcher_text(matcher, TEXT_EMPTY, error);
+    if (value.type == PACK_TEXT)
+        return filter_matcher_text(matcher, value.text, error);
+    buffer_clear(scratch);
+    pack_append_json(scratch, value.whole);
+    if (scratch->failed)
+        return error_set(error, -ENOMEM, "out of memory while matching metadata");
+    return filter_matcher_text(matcher, buffer_text(scratch), error);
+}
+
+bool filter_has_service(const struct filter *filter, struct text service) {
+    for (uint32_t i = 0; i < filter->service_count; i++)
+        if (text_equal(filter->services[i], service))
+            return true;
+    return filter->service_count == 0;
+}
+
+static int alternative_matches(const struct filter_alternative *alternative, struct text message, struct error *error) {
+    if (!pattern_find(message, alternative->bytes))
+        return 0;
+    if (!alternative->pattern || pattern_is_literal(alternative->pattern))
+        return 1;
+    return pattern_match(alternative->pattern, message, error);
+}
+
+int filter_line_text(const struct filter_line *line, struct text message, struct error *error) {
+    for (uint32_t i = 0; i < line->alternative_count; i++) {
+        int found = alternative_matches(&line->alternatives[i], message, error);
+        if (found != 0)
+            return found < 0 ? found : !line->negated;
+    }
+    return line->negated;
+}
+
+static int judge_matcher(const struct filter_matcher *matcher, const struct entry *entry, struct buffer *scratch,
+                         struct error *error) {
+    char pid[12] = "";
+    switch (matcher->field) {
+    case FILTER_SERVICE:
+        return filter_matcher_text(matcher, entry->service, error);
+    case FILTER_MODULE:
+        return filter_matcher_text(matcher, entry->module, error);
+    case FILTER_OPERATION:
+        return filter_matcher_text(matcher, entry->operation, error);
+    case FILTER_HOST:
+        return filter_matcher_text(matcher, entry->host, error);
+    case FILTER_PID:
+        if (entry->pid)
+            snprintf(pid, sizeof(pid), "%u", entry->pid);
+        return filter_matcher_text(matcher, text_of(pid), error);
+    case FILTER_TRACE_ID:
+        return filter_matcher_text(matcher, entry->trace_id, error);
+    case FILTER_SPAN_ID:
+        return filter_matcher_text(matcher, entry->span_id, error);
+    case FILTER_CORRELATION_ID:
+        return filter_matcher_text(matcher, entry->correlation_id, error);
+    case FILTER_USER_ID:
+        return filter_matcher_uuid(matcher, &entry->user_id, error);
+    case FILTER_ORGANIZATION_ID:
+        return filter_matcher_uuid(matcher, &entry->organization_id, error);
+    case FILTER_ID:
+        return filter_matcher_uuid(matcher, &entry->id, error);
+    case FILTER_METADATA:
+        return filter_matcher_metadata(matcher, entry->metadata, scratch, error);
+    case FILTER_LEVEL:
+        break;
+    }
+    check(!"a level matcher is part of the levels");
+    return 0;
+}
+
+int filter_entry(const struct filter *filter, const struct entry *entry, struct buffer *scratch, struct error *error) {
+    if (entry->timestamp_ns < filter->since_ns || entry->timestamp_ns >= filter->until_ns ||
+        !(filter->levels & 1u << entry->level) || !filter_has_service(filter, entry->service))
+        return 0;
+    for (uint32_t i = 0; i < filter->matcher_count; i++) {
+        int status = judge_matcher(&filter->matchers[i], entry, scratch, error);
+        if (status <= 0)
+            return status;
+    }
+    for (uint32_t i = 0; i < filter->line_count; i++) {
+        int status = filter_line_text(&filter->lines[i], entry->message, error);
+        if (status <= 0)
+            return status;
+    }
+    return 1;
+}
+
+int filter_service(const struct filter *filter, struct text service, struct error *error) {
+    if (!filter_has_service(filter, service))
+        return 0;
+    for (uint32_t i = 0; i < filter->matcher_count; i++) {
+        if (filter->matchers[i].field != FILTER_SERVICE)
+            continue;
+        int status = filter_matcher_text(&filter->matchers[i], service, error);
+        if (status <= 0)
+            return status;
+    }
+    return 1;
+}
+
+bool filter_is_countable(const struct filter *filter) {
+    for (uint32_t i = 0; i < filter->matcher_count; i++)
+        if (filter->matchers[i].field != FILTER_SERVICE)
+            return false;
+    return filter->line_count == 0;
+}

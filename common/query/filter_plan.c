@@ -1,0 +1,59 @@
+/* filter_plan.c - judging whole blocks by their index values. */
+#include "common/base/check.h"
+#include "common/query/filter.h"
+
+static int may_have_service(const struct filter *filter, const struct index_entry *index, struct error *error) {
+    for (uint32_t i = 0; i < index->count_count; i++) {
+        bool level = false;
+        for (unsigned l = 0; l < LEVEL_COUNT; l++)
+            level |= (filter->levels & 1u << l) && index->counts[i].by_level[l] > 0;
+        int status = level ? filter_service(filter, index->counts[i].service, error) : 0;
+        if (status != 0)
+            return status;
+    }
+    return 0;
+}
+
+static const enum index_filter_kind id_kinds[] = {
+    [FILTER_TRACE_ID] = INDEX_TRACE,
+    [FILTER_SPAN_ID] = INDEX_SPAN,
+    [FILTER_CORRELATION_ID] = INDEX_CORRELATION,
+    [FILTER_USER_ID] = INDEX_USER,
+    [FILTER_ORGANIZATION_ID] = INDEX_ORGANIZATION,
+};
+
+static bool may_have_id(const struct filter_matcher *matcher, const struct index_entry *index) {
+    if (matcher->op != FILTER_EQUAL || matcher->value.length == 0)
+        return true;
+    if ((size_t)matcher->field >= COUNT_OF(id_kinds) || id_kinds[matcher->field] == 0)
+        return true;
+    struct text value = matcher->value;
+    if (matcher->field == FILTER_USER_ID || matcher->field == FILTER_ORGANIZATION_ID)
+        value = (struct text) { (const char *)matcher->uuid.bytes, UUID_SIZE };
+    return index_may_have_id(index, id_kinds[matcher->field], value);
+}
+
+static bool may_have_line(const struct filter_line *line, const struct index_entry *index) {
+    if (line->negated)
+        return true;
+    for (uint32_t i = 0; i < line->alternative_count; i++)
+        if (line->alternatives[i].bytes.length == 0 || index_may_contain(index, line->alternatives[i].bytes))
+            return true;
+    return false;
+}
+
+int filter_index(const struct filter *filter, const struct index_entry *index, struct error *error) {
+    if (index->max_timestamp_ns < filter->since_ns || index->min_timestamp_ns >= filter->until_ns)
+        return 0;
+    for (uint32_t i = 0; i < filter->matcher_count; i++)
+        if (!may_have_id(&filter->matchers[i], index))
+            return 0;
+    for (uint32_t i = 0; i < filter->line_count; i++)
+        if (!may_have_line(&filter->lines[i], index))
+            return 0;
+    return may_have_service(filter, index, error);
+}
+
+bool filter_covers(const struct filter *filter, const struct index_entry *index) {
+    return index->min_timestamp_ns >= filter->since_ns && index->max_timestamp_ns < filter->until_ns;
+}

@@ -1,0 +1,130 @@
+/* pattern.c - PCRE2 behind limits. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "common/query/pattern.h"
+
+#include <errno.h>
+#include <pcre2.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "common/base/check.h"
+
+enum {
+    MATCH_STEPS_MAX = 1000000,  /* backtracking steps of one match: some milliseconds */
+    MATCH_HEAP_KIB_MAX = 20480, /* where the interpreter stands in for the JIT */
+    JIT_STACK_START = 32 * 1024,
+    JIT_STACK_MAX = 1024 * 1024,
+};
+
+struct pattern {
+    pcre2_code *code;
+    pcre2_match_data *match;
+    pcre2_match_context *limits;
+    pcre2_jit_stack *stack;
+    char literal[PATTERN_LITERAL_MAX];
+    size_t literal_length;
+    bool whole;
+};
+
+static int compile_fault(struct text source, int code, PCRE2_SIZE offset, struct error *error) {
+    PCRE2_UCHAR message[160];
+    if (code == PCRE2_ERROR_HEAP_FAILED)
+        return error_set(error, -ENOMEM, "out of memory for a regular expression");
+    if (pcre2_get_error_message(code, message, sizeof(message)) < 0)
+        message[0] = '\0';
+    struct text before = { source.data, offset < source.length ? offset : source.length };
+    return error_set(error, -EINVAL, "regular expression \"%.*s\", character %zu: %s", TEXT_FORMAT(source),
+                     text_utf8_count(before) + 1, (const char *)message);
+}
+
+static int prepare_matching(struct pattern *pattern) {
+    pattern->match = pcre2_match_data_create(1, NULL);
+    pattern->limits = pcre2_match_context_create(NULL);
+    if (!pattern->match || !pattern->limits)
+        return -ENOMEM;
+    pcre2_set_match_limit(pattern->limits, MATCH_STEPS_MAX);
+    pcre2_set_heap_limit(pattern->limits, MATCH_HEAP_KIB_MAX);
+    if (pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE) ==
+        0) { /* else the interpreter matches, under the same limits */
+        pattern->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MAX, NULL);
+        if (!pattern->stack)
+            return -ENOMEM;
+        pcre2_jit_stack_assign(pattern->limits, NULL, pattern->stack);
+    }
+    return 0;
+}
+
+int pattern_compile(struct text source, bool anchored, struct pattern **ret, struct error *error) {
+    uint32_t options =
+        PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE;
+    PCRE2_SIZE offset = 0;
+    int code = 0;
+    if (source.length > PATTERN_LENGTH_MAX)
+        return error_set(error, -EINVAL, "a regular expression may have %d bytes, this has %zu", PATTERN_LENGTH_MAX,
+                         source.length);
+    if (source.length >= 2 && memcmp(source.data, "(*", 2) == 0)
+        return error_set(error, -EINVAL, "regular expression \"%.*s\": verbs \"(*...\" at the beginning are not taken",
+                         TEXT_FORMAT(source));
+    if (anchored)
+        options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOTALL;
+    struct pattern *pattern = calloc(1, sizeof(*pattern));
+    if (!pattern)
+        return error_set(error, -ENOMEM, "out of memory for a regular expression");
+    pattern->code =
+        pcre2_compile((PCRE2_SPTR)(source.length ? source.data : ""), source.length, options, &code, &offset, NULL);
+    if (!pattern->code) {
+        pattern_destroy(pattern);
+        return compile_fault(source, code, offset, error);
+    }
+    if (prepare_matching(pattern) < 0) {
+        pattern_destroy(pattern);
+        return error_set(error, -ENOMEM, "out of memory for a regular expression");
+    }
+    pattern->literal_length = pattern_required_literal(source, pattern->literal, &pattern->whole);
+    if (anchored)
+        pattern->whole = false;
+    *ret = pattern;
+    return 0;
+}
+
+void pattern_destroy(struct pattern *pattern) {
+    if (!pattern)
+        return;
+    pcre2_match_context_free(pattern->limits);
+    pcre2_match_data_free(pattern->match);
+    pcre2_jit_stack_free(pattern->stack);
+    pcre2_code_free(pattern->code);
+    free(pattern);
+}
+
+int pattern_match(struct pattern *pattern, struct text text, struct error *error) {
+    PCRE2_SPTR subject = (PCRE2_SPTR)(text.length ? text.data : "");
+    int found = pcre2_match(pattern->code, subject, text.length, 0, 0, pattern->match, pattern->limits);
+    if (found >= 0)
+        return 1;
+    if (found == PCRE2_ERROR_NOMATCH)
+        return 0;
+    if (found == PCRE2_ERROR_NOMEMORY)
+        return error_set(error, -ENOMEM, "out of memory while matching a regular expression");
+    return error_set(
+        error, -E2BIG,
+        "a regular expression needs too many steps on a message of %zu bytes; nested repeats like (a+)+ do "
+        "that: write it without them",
+        text.length);
+}
+
+struct text pattern_literal(const struct pattern *pattern) {
+    return (struct text) { pattern->literal, pattern->literal_length };
+}
+
+bool pattern_is_literal(const struct pattern *pattern) {
+    return pattern->whole;
+}
+
+const char *pattern_find(struct text haystack, struct text needle) {
+    if (needle.length == 0)
+        return haystack.data ? haystack.data : "";
+    if (haystack.length < needle.length)
+        return NULL;
+    return memmem(haystack.data, haystack.length, needle.data, needle.length);
+}

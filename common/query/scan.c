@@ -1,0 +1,231 @@
+/* scan.c - the merge: a heap of runs, one for each open block, fed from the plan as its blocks' turns come. */
+#include "common/query/scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/check.h"
+#include "common/query/candidates.h"
+#include "common/query/match.h"
+#include "common/query/run.h"
+
+enum {
+    RESIDENT_MAX = 64
+}; /* blocks held decoded; those beyond keep only their matches and are read again in windows */
+
+struct scan {
+    struct store_reader *reader;
+    const struct filter *filter;
+    struct scan_options options;
+    struct candidates candidates; /* in the order in which they have to be opened */
+    size_t next_candidate;
+    struct run **heap; /* the run with the next match on top */
+    size_t run_count, run_capacity;
+    size_t resident;
+    struct row_set rows;
+    struct run *current; /* whose match the caller stands at */
+    struct error *error; /* during candidate_open */
+};
+
+/* --- order --- */
+
+/* What a candidate's matches cannot come before. */
+static uint64_t candidate_key(const struct candidate *candidate, const struct filter *filter,
+                              const struct scan_options *options) {
+    if (options->by_arrival)
+        return options->reverse ? candidate->to - 1 : candidate->from;
+    if (options->reverse)
+        return candidate->max_timestamp_ns < filter->until_ns ? candidate->max_timestamp_ns : filter->until_ns - 1;
+    return candidate->min_timestamp_ns > filter->since_ns ? candidate->min_timestamp_ns : filter->since_ns;
+}
+
+static int compare_candidates(const void *a, const void *b, void *argument) {
+    const struct scan *scan = argument;
+    uint64_t x = candidate_key(a, scan->filter, &scan->options), y = candidate_key(b, scan->filter, &scan->options);
+    int order = x < y ? -1 : x > y;
+    return scan->options.reverse ? -order : order;
+}
+
+static bool run_before(const struct scan *scan, const struct run *a, const struct run *b) {
+    int order = run_compare(run_at(a), run_at(b));
+    return scan->options.reverse ? order > 0 : order < 0;
+}
+
+/* Must this candidate be opened before the top run's match may be given out? */
+static bool candidate_is_due(const struct scan *scan) {
+    if (scan->next_candidate == scan->candidates.count)
+        return false;
+    if (scan->run_count == 0)
+        return true;
+    const struct run_match *top = run_at(scan->heap[0]);
+    uint64_t key = candidate_key(&scan->candidates.items[scan->next_candidate], scan->filter, &scan->options);
+    uint64_t reached = scan->options.by_arrival ? top->sequence : top->timestamp_ns;
+    return scan->options.reverse ? key >= reached : key <= reached;
+}
+
+/* --- the heap --- */
+
+static void sift_down(struct scan *scan) {
+    size_t at = 0;
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= scan->run_count)
+            return;
+        if (child + 1 < scan->run_count && run_before(scan, scan->heap[child + 1], scan->heap[child]))
+            child++;
+        if (!run_before(scan, scan->heap[child], scan->heap[at]))
+            return;
+        struct run *moved = scan->heap[at];
+        scan->heap[at] = scan->heap[child];
+        scan->heap[child] = moved;
+        at = child;
+    }
+}
+
+static int push(struct scan *scan, struct run *run) {
+    if (scan->run_count == scan->run_capacity) {
+        size_t capacity = scan->run_capacity ? scan->run_capacity * 2 : 16;
+        struct run **grown = realloc(scan->heap, capacity * sizeof(struct run *));
+        if (!grown)
+            return error_set(scan->error, -ENOMEM, "out of memory while searching");
+        scan->heap = grown;
+        scan->run_capacity = capacity;
+    }
+    size_t at = scan->run_count++;
+    for (; at > 0 && run_before(scan, run, scan->heap[(at - 1) / 2]); at = (at - 1) / 2)
+        scan->heap[at] = scan->heap[(at - 1) / 2];
+    scan->heap[at] = run;
+    return 0;
+}
+
+static void pop(struct scan *scan) {
+    scan->heap[0] = scan->heap[--scan->run_count];
+    sift_down(scan);
+}
+
+static void drop_run(struct scan *scan, struct run *run) {
+    if (run && run_is_resident(run))
+        scan->resident--;
+    run_destroy(run);
+}
+
+/* --- opening --- */
+
+/* A damaged block: told of and passed over (0), where the caller wants that. */
+static int pass_over(const struct scan *scan, int status, struct error *error) {
+    if (status != -EBADMSG || !scan->options.damaged)
+        return status;
+    scan->options.damaged(scan->options.damaged_argument, error->text);
+    error->text[0] = '\0';
+    return 0;
+}
+
+static int take_block(void *argument, struct block *block, uint64_t first_sequence, uint32_t from_row,
+                      uint32_t to_row) {
+    struct scan *scan = argument;
+    struct run *run = NULL;
+    int status = match_block(scan->filter, block, from_row, to_row, &scan->rows, scan->error);
+    if (status == 0 && scan->rows.count > 0)
+        status = run_create(block, first_sequence, &scan->rows, !scan->options.by_arrival, scan->options.reverse, &run,
+                            scan->error);
+    if (!run) {
+        block_destroy(block);
+        return pass_over(scan, status, scan->error);
+    }
+    scan->resident++;
+    if (scan->resident > RESIDENT_MAX) {
+        run_evict(run);
+        scan->resident--;
+    }
+    status = push(scan, run);
+    if (status < 0)
+        drop_run(scan, run);
+    return status;
+}
+
+static int open_due(struct scan *scan, struct error *error) {
+    struct error own = { "" };
+    int status = 0;
+    scan->error = error ? error : &own;
+    while (status == 0 && candidate_is_due(scan)) {
+        const struct candidate *candidate = &scan->candidates.items[scan->next_candidate++];
+        status = pass_over(scan, candidate_open(scan->reader, candidate, take_block, scan, scan->error), scan->error);
+    }
+    scan->error = NULL;
+    return status;
+}
+
+int scan_open(struct store_reader *reader, const struct filter *filter, const struct scan_options *options,
+              struct scan **ret, struct error *error) {
+    struct scan *scan = calloc(1, sizeof(*scan));
+    if (!scan)
+        return error_set(error, -ENOMEM, "out of memory for a query");
+    scan->reader = reader;
+    scan->filter = filter;
+    scan->options = *options;
+    int status = candidates_collect(reader, filter, options->from_sequence, options->to_sequence, NULL, NULL,
+                                    &scan->candidates, error);
+    if (status < 0) {
+        free(scan);
+        return status;
+    }
+    if (scan->candidates.count > 1)
+        qsort_r(scan->candidates.items, scan->candidates.count, sizeof(*scan->candidates.items), compare_candidates,
+                scan);
+    *ret = scan;
+    return 0;
+}
+
+void scan_close(struct scan *scan) {
+    if (!scan)
+        return;
+    for (size_t i = 0; i < scan->run_count; i++) /* `current` is the top of it */
+        run_destroy(scan->heap[i]);
+    free(scan->heap);
+    candidates_finish(&scan->candidates);
+    row_set_finish(&scan->rows);
+    free(scan);
+}
+
+/* --- reading --- */
+
+/* Move past the match that was given out last. */
+static void leave_current(struct scan *scan) {
+    if (!scan->current)
+        return;
+    check(scan->heap[0] == scan->current);
+    if (run_advance(scan->current)) {
+        sift_down(scan);
+    } else {
+        pop(scan);
+        drop_run(scan, scan->current);
+    }
+    scan->current = NULL;
+}
+
+int scan_next(struct scan *scan, uint64_t *ret_sequence, struct error *error) {
+    for (;;) {
+        leave_current(scan);
+        if (scan->options.limit == 0)
+            return 0;
+        int status = open_due(scan, error);
+        if (status < 0)
+            return status;
+        if (scan->run_count == 0)
+            return 0;
+        scan->current = scan->heap[0];
+        if (scan->options.offset == 0)
+            break;
+        scan->options.offset--;
+    }
+    scan->options.limit--;
+    *ret_sequence = run_at(scan->current)->sequence;
+    return 1;
+}
+
+int scan_entry(struct scan *scan, struct entry *ret, struct error *error) {
+    struct error own = { "" };
+    check(scan->current);
+    error = error ? error : &own;
+    return pass_over(scan, run_entry(scan->current, scan->reader, ret, error), error);
+}
