@@ -1,0 +1,328 @@
+/* What stands inside a partition: blocks and their index, the state, the meta record. Every call into LMDB runs under the
+ * guard, since a damaged page can lead it out of the map. */
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/guard.h"
+#include "common/base/hash.h"
+#include "common/store/partition_private.h"
+
+enum { KEY_SIZE = 8, CHECKSUM_SIZE = 8, META_SIZE = 56 };
+static const struct text meta_key = { "partition", 9 };
+
+/* --- LMDB's calls, guarded --- */
+
+enum call_kind { CALL_GET, CALL_PUT, CALL_DELETE, CALL_SEEK, CALL_SEEK_BACK };
+
+struct call {
+    enum call_kind kind;
+    struct partition_txn *txn;
+    enum partition_database database;
+    unsigned flags;
+    MDB_val key;
+    MDB_val value;
+};
+
+static int cursor_step(struct call *call, MDB_cursor *cursor) {
+    MDB_val wanted = call->key;
+    int code = mdb_cursor_get(cursor, &call->key, &call->value, MDB_SET_RANGE);
+    if (call->kind == CALL_SEEK)
+        return code;
+    if (code == 0 && mdb_cmp(call->txn->txn, call->txn->partition->databases[call->database], &call->key, &wanted) == 0)
+        return 0;
+    if (code != 0 && code != MDB_NOTFOUND)
+        return code;
+    return mdb_cursor_get(cursor, &call->key, &call->value, code == 0 ? MDB_PREV : MDB_LAST);
+}
+
+static int run_call(void *argument) {
+    struct call *call = argument;
+    MDB_txn *txn = call->txn->txn;
+    MDB_dbi database = call->txn->partition->databases[call->database];
+    MDB_cursor *cursor;
+    int code;
+    switch (call->kind) {
+    case CALL_GET:
+        return mdb_get(txn, database, &call->key, &call->value);
+    case CALL_PUT:
+        return mdb_put(txn, database, &call->key, &call->value, call->flags);
+    case CALL_DELETE:
+        return mdb_del(txn, database, &call->key, NULL);
+    case CALL_SEEK:
+    case CALL_SEEK_BACK:
+        code = mdb_cursor_open(txn, database, &cursor);
+        if (code != 0)
+            return code;
+        code = cursor_step(call, cursor);
+        mdb_cursor_close(cursor);
+        return code;
+    }
+    return EINVAL;
+}
+
+/* 0, MDB_NOTFOUND as it is, or our error. */
+static int guarded_call(struct call *call, const char *what, struct error *error) {
+    struct partition *partition = call->txn->partition;
+    check(!call->txn->failed);
+    if (partition->faulted)
+        return partition_error(error, partition, what, -EFAULT);
+    int code = guard_run(GUARD_ALL, run_call, call);
+    if (code == 0 || code == MDB_NOTFOUND)
+        return code;
+    partition->faulted |= code == -EFAULT;
+    call->txn->failed = call->txn->write;
+    return partition_error(error, partition, what, code);
+}
+
+static int put(struct partition_txn *txn, enum partition_database database, MDB_val key, MDB_val value, unsigned flags,
+               const char *what, struct error *error) {
+    check(txn->write);
+    struct call call = {
+        .kind = CALL_PUT, .txn = txn, .database = database, .flags = flags, .key = key, .value = value
+    };
+    return guarded_call(&call, what, error);
+}
+
+static int delete_key(struct partition_txn *txn, enum partition_database database, MDB_val key, const char *what,
+                      struct error *error) {
+    check(txn->write);
+    struct call call = { .kind = CALL_DELETE, .txn = txn, .database = database, .key = key };
+    int code = guarded_call(&call, what, error);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* LMDB's answers point into the map: whether all of it lies there is checked by touching it under the guard. */
+struct touch {
+    const volatile unsigned char *data;
+    size_t size;
+};
+
+static int touch_all(void *argument) {
+    const struct touch *touch = argument;
+    unsigned char sum = 0;
+    for (size_t at = 0; at < touch->size; at += 512)
+        sum = (unsigned char)(sum + touch->data[at]);
+    if (touch->size > 0)
+        sum = (unsigned char)(sum + touch->data[touch->size - 1]);
+    return sum & 0;
+}
+
+static int answer(struct partition_txn *txn, const MDB_val *value, struct text *ret, struct error *error) {
+    struct touch touch = { .data = value->mv_data, .size = value->mv_size };
+    if (guard_run(GUARD_ALL, touch_all, &touch) < 0) {
+        txn->partition->faulted = true;
+        return partition_error(error, txn->partition, "read it", -EFAULT);
+    }
+    *ret = (struct text) { value->mv_data, value->mv_size };
+    return 0;
+}
+
+static MDB_val sequence_key(uint64_t sequence, unsigned char room[KEY_SIZE]) {
+    uint64_t big = htobe64(sequence);
+    memcpy(room, &big, KEY_SIZE);
+    return (MDB_val) { KEY_SIZE, room };
+}
+
+static MDB_val value_of(struct text text) {
+    return (MDB_val) { text.length, (void *)(uintptr_t)text.data };
+}
+
+/* --- the meta record: version u32, ready u32, id[16], created u64, first u64, closed u64, checksum u64; little-endian --- */
+
+static void put_u64(unsigned char *at, uint64_t value) {
+    value = htole64(value);
+    memcpy(at, &value, 8);
+}
+
+static uint64_t get_u64(const unsigned char *at) {
+    uint64_t value;
+    memcpy(&value, at, 8);
+    return le64toh(value);
+}
+
+int partition_meta_put(struct partition_txn *txn, const struct partition_meta *meta, struct error *error) {
+    unsigned char bytes[META_SIZE];
+    put_u64(bytes, (uint64_t)meta->version | (uint64_t)meta->ready << 32);
+    memcpy(bytes + 8, meta->id.bytes, UUID_SIZE);
+    put_u64(bytes + 24, meta->created_ns);
+    put_u64(bytes + 32, meta->first_sequence);
+    put_u64(bytes + 40, meta->closed_ns);
+    put_u64(bytes + 48, hash_bytes(bytes, META_SIZE - CHECKSUM_SIZE));
+    return put(txn, PARTITION_META, value_of(meta_key), (MDB_val) { META_SIZE, bytes }, 0,
+               "write its meta record", error);
+}
+
+int partition_meta_get(struct partition_txn *txn, struct partition_meta *ret, struct error *error) {
+    struct call call = {
+        .kind = CALL_GET, .txn = txn, .database = PARTITION_META, .key = value_of(meta_key)
+    };
+    struct text found;
+    int code = guarded_call(&call, "read its meta record", error);
+    if (code == MDB_NOTFOUND)
+        return error_set(error, -EBADMSG, "%s: not a partition (it has no meta record)", txn->partition->path);
+    if (code == 0)
+        code = answer(txn, &call.value, &found, error);
+    if (code < 0)
+        return code;
+    unsigned char bytes[META_SIZE];
+    if (found.length < META_SIZE)
+        return error_set(error, -EBADMSG, "%s: its meta record has %zu bytes", txn->partition->path, found.length);
+    memcpy(bytes, found.data, META_SIZE);
+    uint32_t version = (uint32_t)get_u64(bytes);
+    if (version > PARTITION_VERSION)
+        return error_set(error, -EPROTO, "%s: written by a newer TaskForge (format %u; this program knows %d)",
+                         txn->partition->path, version, PARTITION_VERSION);
+    if (found.length != META_SIZE || get_u64(bytes + 48) != hash_bytes(bytes, META_SIZE - CHECKSUM_SIZE) ||
+        version == 0)
+        return error_set(error, -EBADMSG, "%s: its meta record is damaged", txn->partition->path);
+    ret->version = version;
+    ret->ready = (uint32_t)(get_u64(bytes) >> 32);
+    memcpy(ret->id.bytes, bytes + 8, UUID_SIZE);
+    ret->created_ns = get_u64(bytes + 24);
+    ret->first_sequence = get_u64(bytes + 32);
+    ret->closed_ns = get_u64(bytes + 40);
+    return 0;
+}
+
+/* --- blocks and their index --- */
+
+int partition_block_put(struct partition_txn *txn, uint64_t first_sequence, struct text block, struct text index,
+                        struct error *error) {
+    unsigned char room[KEY_SIZE];
+    MDB_val key = sequence_key(first_sequence, room);
+    int result = put(txn, PARTITION_BLOCKS, key, value_of(block), 0, "write a block", error);
+    return result < 0 ? result : put(txn, PARTITION_INDEX, key, value_of(index), 0, "write the index", error);
+}
+
+int partition_block_delete(struct partition_txn *txn, uint64_t first_sequence, struct error *error) {
+    unsigned char room[KEY_SIZE];
+    MDB_val key = sequence_key(first_sequence, room);
+    int result = delete_key(txn, PARTITION_BLOCKS, key, "delete a block", error);
+    return result < 0 ? result : delete_key(txn, PARTITION_INDEX, key, "delete from the index", error);
+}
+
+int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, struct text *ret, struct error *error) {
+    unsigned char room[KEY_SIZE];
+    struct call call = {
+        .kind = CALL_GET, .txn = txn, .database = PARTITION_BLOCKS, .key = sequence_key(first_sequence, room)
+    };
+    int code = guarded_call(&call, "read a block", error);
+    if (code == MDB_NOTFOUND)
+        return error_set(error, -ENOENT, "%s: there is no block %llu", txn->partition->path,
+                         (unsigned long long)first_sequence);
+    return code < 0 ? code : answer(txn, &call.value, ret, error);
+}
+
+int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_key,
+                         struct text *ret_index, struct error *error) {
+    unsigned char room[KEY_SIZE];
+    struct call call = { .kind = descending ? CALL_SEEK_BACK : CALL_SEEK,
+                         .txn = txn,
+                         .database = PARTITION_INDEX,
+                         .key = sequence_key(first_sequence, room) };
+    int code = guarded_call(&call, "read the index", error);
+    if (code == MDB_NOTFOUND)
+        return 0;
+    struct text key;
+    if (code == 0)
+        code = answer(txn, &call.key, &key, error);
+    if (code == 0)
+        code = answer(txn, &call.value, ret_index, error);
+    if (code < 0)
+        return code;
+    if (key.length != KEY_SIZE)
+        return error_set(error, -EBADMSG, "%s: a key of the index has %zu bytes", txn->partition->path, key.length);
+    uint64_t big;
+    memcpy(&big, key.data, KEY_SIZE);
+    *ret_key = be64toh(big);
+    return 1;
+}
+
+/* --- state: value, then XXH3 of key and value --- */
+
+static uint64_t state_checksum(struct text key, struct text value) {
+    return hash_bytes_seeded(value.data, value.length, hash_bytes(key.data, key.length));
+}
+
+int partition_state_put(struct partition_txn *txn, struct text key, struct text value, struct error *error) {
+    check(key.length > 0 && key.length <= PARTITION_STATE_KEY_MAX);
+    _cleanup_buffer_ struct buffer sealed = BUFFER_EMPTY;
+    unsigned char sum[CHECKSUM_SIZE];
+    put_u64(sum, state_checksum(key, value));
+    buffer_append_text(&sealed, value);
+    buffer_append(&sealed, sum, sizeof(sum));
+    if (sealed.failed)
+        return error_set(error, -ENOMEM, "%s: out of memory", txn->partition->path);
+    return put(txn, PARTITION_STATE, value_of(key), value_of(buffer_text(&sealed)), 0, "write its state", error);
+}
+
+int partition_state_delete(struct partition_txn *txn, struct text key, struct error *error) {
+    check(key.length > 0 && key.length <= PARTITION_STATE_KEY_MAX);
+    return delete_key(txn, PARTITION_STATE, value_of(key), "delete from its state", error);
+}
+
+/* Take the checksum off a sealed value. */
+static int unseal(struct partition_txn *txn, struct text key, struct text sealed, struct text *ret,
+                  struct error *error) {
+    if (sealed.length >= CHECKSUM_SIZE) {
+        struct text value = { sealed.data, sealed.length - CHECKSUM_SIZE };
+        if (get_u64((const unsigned char *)sealed.data + value.length) == state_checksum(key, value)) {
+            *ret = value;
+            return 0;
+        }
+    }
+    return error_set(error, -EBADMSG, "%s: a value of its state is damaged", txn->partition->path);
+}
+
+int partition_state_get(struct partition_txn *txn, struct text key, struct text *ret, struct error *error) {
+    struct call call = { .kind = CALL_GET, .txn = txn, .database = PARTITION_STATE, .key = value_of(key) };
+    struct text sealed;
+    int code = guarded_call(&call, "read its state", error);
+    if (code == MDB_NOTFOUND)
+        return 0;
+    if (code == 0)
+        code = answer(txn, &call.value, &sealed, error);
+    if (code == 0)
+        code = unseal(txn, key, sealed, ret, error);
+    return code < 0 ? code : 1;
+}
+
+int partition_state_walk(struct partition_txn *txn, struct text prefix,
+                         int (*visit)(void *argument, struct text key, struct text value), void *argument,
+                         struct error *error) {
+    char at[PARTITION_STATE_KEY_MAX + 2];
+    size_t length = prefix.length;
+    check(length <= PARTITION_STATE_KEY_MAX);
+    if (length > 0)
+        memcpy(at, prefix.data, length);
+    if (length == 0)
+        at[length++] = 0; /* LMDB knows no empty key */
+    for (;;) {
+        struct call call = { .kind = CALL_SEEK, .txn = txn, .database = PARTITION_STATE, .key = { length, at } };
+        struct text key, sealed, value;
+        int code = guarded_call(&call, "read its state", error);
+        if (code == MDB_NOTFOUND)
+            return 0;
+        if (code == 0)
+            code = answer(txn, &call.key, &key, error);
+        if (code == 0)
+            code = answer(txn, &call.value, &sealed, error);
+        if (code < 0)
+            return code;
+        if (!text_starts_with(key, prefix))
+            return 0;
+        if (key.length > PARTITION_STATE_KEY_MAX)
+            return error_set(error, -EBADMSG, "%s: a key of its state has %zu bytes", txn->partition->path, key.length);
+        code = unseal(txn, key, sealed, &value, error);
+        if (code < 0)
+            return code;
+        memcpy(at, key.data, key.length);
+        at[key.length] = 0; /* the next key is the one after this: key and a zero byte */
+        length = key.length + 1;
+        int verdict = visit(argument, key, value);
+        if (verdict != 0)
+            return verdict;
+    }
+}

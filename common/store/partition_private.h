@@ -1,0 +1,36 @@
+/* partition_private.h - what partition.c and partition_data.c share; nobody else includes it (or lmdb.h). */
+#ifndef TASKFORGE_COMMON_STORE_PARTITION_PRIVATE_H
+#define TASKFORGE_COMMON_STORE_PARTITION_PRIVATE_H
+
+#include <lmdb.h>
+#include <stdbool.h>
+
+#include "common/store/partition.h"
+
+enum partition_database {
+    PARTITION_BLOCKS,
+    PARTITION_INDEX,
+    PARTITION_STATE,
+    PARTITION_META,
+    PARTITION_DATABASE_COUNT
+};
+
+struct partition {
+    MDB_env *environment;
+    MDB_dbi databases[PARTITION_DATABASE_COUNT];
+    bool writable;
+    _Atomic bool faulted; /* a fault inside LMDB: its memory is in no known state, nothing may be called any more */
+    char path[PARTITION_PATH_MAX];
+};
+
+struct partition_txn {
+    struct partition *partition;
+    MDB_txn *txn;
+    bool write;
+    bool failed; /* only abort is allowed */
+};
+
+/* Put LMDB's (or errno's, or -EFAULT's) code into words; returns our negative errno. */
+int partition_error(struct error *error, const struct partition *partition, const char *what, int code);
+
+#endif
