@@ -1,0 +1,266 @@
+/* client_internal.h - what the rooms of the client library share: who holds what, and what outlives what.
+ *
+ *   client ──> session ──> attachment ──> ring file, mapped once for each process and runtime directory
+ *                 ^
+ *   thread ──> lane (one for each client the thread writes with, a few at a time)
+ *
+ *   attachment  lives as long as a session uses it
+ *   session     a slot claimed for a client. Held by the client (until it attaches anew or is closed) and by each
+ *               thread's lane in it. Its number is never used again in this process, so a lane, a call site or a
+ *               cache entry that carries the number cannot be taken for another's.
+ *   thread      memory of one thread, unmapped when it exits
+ *
+ * One lock, registry_lock, guards all of these structures. The log path takes it only when a thread has no lane in the
+ * client's present session, or a call site no number there.
+ *
+ * Two pointers are read without lock by any thread: client->head.control and client->ledger. They point into the mapping,
+ * so a mapping that was left for a new one is not unmapped but replaced by zero pages that cost no memory (entombed):
+ * a late reader finds level 0 and no control bits.
+ */
+#ifndef TASKFORGE_AGENT_CLIENT_CLIENT_INTERNAL_H
+#define TASKFORGE_AGENT_CLIENT_CLIENT_INTERNAL_H
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/client/taskforge.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/id.h"
+#include "common/base/paths.h"
+#include "common/model/entry.h"
+#include "common/model/record.h"
+#include "common/shm/ring.h"
+
+enum {
+    THREAD_LANES = 8,             /* sessions a thread can write to at a time; the oldest gives way */
+    FORMAT_SIZE = 128 * 1024,     /* a message formatted here may be so long before its middle is cut */
+    NESTED_MESSAGE_SIZE = 2304,   /* 16 string arguments of 128 bytes, with their lengths */
+    NESTED_PACKED_SIZE = 512,     /* metadata, and error details, in a nested call */
+    NESTED_STRING_MAX = 128,      /* bytes kept of a string argument in a nested call */
+    HELLO_SIZE_MAX = 512,         /* an encoded PROCESS_HELLO */
+    SITE_FORMATTED_HERE = 0xffff, /* in a site's cache: no number, the library formats */
+    SITE_NUMBER_BITS = 16,        /* of a site's cache entry; the rest is the session */
+    RETRY_MS = 1000,              /* between two attempts to attach */
+    RETRY_STALE_MS = 10,          /* the same when the ring was retired: a new one comes at once */
+};
+
+struct attachment {
+    struct attachment *next;
+    struct ring ring;
+    unsigned references; /* sessions */
+    bool stale;          /* retired, set aside, or its descriptor was closed: nobody new joins */
+    char runtime_dir[PATHS_MAX];
+};
+
+struct session {
+    struct session *next;
+    struct tf_client *client;
+    struct attachment *attachment;
+    struct slot_claim claim;
+    uint64_t id;
+    unsigned references;
+    _Atomic bool touched;                     /* something was written that only the slot explains */
+    struct record_process_hello hello;        /* for overflow lanes; service borrows the client's */
+    uint32_t hello_size;                      /* encoded */
+    uint32_t site_count;                      /* numbers given so far */
+    uint64_t site_hashes[SLOT_SITES_MAX];     /* of level, module, operation and format; number - 1 is the index */
+    uint64_t lanes_used[RING_LANES_MAX / 64]; /* a bit for each lane written to: what a flush waits for */
+};
+
+struct pending_loss {
+    _Atomic uint64_t count, first_ns, last_ns;
+};
+
+struct tf_client {
+    struct tf_head_ head;                 /* first: tf_wants reads it */
+    _Atomic uint64_t session_id;          /* 0: none; set last when a session opens */
+    _Atomic(struct loss_ledger *) ledger; /* the slot's, the ring's anonymous one while there is no slot, or NULL */
+    _Atomic uint64_t retry_ns;            /* monotonic: no attempt to attach before */
+    _Atomic int refusal;                  /* why there is no session: what ring_attach or ring_slot_claim said */
+    _Atomic uint64_t lost[LOSS_REASON_COUNT][LEVEL_COUNT];
+    struct pending_loss pending[LOSS_REASON_COUNT][LEVEL_COUNT]; /* not yet in any ledger */
+    _Atomic bool any_pending;
+    /* never changed after tf_open */
+    bool waits;
+    bool shares_lanes; /* for a program that writes a few records and ends: overflow lanes only */
+    uint64_t wait_ns;
+    struct text service, module;
+    char service_bytes[ENTRY_NAME_BYTES + 1];
+    char module_bytes[ENTRY_NAME_BYTES + 1];
+    char runtime_dir[PATHS_MAX];
+    /* under registry_lock */
+    struct tf_client *next;
+    struct session *session;
+    bool is_default;                 /* tf_default_head_ follows head */
+    struct attachment *waiting_room; /* attached without a slot: keeps the anonymous ledger mapped */
+    struct error attach_error;
+};
+
+struct thread_lane {
+    _Atomic uint64_t session_id; /* 0: empty. Set last, cleared first: a signal handler on this thread may look */
+    struct session *session;
+    bool has_private;
+    uint32_t lane;
+    uint64_t retry_ns; /* real; without a private lane: when to ask for one again */
+    struct lane_writer writer;
+};
+
+/* Room to put an entry's variable parts together. */
+struct scratch {
+    char *message, *metadata, *error_details;
+    size_t message_size, packed_size;
+    size_t string_max; /* of a captured argument */
+};
+
+enum failure { FAILURE_TEXT, FAILURE_NO_ROOM };
+
+struct thread {
+    struct thread *next, *previous;
+    struct thread_lane *hot; /* the lane used last */
+    struct thread_lane lanes[THREAD_LANES];
+    unsigned next_victim;
+    struct uuid_generator ids;
+    struct text trace_id, span_id, correlation_id; /* the context; borrow context_bytes */
+    char context_bytes[3][ENTRY_TRACE_BYTES];
+    enum failure failure;
+    enum loss_reason reason; /* FAILURE_NO_ROOM: why */
+    enum level level;        /* FAILURE_NO_ROOM: of what */
+    struct error error;
+    char message[FORMAT_SIZE];
+    char metadata[ENTRY_METADATA_BYTES];
+    char error_details[ENTRY_ERROR_BYTES];
+};
+
+/* One call of the library that uses the thread's memory. */
+struct call {
+    struct thread *thread; /* NULL: no memory, or nested and none yet */
+    bool nested;           /* in a signal handler in the middle of another call: no lock is waited for */
+    struct scratch scratch;
+    struct error *error; /* where refusals are said; NULL when nested */
+};
+
+/* --- session.c: attachments, sessions, call sites, fork --- */
+
+/* The lock, which also marks this thread as busy: a signal handler that comes in between logs as a nested call. */
+void registry_lock(void);
+void registry_unlock(void);
+bool registry_try_lock(void);
+
+/* Put a client on the list and try to open its session; take it off, with all that threads hold of it. */
+int registry_add(struct tf_client *client);
+void registry_remove(struct tf_client *client);
+
+/* Under the lock: the client's session, opened anew where it has none or was told to attach anew; NULL when that cannot be
+ * (or was tried a moment ago). */
+struct session *session_usable(struct tf_client *client);
+void session_unref(struct session *session); /* under the lock */
+
+/* The client's present session with a reference, or NULL; nested calls only try the lock. Give back with session_let_go. */
+struct session *session_hold(const struct call *call, struct tf_client *client);
+void session_let_go(struct session *session);
+
+/* The site's number in the session, or 0 when the library must format; -EINVAL when module or operation are no valid ones
+ * (the sentence in call->error). */
+int session_site(struct call *call, struct session *session, struct tf_site_ *site, int level);
+
+void session_mark_lane(struct session *session, uint32_t lane); /* lanes_used; any thread */
+
+/* --- thread.c: threads and their lanes --- */
+
+/* The lane of this thread in the client's present session, attaching and claiming as needed; NULL when there is no session
+ * (then try again later), or the call is nested and has none. Never waits when nested. */
+struct thread_lane *thread_lane_find(struct call *call, struct tf_client *client);
+
+/* This thread's memory, made when it has none; NULL: no memory. */
+struct thread *thread_get(void);
+
+/* Under the lock: every thread lets go of its lane in this client's sessions. */
+void threads_forget_client(struct tf_client *client);
+/* In the child, under the lock: the other threads are gone, this one has no lanes. */
+void threads_after_fork(void);
+
+extern _Thread_local struct thread *thread_self __attribute__((tls_model("initial-exec")));
+extern _Thread_local volatile int thread_busy __attribute__((tls_model("initial-exec")));
+
+static inline void call_leave(void) {
+    atomic_signal_fence(memory_order_seq_cst);
+    thread_busy = 0;
+}
+
+/* Begin a call: true, and the thread's own memory is ours until call_leave. False: nested in a signal handler, or no memory: the caller
+ * gives call->scratch small memory of its own and does not leave. */
+static inline bool call_enter(struct call *call) {
+    call->nested = thread_busy != 0;
+    call->thread = thread_self;
+    call->error = NULL;
+    if (unlikely(call->nested))
+        return false;
+    thread_busy = 1;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (unlikely(!call->thread)) {
+        call->thread = thread_get();
+        if (!call->thread) {
+            call_leave();
+            call->nested = true;
+            return false;
+        }
+    }
+    struct thread *thread = call->thread;
+    call->error = &thread->error;
+    call->scratch = (struct scratch) { thread->message, thread->metadata,     thread->error_details,
+                                       FORMAT_SIZE,     ENTRY_METADATA_BYTES, SIZE_MAX };
+    return true;
+}
+
+/* --- put.c: records into lanes, and losses --- */
+
+/* A record to be written: an entry, or any other kind. */
+struct put {
+    const struct record_entry *entry;
+    const struct record *other; /* when entry is NULL */
+    enum level level;
+    uint64_t time_ns;
+    enum loss_reason reason; /* why there was no room, when there was none */
+};
+
+/* Write once: 0, -EAGAIN and put->reason, -E2BIG. lane is what thread_lane_find said. */
+int put_once(struct call *call, struct tf_client *client, struct thread_lane *lane, struct put *put);
+
+/* The same, waiting and counting as the client's policy says. Remembers the failure for tf_last_error. */
+int put_by_policy(struct call *call, struct tf_client *client, struct put *put);
+
+/* One more try after a put that found no room? Sleeps a little, then true; false: the policy or the time says no.
+ * *step_ns and *deadline_ns begin at 0. */
+bool put_may_wait(const struct call *call, const struct tf_client *client, enum loss_reason reason, uint64_t *step_ns,
+                  uint64_t *deadline_ns);
+
+/* Count and remember a lost record; returns -EAGAIN. */
+int put_lose(struct call *call, struct tf_client *client, const struct put *put);
+
+/* Count losses, wherever there is a ledger. Wait-free, any context. */
+void client_count_loss(struct tf_client *client, enum loss_reason reason, enum level level, uint64_t count);
+/* Move what no ledger knows yet into the one there is now. */
+void client_carry_losses(struct tf_client *client);
+
+/* --- compose.c: from the caller's struct tf_entry to a valid record --- */
+
+/* Build and validate; *ret borrows from entry, client, thread and call->scratch. -EINVAL with the sentence. */
+int entry_compose(struct call *call, struct tf_client *client, const struct tf_entry *entry, uint64_t now_ns,
+                  struct record_entry *ret);
+
+/* --- client.c --- */
+
+struct tf_client *client_or_default(struct tf_client *client); /* NULL gives the default; NULL: no memory */
+int client_create(const char *runtime_dir, const char *service, const struct tf_options *options,
+                  struct tf_client **ret, struct error *error);
+
+/* Wait until the tails of all lanes used have passed what stands in them now. 0 or -ETIMEDOUT. */
+int client_flush(struct tf_client *client, uint64_t timeout_ns);
+
+#endif

@@ -1,0 +1,77 @@
+/* producer.c - see producer.h. A producer is a client whose losses are its caller's decision. */
+#include "agent/client/producer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent/client/client_internal.h"
+
+struct producer {
+    struct tf_client *client;
+};
+
+int producer_open(const char *runtime_dir, const char *service, struct producer **ret, struct error *error) {
+    struct producer *producer = calloc(1, sizeof(*producer));
+    if (!producer)
+        return error_set(error, -ENOMEM, "no memory for a producer");
+    int r = client_create(runtime_dir, service, NULL, &producer->client, error);
+    if (r < 0) {
+        free(producer);
+        return r;
+    }
+    *ret = producer;
+    return 0;
+}
+
+void producer_close(struct producer *producer) {
+    if (!producer)
+        return;
+    tf_close(producer->client);
+    free(producer);
+}
+
+/* Once, without waiting and without counting. */
+static int producer_put(struct producer *producer, struct put *put, struct record_entry *to_complete) {
+    struct call call;
+    if (!call_enter(&call))
+        return -EAGAIN;
+    if (to_complete && uuid_is_zero(&to_complete->entry.id))
+        uuid_make(&call.thread->ids, put->time_ns, &to_complete->entry.id);
+    int r = put_once(&call, producer->client, thread_lane_find(&call, producer->client), put);
+    call_leave();
+    return r;
+}
+
+int producer_write(struct producer *producer, const struct record_entry *record, uint64_t time_ns) {
+    if (record->site != 0)
+        return -EINVAL;
+    struct record_entry complete = *record;
+    struct put put = { .entry = &complete,
+                       .level = record->entry.level,
+                       .time_ns = time_ns ? time_ns : clock_real_ns() };
+    if (complete.entry.timestamp_ns == 0)
+        complete.entry.timestamp_ns = put.time_ns;
+    if (text_equal(complete.entry.service, producer->client->service))
+        complete.entry.service = TEXT_EMPTY;
+    return producer_put(producer, &put, &complete);
+}
+
+int producer_write_record(struct producer *producer, const struct record *record) {
+    struct put put = { .other = record,
+                       .level = LEVEL_ERROR,
+                       .time_ns = record->time_ns ? record->time_ns : clock_real_ns() };
+    return producer_put(producer, &put, NULL);
+}
+
+int producer_count_loss(struct producer *producer, enum level level, enum loss_reason reason, uint64_t count) {
+    client_count_loss(producer->client, reason, level, count);
+    return 0;
+}
+
+bool producer_wants(const struct producer *producer, enum level level) {
+    return tf_wants(producer->client, (int)level);
+}
+
+int producer_flush(struct producer *producer, uint64_t timeout_ns) {
+    return client_flush(producer->client, timeout_ns);
+}

@@ -1,0 +1,197 @@
+/* put.c - see client_internal.h: records into lanes, and the account of those that found no room. */
+#include "agent/client/client_internal.h"
+
+#include <errno.h>
+#include <time.h>
+
+enum { OVERFLOW_TRIED_MAX = 8 };
+#define WAIT_STEP_FIRST_NS (UINT64_C(20) * 1000)
+#define WAIT_STEP_MAX_NS (2 * CLOCK_MILLISECOND)
+
+/* --- writing --- */
+
+static int put_size(const struct put *put, uint32_t *ret_size) {
+    if (put->entry)
+        return record_entry_size(put->entry, ret_size);
+    char room[8192]; /* other kinds are small; one that is not is refused */
+    int size = record_encode(put->other, room, sizeof(room));
+    if (size < 0)
+        return size == -ENOSPC ? -E2BIG : size;
+    *ret_size = (uint32_t)size;
+    return 0;
+}
+
+static void put_encode(const struct put *put, uint64_t position, void *span, uint32_t size) {
+    if (put->entry) {
+        record_entry_encode(put->entry, position, put->time_ns, span, size);
+        return;
+    }
+    struct record record = *put->other;
+    record.position = position;
+    record.time_ns = put->time_ns;
+    check(record_encode(&record, span, size) == (int)size);
+}
+
+static int put_private(struct thread_lane *lane, struct put *put, uint32_t size) {
+    uint64_t position;
+    void *span = lane_claim(&lane->writer, size, put->level, &position);
+    if (unlikely(!span)) {
+        put->reason = LOSS_LANE_FULL;
+        return -EAGAIN;
+    }
+    put_encode(put, position, span, size);
+    lane_commit(&lane->writer, size);
+    return 0;
+}
+
+/* Two records by one commit: whose it is, and what it says. */
+static bool put_with_hello(struct session *session, struct lane_writer *writer, const struct put *put, uint32_t size) {
+    uint64_t position;
+    char *span = lane_claim(writer, session->hello_size + size, put->level, &position);
+    if (!span)
+        return false;
+    struct record hello = {
+        .kind = RECORD_PROCESS_HELLO, .position = position, .time_ns = put->time_ns, .process_hello = session->hello
+    };
+    check(record_encode(&hello, span, session->hello_size) == (int)session->hello_size);
+    put_encode(put, position + session->hello_size, span + session->hello_size, size);
+    lane_commit(writer, session->hello_size + size);
+    return true;
+}
+
+static int put_overflow(struct session *session, struct put *put, uint32_t size) {
+    struct ring *ring = &session->attachment->ring;
+    uint32_t taken[OVERFLOW_TRIED_MAX], count = 0;
+    bool done = false;
+    while (!done && count < OVERFLOW_TRIED_MAX) { /* a full one is kept while the next is tried */
+        struct lane_writer writer;
+        if (ring_overflow_take(ring, &session->claim, &writer, &taken[count]) < 0)
+            break;
+        done = put_with_hello(session, &writer, put, size);
+        if (done)
+            session_mark_lane(session, taken[count]);
+        count++;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        ring_overflow_give(ring, taken[i]);
+    if (done)
+        return 0;
+    put->reason = LOSS_LANES_BUSY;
+    return -EAGAIN;
+}
+
+/* A nested call that has no lane here: the session is held by a reference instead. */
+static int put_without_lane(struct call *call, struct tf_client *client, struct put *put, uint32_t size) {
+    struct session *session = session_hold(call, client);
+    if (!session) {
+        put->reason = atomic_load(&client->session_id) ? LOSS_LANES_BUSY : LOSS_NO_RING;
+        return -EAGAIN;
+    }
+    int r = put_overflow(session, put, size);
+    session_let_go(session);
+    return r;
+}
+
+int put_once(struct call *call, struct tf_client *client, struct thread_lane *lane, struct put *put) {
+    uint32_t size;
+    int r = put_size(put, &size);
+    if (unlikely(r < 0))
+        return r;
+    if (likely(lane && !call->nested)) {
+        if (likely(lane->has_private && size <= lane->writer.size / LANE_LARGE_SHARE))
+            return put_private(lane, put, size);
+        return put_overflow(lane->session, put, size);
+    }
+    if (lane)
+        return put_overflow(lane->session, put, size);
+    if (call->nested)
+        return put_without_lane(call, client, put, size);
+    put->reason = LOSS_NO_RING;
+    return -EAGAIN;
+}
+
+/* --- waiting --- */
+
+bool put_may_wait(const struct call *call, const struct tf_client *client, enum loss_reason reason, uint64_t *step_ns,
+                  uint64_t *deadline_ns) {
+    if (!client->waits || call->nested)
+        return false;
+    int refusal = atomic_load(&client->refusal);
+    if (reason == LOSS_NO_RING && refusal != -EAGAIN && refusal != -ESTALE)
+        return false; /* that is not about room: waiting would only stall the application */
+    uint64_t now = clock_monotonic_ns();
+    if (*deadline_ns == 0)
+        *deadline_ns = now + client->wait_ns < now ? UINT64_MAX : now + client->wait_ns;
+    if (now >= *deadline_ns)
+        return false;
+    *step_ns = *step_ns == 0 ? WAIT_STEP_FIRST_NS : *step_ns * 2;
+    if (*step_ns > WAIT_STEP_MAX_NS)
+        *step_ns = WAIT_STEP_MAX_NS;
+    uint64_t left = *deadline_ns - now;
+    struct timespec pause = { .tv_nsec = (long)(*step_ns < left ? *step_ns : left) };
+    int saved_errno = errno;
+    nanosleep(&pause, NULL);
+    errno = saved_errno;
+    return true;
+}
+
+int put_by_policy(struct call *call, struct tf_client *client, struct put *put) {
+    uint64_t step = 0, deadline = 0;
+    int r;
+    do {
+        r = put_once(call, client, thread_lane_find(call, client), put);
+        if (likely(r != -EAGAIN))
+            return r;
+    } while (put_may_wait(call, client, put->reason, &step, &deadline));
+    return put_lose(call, client, put);
+}
+
+/* --- losses --- */
+
+int put_lose(struct call *call, struct tf_client *client, const struct put *put) {
+    client_count_loss(client, put->reason, put->level, 1);
+    if (!call->nested && call->thread) {
+        call->thread->failure = FAILURE_NO_ROOM;
+        call->thread->reason = put->reason;
+        call->thread->level = put->level;
+    }
+    return -EAGAIN;
+}
+
+void client_count_loss(struct tf_client *client, enum loss_reason reason, enum level level, uint64_t count) {
+    uint64_t now = clock_real_ns();
+    atomic_fetch_add_explicit(&client->lost[reason][level], count, memory_order_relaxed);
+    struct loss_ledger *ledger = atomic_load(&client->ledger);
+    if (likely(ledger)) {
+        loss_count(ledger, reason, level, count, now);
+        if (unlikely(atomic_load_explicit(&client->any_pending, memory_order_relaxed)))
+            client_carry_losses(client);
+        return;
+    }
+    struct pending_loss *pending = &client->pending[reason][level];
+    uint64_t never = 0;
+    atomic_compare_exchange_strong(&pending->first_ns, &never, now);
+    atomic_store(&pending->last_ns, now);
+    atomic_fetch_add(&pending->count, count);
+    atomic_store(&client->any_pending, true);
+}
+
+static void carry_one(struct loss_ledger *ledger, struct pending_loss *pending, enum loss_reason reason,
+                      enum level level) {
+    uint64_t count = atomic_exchange(&pending->count, 0); /* whoever takes it tells it, once */
+    if (count == 0)
+        return;
+    uint64_t first = atomic_exchange(&pending->first_ns, 0), last = atomic_load(&pending->last_ns);
+    loss_count(ledger, reason, level, 1, first ? first : last);
+    if (count > 1)
+        loss_count(ledger, reason, level, count - 1, last);
+}
+
+void client_carry_losses(struct tf_client *client) {
+    struct loss_ledger *ledger = atomic_load(&client->ledger);
+    if (!ledger || !atomic_exchange(&client->any_pending, false))
+        return;
+    for (unsigned reason = 0; reason < LOSS_REASON_COUNT; reason++)
+        for (unsigned level = 0; level < LEVEL_COUNT; level++)
+            carry_one(ledger, &client->pending[reason][level], (enum loss_reason)reason, (enum level)level);
+}

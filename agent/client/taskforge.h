@@ -1,0 +1,414 @@
+/* taskforge.h - the client library of TaskForge Monitoring: log entries from any C or C++ program.
+ *
+ *     #include <taskforge.h>
+ *
+ *     int main(void) {
+ *         tf_default_open("mailer", NULL);
+ *         TF_INFO("send", "sent %d mails to %s in %.1f ms", 3, "a@example.org", 12.5);
+ *         return 0;
+ *     }
+ *
+ *     cc mailer.c $(pkg-config --cflags --libs taskforge)
+ *
+ * WHAT IT IS
+ *
+ * A call writes one record into a file in shared memory (RUNTIME_DIR/rings/UID, one for each user), from where the
+ * collector takes it into the store. A record that was written stays, whatever happens to the program: after SIGKILL
+ * in the next instruction it still reaches the store. No collector needs to run: the program starts, runs and stops
+ * the same, and what it wrote is taken in when a collector comes, as far as there was room.
+ *
+ * An entry has a level, a service (the program), a module (a part of it), an operation (what it was doing), a message,
+ * and, where wanted, trace, span and correlation ids, user and organization ids, metadata (a JSON object) and, for
+ * errors, details (any JSON value). Limits: service, module and operation 1 to 100 characters each; message 1 to
+ * 10,000 characters; trace, span and correlation id at most 128 bytes; metadata and error details 64 KiB each. Text is
+ * UTF-8.
+ *
+ * The macros TF_TRACE .. TF_CRITICAL store only the arguments of the format; the collector puts the text together. So
+ * they are the fastest way, and all entries of one statement can be found by their template.
+ *
+ * OVERLOAD
+ *
+ * No call waits unless the client was opened with TF_POLICY_WAIT. What finds no room is dropped, and counted by level
+ * and reason: in tf_losses, and in shared memory, from where the collector writes it into the log as an entry. As a
+ * thread's lane (512 KiB) fills up, trace and debug are refused at a half, info at three quarters, warn at seven
+ * eighths: the rest is for error and critical. With TF_POLICY_WAIT a call that finds no room tries again until its
+ * deadline and is then dropped and counted. Waiting is for room only: where no ring can be attached at all (no runtime
+ * directory, no permission, no space) calls return at once, and attaching is tried again each second at most.
+ *
+ * Each call that passes the level check and is valid either returns 0 and is in the ring, or returns -EAGAIN and is
+ * counted exactly once.
+ *
+ * THREADS, FORK, SIGNALS
+ *
+ * Every function may be called from any thread at any time, but tf_close: no other thread may be inside a call with
+ * that client, or begin one, when it runs. A thread's first record with a client sets up what it needs (memory, a lane of
+ * the ring); after that a log call takes no lock, makes no system call (the clock is read through the vDSO) and allocates
+ * nothing. tf_prepare does the first step ahead of time. Entries of one thread keep their order.
+ *
+ * After fork(2) both sides go on: the child gets a slot and lanes of its own at its first record, and its loss counts
+ * begin at zero. _Fork, vfork and clone called directly are not seen: do not log in such a child before execve.
+ *
+ * A signal handler may call the macros, tf_log, tf_wants and tf_entry_write, also when the signal came in the middle of a log
+ * call; such a nested call never waits, goes through a lane that all share, keeps at most 128 bytes of each string
+ * argument and 500 bytes of metadata. For a handler that runs on a thread that has not logged yet, call tf_prepare on
+ * that thread before; formats that cannot be deferred (below) are put together with vsnprintf(3), which the C library does
+ * not promise for handlers. fork inside a handler is not supported.
+ *
+ * An application that closes all its descriptors (as daemons do) need not spare the library's: what was mapped stays.
+ *
+ * ERRORS
+ *
+ * Functions return 0 or a negative errno; tf_last_error() gives the sentence for the last failure on this thread:
+ *   -EINVAL   refused: the call broke a rule; the sentence says which field and why. Nothing is written or counted.
+ *   -EAGAIN   valid, but there was no room, or no ring: dropped and counted
+ *   -ENOMEM   no memory for the client or the thread (a log call counts the entry as lost then: -EAGAIN)
+ * Where an argument is a client, NULL means the default client.
+ */
+#ifndef TASKFORGE_H
+#define TASKFORGE_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TF_VERSION_MAJOR 0
+#define TF_VERSION_MINOR 1
+
+#if defined(__GNUC__)
+#define TF_API __attribute__((__visibility__("default")))
+#define TF_PRINTF_(at, first) __attribute__((__format__(__printf__, at, first)))
+#else
+#error "taskforge.h needs a compiler that speaks GNU C (gcc or clang)"
+#endif
+
+/* Levels, lowest first. */
+enum tf_level {
+    TF_LEVEL_TRACE = 0,
+    TF_LEVEL_DEBUG = 1,
+    TF_LEVEL_INFO = 2,
+    TF_LEVEL_WARN = 3,
+    TF_LEVEL_ERROR = 4,
+    TF_LEVEL_CRITICAL = 5
+};
+enum { TF_LEVELS = 6 };
+
+/* A client: a service's way into the ring. Opaque; all of it is thread-safe. */
+typedef struct tf_client tf_client;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Opening and closing
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+enum tf_policy {
+    TF_POLICY_DROP = 0, /* no room: drop, count, go on (the default) */
+    TF_POLICY_WAIT = 1  /* no room: try again until wait_ns have passed, then drop and count */
+};
+
+/* Settings of a client. Begin with TF_OPTIONS_INIT, so that fields of later versions get their defaults. */
+struct tf_options {
+    size_t size;             /* sizeof(struct tf_options): set by TF_OPTIONS_INIT */
+    const char *runtime_dir; /* NULL: $TASKFORGE_RUNTIME_DIR, else the system's or the user's own; copied */
+    const char *module;      /* module of calls that give none; NULL: "main"; copied */
+    int min_level;           /* enum tf_level: entries below it are not written, whatever tfctl level says */
+    int policy;              /* enum tf_policy */
+    uint64_t wait_ns;        /* TF_POLICY_WAIT: nanoseconds a call waits at most */
+};
+/* clang-format off */
+#define TF_OPTIONS_INIT { sizeof(struct tf_options), 0, 0, TF_LEVEL_TRACE, TF_POLICY_DROP, 0 }
+/* clang-format on */
+
+/* Open a client for `service`, and attach to the ring if that is possible now (if not, that is no failure: entries are
+ * counted as lost until it is; tf_last_error then says what stood in the way, and is "" otherwise). options NULL: the
+ * defaults. A process may open several. *ret is the caller's, to be freed with tf_close; untouched on failure.
+ * -EINVAL (service, an option), -ENOMEM. */
+TF_API int tf_open(const char *service, const struct tf_options *options, tf_client **ret);
+
+/* Free the client. What it wrote stays in the ring. NULL is fine, and so is never calling it: a process that ends needs no
+ * cleaning up. See THREADS. */
+TF_API void tf_close(tf_client *client);
+
+/* Open the default client, which serves the macros and every call with a NULL client. Without this call it is opened at
+ * the first use, with the program's name as service. -EBUSY when it is open already, else as tf_open. */
+TF_API int tf_default_open(const char *service, const struct tf_options *options);
+
+/* The default client, opened if need be. Never to be closed. NULL: no memory. */
+TF_API tf_client *tf_default(void);
+
+/* Make this thread ready for this client (see THREADS): its memory, its lane. 0, -EAGAIN (no ring or no lane now),
+ * -ENOMEM. */
+TF_API int tf_prepare(tf_client *client);
+
+/* Wait until the collector has taken everything that this process wrote with this client up to now into the store.
+ * deadline_ns: nanoseconds from now. 0, or -ETIMEDOUT (so always where no collector runs and something was written). */
+TF_API int tf_flush(tf_client *client, uint64_t deadline_ns);
+
+/* What was lost in this process through this client since it was opened (in a child: since fork). */
+struct tf_losses {
+    uint64_t lane_full[TF_LEVELS];  /* the thread's lane had no room for that level */
+    uint64_t lanes_busy[TF_LEVELS]; /* no lane for the thread, and the shared ones busy or full */
+    uint64_t no_ring[TF_LEVELS];    /* no ring to write to */
+    uint64_t total;
+};
+
+/* Copies the counts into *ret, whose size the caller gives (sizeof *ret). 0, or -EINVAL for a size that is not known. */
+TF_API int tf_losses(tf_client *client, struct tf_losses *ret, size_t size);
+
+/* The sentence about the last failure of a tf_ call on this thread: "message must be 1 to 10000 characters, is 0". It
+ * stands until the next failure (a call that succeeds leaves it, tf_open apart); "" when nothing has failed yet. Calls
+ * nested in a signal handler leave it alone. Never NULL; valid until the thread's next tf_ call. */
+TF_API const char *tf_last_error(void);
+
+/* "trace" .. "critical"; NULL for a number that is no level. */
+TF_API const char *tf_level_name(int level);
+
+/* Any of the six names and the usual others ("warning" "err" "crit" "fatal" ...), in any case: 0 and *ret, or -EINVAL. */
+TF_API int tf_level_parse(const char *name, int *ret);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Logging with a format
+ * ------------------------------------------------------------------------------------------------------------------
+ *
+ *     TF_INFO(operation, format, ...)                 the default client; likewise TF_TRACE TF_DEBUG TF_WARN TF_ERROR TF_CRITICAL
+ *     TF_LOG(level, operation, format, ...)           the default client, any level
+ *     TF_LOG_TO(client, level, operation, format, ...)
+ *
+ * operation and format must be string literals; the format is printf's and checked by the compiler. The module is
+ * TF_MODULE: define it as a literal before including this header, once for each source file, else the client's is taken. The
+ * arguments are evaluated only when the level is wanted. Strings are copied during the call. "%s" with NULL is "(null)".
+ *
+ * A message that comes out empty, too long or as bad UTF-8 is not refused but repaired by the collector (cut in the
+ * middle, so that its end stays), and marked so in its metadata.
+ *
+ * Formats with %n, %m, %ls, long double, positional arguments ("1$") or more than 16 arguments work as well, as do more than
+ * 256 statements in a process; those are put together in the calling thread, which costs some 150 ns more.
+ */
+#ifndef TF_MODULE
+#define TF_MODULE NULL
+#endif
+
+#define TF_TRACE(operation, ...) TF_LOG(TF_LEVEL_TRACE, operation, __VA_ARGS__)
+#define TF_DEBUG(operation, ...) TF_LOG(TF_LEVEL_DEBUG, operation, __VA_ARGS__)
+#define TF_INFO(operation, ...) TF_LOG(TF_LEVEL_INFO, operation, __VA_ARGS__)
+#define TF_WARN(operation, ...) TF_LOG(TF_LEVEL_WARN, operation, __VA_ARGS__)
+#define TF_ERROR(operation, ...) TF_LOG(TF_LEVEL_ERROR, operation, __VA_ARGS__)
+#define TF_CRITICAL(operation, ...) TF_LOG(TF_LEVEL_CRITICAL, operation, __VA_ARGS__)
+
+#define TF_LOG(level, operation, ...)                                                                                  \
+    do {                                                                                                               \
+        static struct tf_site_ tf_site_here_ = TF_SITE_INIT_("" operation, TF_FIRST_(__VA_ARGS__, 0));                 \
+        const int tf_level_here_ = (level);                                                                            \
+        if (tf_head_wants_(&tf_default_head_, tf_level_here_))                                                         \
+            (void)tf_site_log_(NULL, &tf_site_here_, tf_level_here_, __VA_ARGS__);                                     \
+    } while (0)
+
+#define TF_LOG_TO(client, level, operation, ...)                                                                       \
+    do {                                                                                                               \
+        static struct tf_site_ tf_site_here_ = TF_SITE_INIT_("" operation, TF_FIRST_(__VA_ARGS__, 0));                 \
+        const int tf_level_here_ = (level);                                                                            \
+        tf_client *const tf_client_here_ = (client);                                                                   \
+        if (tf_wants(tf_client_here_, tf_level_here_))                                                                 \
+            (void)tf_site_log_(tf_client_here_, &tf_site_here_, tf_level_here_, __VA_ARGS__);                          \
+    } while (0)
+
+/* The same as a function: module and operation need not be literals, and the result is told. The text is put together
+ * in the calling thread. module NULL: the client's. 0, -EINVAL, -EAGAIN. */
+TF_API int tf_logf(tf_client *client, int level, const char *module, const char *operation, const char *format, ...)
+    TF_PRINTF_(5, 6);
+TF_API int tf_vlogf(tf_client *client, int level, const char *module, const char *operation, const char *format,
+                    va_list arguments) TF_PRINTF_(5, 0);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Logging text as it is
+ * ------------------------------------------------------------------------------------------------------------------
+ *
+ * Here the message is taken as it stands (no '%' is looked at), and an entry that breaks a rule is refused with -EINVAL.
+ * module NULL: the client's. An entry below the wanted level is passed over: 0. All strings are borrowed for the call only.
+ */
+TF_API int tf_log(tf_client *client, int level, const char *module, const char *operation, const char *message);
+
+/* One pair of an entry's metadata. Make it with tf_str .. tf_json; key and string are borrowed. */
+struct tf_field {
+    const char *key;
+    int kind; /* the library's */
+    union {
+        const char *string;
+        int64_t integer;
+        double number;
+        int boolean;
+    } value;
+};
+enum { TF_FIELD_STRING_ = 1, TF_FIELD_INTEGER_, TF_FIELD_NUMBER_, TF_FIELD_BOOLEAN_, TF_FIELD_JSON_ };
+
+static inline struct tf_field tf_str(const char *key, const char *value) { /* NULL: null */
+    struct tf_field field;
+    field.key = key;
+    field.kind = TF_FIELD_STRING_;
+    field.value.string = value;
+    return field;
+}
+static inline struct tf_field tf_int(const char *key, int64_t value) {
+    struct tf_field field;
+    field.key = key;
+    field.kind = TF_FIELD_INTEGER_;
+    field.value.integer = value;
+    return field;
+}
+static inline struct tf_field tf_double(const char *key, double value) { /* NaN and infinities come out as null */
+    struct tf_field field;
+    field.key = key;
+    field.kind = TF_FIELD_NUMBER_;
+    field.value.number = value;
+    return field;
+}
+static inline struct tf_field tf_bool(const char *key, int value) {
+    struct tf_field field;
+    field.key = key;
+    field.kind = TF_FIELD_BOOLEAN_;
+    field.value.boolean = value;
+    return field;
+}
+static inline struct tf_field tf_json(const char *key, const char *json) { /* any JSON value, as text */
+    struct tf_field field;
+    field.key = key;
+    field.kind = TF_FIELD_JSON_;
+    field.value.string = json;
+    return field;
+}
+
+/* Log with metadata: `count` fields. Of equal keys the last holds.
+ *
+ *     struct tf_field fields[] = { tf_str("queue", "mail"), tf_int("attempt", 2) };
+ *     tf_log_with_metadata(client, TF_LEVEL_WARN, "queue", "retry", "will try again", fields, 2);
+ */
+TF_API int tf_log_with_metadata(tf_client *client, int level, const char *module, const char *operation,
+                                const char *message, const struct tf_field *fields, size_t count);
+
+/* Log at level error with details: any JSON value, as text ("{\"code\":42,\"stack\":[...]}"). */
+TF_API int tf_log_error_with_details(tf_client *client, const char *module, const char *operation, const char *message,
+                                     const char *details_json);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * An entry with every field
+ * ------------------------------------------------------------------------------------------------------------------
+ *
+ *     struct tf_entry entry;
+ *     tf_entry_init(&entry, TF_LEVEL_ERROR, "billing", "charge", "card refused");
+ *     entry.trace_id = trace;
+ *     entry.user_id = "6f1c0f0e-5c0e-4b8e-9f0a-0d5e3a7c1b11";
+ *     tf_entry_add(&entry, tf_int("amount", 1250));
+ *     entry.error_details = "{\"code\":\"insufficient_funds\"}";
+ *     tf_entry_write(client, &entry);
+ *
+ * Everything is borrowed until tf_entry_write returns; an entry may be written again. Not thread-safe by itself.
+ */
+enum { TF_ENTRY_FIELDS = 32 };
+
+struct tf_entry {
+    size_t size;           /* sizeof(struct tf_entry): set by tf_entry_init */
+    int level;             /* enum tf_level */
+    const char *service;   /* NULL: the client's */
+    const char *module;    /* NULL: the client's */
+    const char *operation; /* needed */
+    const char *message;   /* needed */
+    size_t message_length; /* bytes, where message does not end with NUL; TF_TO_NUL: it does */
+    uint64_t timestamp_ns; /* nanoseconds since 1970 UTC; 0: now */
+    const char *trace_id;  /* NULL: the thread's context (below), if set; likewise the next two */
+    const char *span_id;   /* */
+    const char *correlation_id;
+    const char *user_id;         /* a UUID as text, or NULL */
+    const char *organization_id; /* a UUID as text, or NULL */
+    const char *metadata;        /* a JSON object as text, or NULL; the fields are added to it and win over its keys */
+    const char *error_details;   /* any JSON value as text, or NULL; levels error and critical only */
+    size_t field_count;          /* may pass TF_ENTRY_FIELDS: then tf_entry_write refuses */
+    struct tf_field fields[TF_ENTRY_FIELDS];
+};
+#define TF_TO_NUL ((size_t)-1)
+
+/* Empty but for these; module NULL: the client's. */
+static inline void tf_entry_init(struct tf_entry *entry, int level, const char *module, const char *operation,
+                                 const char *message) {
+    size_t head = offsetof(struct tf_entry, fields);
+    __builtin_memset(entry, 0, head);
+    entry->size = sizeof(*entry);
+    entry->level = level;
+    entry->module = module;
+    entry->operation = operation;
+    entry->message = message;
+    entry->message_length = TF_TO_NUL;
+}
+
+/* Add one pair of metadata: tf_entry_add(&entry, tf_str("queue", name)). Too many are refused by tf_entry_write. */
+static inline void tf_entry_add(struct tf_entry *entry, struct tf_field field) {
+    if (entry->field_count < TF_ENTRY_FIELDS)
+        entry->fields[entry->field_count] = field;
+    entry->field_count++;
+}
+
+/* Write it: 0, -EINVAL, -EAGAIN; 0 also when its level is not wanted. */
+TF_API int tf_entry_write(tf_client *client, const struct tf_entry *entry);
+
+/* Whether it would be accepted (-EINVAL and the sentence otherwise), without writing it and whatever its level. */
+TF_API int tf_entry_check(tf_client *client, const struct tf_entry *entry);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Context: the ids that a thread's entries carry unless they bring their own
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* Set them for the calling thread, for all clients and all ways to log; each is copied; NULL or "": none. -EINVAL when one is
+ * longer than 128 bytes or no UTF-8 (nothing is changed then), -ENOMEM. */
+TF_API int tf_context_set(const char *trace_id, const char *span_id, const char *correlation_id);
+TF_API void tf_context_clear(void);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Is a level wanted?
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* What a level check reads; the library's. `control` points into shared memory: the collector sets the threshold there
+ * (tfctl level), and running programs follow at once. */
+struct tf_head_ {
+    const uint32_t *control;
+    uint32_t min_level;
+    uint32_t reserved;
+};
+TF_API extern struct tf_head_ tf_default_head_;
+
+static inline int tf_head_wants_(const struct tf_head_ *head, int level) {
+    const uint32_t *control = __atomic_load_n(&head->control, __ATOMIC_RELAXED);
+    return (uint32_t)level >= (__atomic_load_n(control, __ATOMIC_RELAXED) & 0xff) &&
+           (uint32_t)level >= __atomic_load_n(&head->min_level, __ATOMIC_RELAXED);
+}
+
+/* Whether an entry of this level would be written now. A few loads; for guarding what is costly to put together. */
+static inline int tf_wants(const tf_client *client, int level) {
+    return tf_head_wants_(client ? (const struct tf_head_ *)(const void *)client : &tf_default_head_, level);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * What the macros use; not for direct use
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* One statement that logs. Lives as long as the program (or its shared object). */
+struct tf_site_ {
+    const char *module;
+    const char *operation;
+    const char *format;
+    uint64_t known[2]; /* session << 16 | its number there */
+    uint32_t state;
+    char types[20];
+};
+/* clang-format off */
+#define TF_SITE_INIT_(operation, format) { TF_MODULE, operation, "" format, { 0, 0 }, 0, { 0 } }
+/* clang-format on */
+#define TF_FIRST_(first, ...) first
+
+TF_API int tf_site_log_(tf_client *client, struct tf_site_ *site, int level, const char *format, ...) TF_PRINTF_(4, 5);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,208 @@
+/* thread.c - see client_internal.h: one thread's memory and its lanes. */
+#include "agent/client/client_internal.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+_Thread_local struct thread *thread_self __attribute__((tls_model("initial-exec")));
+_Thread_local volatile int thread_busy __attribute__((tls_model("initial-exec")));
+
+static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t exit_key;
+static bool exit_key_made;
+
+static struct thread *threads; /* under the lock */
+
+/* --- lanes; under the lock --- */
+
+static void lane_drop(struct thread_lane *lane) {
+    struct session *session = lane->session;
+    if (!session)
+        return;
+    atomic_store(&lane->session_id, 0);
+    if (lane->has_private)
+        ring_lane_release(&session->attachment->ring, &session->claim, lane->lane);
+    lane->session = NULL;
+    lane->has_private = false;
+    session_unref(session);
+}
+
+/* Ask for a private lane; without one the overflow lanes serve, and it is asked for again later. */
+static void lane_claim_private(struct thread_lane *lane) {
+    struct session *session = lane->session;
+    if (session->client->shares_lanes) {
+        lane->retry_ns = UINT64_MAX;
+        return;
+    }
+    int r = ring_lane_claim(&session->attachment->ring, &session->claim, &lane->writer, &lane->lane);
+    lane->has_private = r == 0;
+    lane->retry_ns = clock_monotonic_ns() + RETRY_MS * CLOCK_MILLISECOND;
+    if (r < 0)
+        return;
+    atomic_store(&session->touched, true);
+    session_mark_lane(session, lane->lane);
+}
+
+static struct thread_lane *lane_find(struct thread *thread, uint64_t session_id) {
+    for (unsigned i = 0; i < THREAD_LANES; i++)
+        if (atomic_load_explicit(&thread->lanes[i].session_id, memory_order_relaxed) == session_id)
+            return &thread->lanes[i];
+    return NULL;
+}
+
+/* Let go of lanes whose session was left for a new one, and find an empty place; when all are in use the next in turn gives way. */
+static struct thread_lane *lane_make_place(struct thread *thread) {
+    struct thread_lane *place = NULL;
+    for (unsigned i = 0; i < THREAD_LANES; i++) {
+        struct thread_lane *lane = &thread->lanes[i];
+        if (lane->session && lane->session->client->session != lane->session)
+            lane_drop(lane);
+        if (!lane->session)
+            place = lane;
+    }
+    if (!place) {
+        place = &thread->lanes[thread->next_victim++ % THREAD_LANES];
+        lane_drop(place);
+    }
+    return place;
+}
+
+static struct thread_lane *lane_open(struct thread *thread, struct session *session) {
+    struct thread_lane *lane = lane_make_place(thread);
+    session->references++;
+    lane->session = session;
+    lane_claim_private(lane);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store(&lane->session_id, session->id);
+    return lane;
+}
+
+/* --- finding one's lane --- */
+
+static struct thread_lane *lane_find_or_open(struct thread *thread, struct tf_client *client) {
+    int saved_errno = errno; /* a log call leaves the application's alone, and "%m" is formatted after this */
+    registry_lock();
+    struct session *session = session_usable(client);
+    struct thread_lane *lane = session ? lane_find(thread, session->id) : NULL;
+    if (lane && !lane->has_private)
+        lane_claim_private(lane);
+    else if (session && !lane)
+        lane = lane_open(thread, session);
+    if (lane)
+        thread->hot = lane;
+    registry_unlock();
+    errno = saved_errno;
+    return lane;
+}
+
+static struct thread_lane *lane_find_slowly(struct call *call, struct tf_client *client, uint64_t session_id) {
+    struct thread *thread = call->thread;
+    if (!thread)
+        return NULL;
+    struct thread_lane *lane = session_id ? lane_find(thread, session_id) : NULL;
+    if (call->nested)
+        return lane;
+    if (lane) {
+        thread->hot = lane;
+        if (lane->has_private || clock_monotonic_ns() < lane->retry_ns)
+            return lane;
+    }
+    if (session_id == 0 && clock_monotonic_ns() < atomic_load(&client->retry_ns))
+        return NULL;
+    return lane_find_or_open(thread, client);
+}
+
+struct thread_lane *thread_lane_find(struct call *call, struct tf_client *client) {
+    const uint32_t *control = __atomic_load_n(&client->head.control, __ATOMIC_ACQUIRE);
+    uint64_t session_id = atomic_load_explicit(&client->session_id, memory_order_acquire);
+    struct thread *thread = call->thread;
+    if (unlikely(__atomic_load_n(control, __ATOMIC_RELAXED) & SLOT_CONTROL_REATTACH) && thread && !call->nested)
+        return lane_find_or_open(thread, client);
+    if (likely(session_id != 0 && thread)) {
+        struct thread_lane *hot = thread->hot;
+        if (likely(hot && hot->has_private &&
+                   atomic_load_explicit(&hot->session_id, memory_order_relaxed) == session_id))
+            return hot;
+    }
+    return lane_find_slowly(call, client, session_id);
+}
+
+/* --- threads --- */
+
+static void thread_free(struct thread *thread) {
+    check(munmap(thread, sizeof(*thread)) == 0);
+}
+
+/* The destructor of exit_key: a thread ends. One that logs in a later destructor simply begins anew. */
+static void thread_exit(void *value) {
+    struct thread *thread = value;
+    thread_busy++;
+    thread_self = NULL;
+    registry_lock();
+    for (unsigned i = 0; i < THREAD_LANES; i++)
+        lane_drop(&thread->lanes[i]);
+    *(thread->previous ? &thread->previous->next : &threads) = thread->next;
+    if (thread->next)
+        thread->next->previous = thread->previous;
+    registry_unlock();
+    thread_free(thread);
+    thread_busy--;
+}
+
+static void exit_key_make(void) {
+    exit_key_made = pthread_key_create(&exit_key, thread_exit) == 0;
+}
+
+/* Pages straight from the kernel: most of them are never touched, and a signal handler may get here while the application is inside malloc. */
+struct thread *thread_get(void) {
+    if (thread_self)
+        return thread_self;
+    pthread_once(&exit_key_once, exit_key_make);
+    struct thread *thread =
+        mmap(NULL, sizeof(*thread), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (thread == MAP_FAILED)
+        return NULL;
+    if (!exit_key_made || uuid_generator_init(&thread->ids) < 0 || pthread_setspecific(exit_key, thread) != 0) {
+        thread_free(thread);
+        return NULL;
+    }
+    registry_lock();
+    thread->next = threads;
+    if (threads)
+        threads->previous = thread;
+    threads = thread;
+    registry_unlock();
+    thread_self = thread;
+    return thread;
+}
+
+void threads_forget_client(struct tf_client *client) {
+    for (struct thread *thread = threads; thread; thread = thread->next)
+        for (unsigned i = 0; i < THREAD_LANES; i++)
+            if (thread->lanes[i].session && thread->lanes[i].session->client == client)
+                lane_drop(&thread->lanes[i]);
+}
+
+void threads_after_fork(void) {
+    struct thread *next;
+    for (struct thread *thread = threads; thread; thread = next) {
+        next = thread->next;
+        if (thread != thread_self)
+            thread_free(thread);
+    }
+    threads = thread_self;
+    struct thread *self = thread_self;
+    if (!self)
+        return;
+    self->next = self->previous = NULL;
+    self->hot = NULL;
+    for (unsigned i = 0; i < THREAD_LANES; i++) { /* the parent's lanes: forgotten, not released */
+        atomic_store(&self->lanes[i].session_id, 0);
+        self->lanes[i].session = NULL;
+        self->lanes[i].has_private = false;
+    }
+    /* or parent and child would make the same ids. Without entropy the parent's sequence is left far behind. */
+    if (uuid_generator_init(&self->ids) < 0)
+        self->ids.counter += (uint64_t)getpid() << 32;
+}

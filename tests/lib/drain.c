@@ -1,0 +1,145 @@
+#include "tests/lib/drain.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/check.h"
+#include "common/model/template.h"
+
+static void give_up(const char *what, const char *why) {
+    fprintf(stderr, "drain: %s: %s\n", what, why);
+    abort();
+}
+
+void drain_open(struct drain *drain, const char *runtime_dir) {
+    struct error error = { "" };
+    *drain = (struct drain) { .lines = BUFFER_EMPTY };
+    if (map_guard_install(&error) < 0)
+        give_up("guard", error.text);
+    char path[512];
+    snprintf(path, sizeof(path), "%s/rings", runtime_dir);
+    int rings_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (rings_fd < 0)
+        give_up(path, strerror(errno));
+    if (ring_reader_open(rings_fd, geteuid(), true, &drain->ring, &error) < 0)
+        give_up(path, error.text);
+    close(rings_fd);
+}
+
+void drain_close(struct drain *drain) {
+    ring_finish(&drain->ring);
+    buffer_finish(&drain->lines);
+}
+
+/* The slot's service, and the call site's texts, as the collector puts them in. */
+static void complete(struct drain *drain, const struct slot_info *slot, uint32_t slot_index,
+                     struct record_entry *record, struct buffer *message) {
+    static struct site_info site;
+    if (record->entry.service.length == 0)
+        record->entry.service = slot->service;
+    if (record->site == 0)
+        return;
+    if (ring_reader_site(&drain->ring, slot_index, record->site, &site) < 0)
+        give_up("site", "there is no such call site");
+    if (record->entry.module.length == 0)
+        record->entry.module = site.module;
+    if (record->entry.operation.length == 0)
+        record->entry.operation = site.operation;
+    if (template_format(site.format, record->entry.message, message) < 0)
+        give_up("site", "format and arguments do not agree");
+    record->entry.message = buffer_text(message);
+    drain->deferred++;
+}
+
+static void take_entry(struct drain *drain, const struct slot_info *slot, uint32_t slot_index, bool overflow,
+                       struct record_entry *record) {
+    struct buffer message = BUFFER_EMPTY;
+    complete(drain, slot, slot_index, record, &message);
+    entry_append_json(&drain->lines, &record->entry);
+    buffer_append_char(&drain->lines, '\n');
+    drain->entries++;
+    drain->in_overflow += overflow;
+    drain->positions += record->has_position;
+    buffer_finish(&message);
+}
+
+static void drain_lane(struct drain *drain, uint32_t lane, bool take) {
+    struct lane_state state;
+    if (ring_reader_lane(&drain->ring, lane, &state) < 0)
+        give_up("lane", "head and tail make no sense");
+    if (state.head == state.tail)
+        return;
+    bool overflow = lane < drain->ring.overflow_count;
+    struct slot_info slot = { 0 };
+    if (!overflow && ring_reader_slot(&drain->ring, state.slot, &slot) < 0)
+        give_up("slot", "it makes no sense");
+    char *bytes = malloc(state.head - state.tail);
+    check(bytes && ring_reader_copy(&drain->ring, lane, state.tail, state.head, bytes) == 0);
+    struct span_reader reader = { .bytes = bytes, .position = state.tail, .end = state.head };
+    struct record record;
+    int r;
+    while ((r = span_reader_next(&reader, &record)) == 1) {
+        if (overflow) {
+            check(reader.has_hello);
+            slot.service = reader.hello.service;
+        }
+        if (record.kind == RECORD_ENTRY)
+            take_entry(drain, &slot, state.slot, overflow, &record.entry);
+        drain->positions += record.kind == RECORD_INPUT_POSITION;
+    }
+    if (r < 0)
+        give_up("record", "it cannot be decoded");
+    free(bytes);
+    if (take)
+        check(ring_reader_set_tail(&drain->ring, lane, state.head) == 0);
+}
+
+static void drain_losses(struct drain *drain) {
+    for (uint32_t slot = 0; slot <= drain->ring.slot_count; slot++) {
+        struct loss_counts counts;
+        uint32_t index = slot == drain->ring.slot_count ? (uint32_t)RING_SLOTS_MAX : slot;
+        if (ring_reader_losses(&drain->ring, index, &counts) < 0)
+            continue;
+        for (unsigned reason = 0; reason < LOSS_REASON_COUNT; reason++)
+            for (unsigned level = 0; level < LEVEL_COUNT; level++) {
+                drain->lost[reason][level] += counts.cells[reason][level].count;
+                drain->lost_total += counts.cells[reason][level].count;
+            }
+    }
+}
+
+unsigned drain_read(struct drain *drain, bool take) {
+    buffer_clear(&drain->lines);
+    drain->entries = drain->deferred = drain->in_overflow = drain->positions = 0;
+    memset(drain->lost, 0, sizeof(drain->lost));
+    drain->lost_total = 0;
+    for (uint32_t lane = 0; lane < drain->ring.lane_count; lane++)
+        drain_lane(drain, lane, take);
+    drain_losses(drain);
+    buffer_append_char(&drain->lines, '\0');
+    check(!drain->lines.failed);
+    drain->lines.length--;
+    return drain->entries;
+}
+
+unsigned drain_once(const char *runtime_dir, bool take, struct drain *ret) {
+    drain_open(ret, runtime_dir);
+    unsigned entries = drain_read(ret, take);
+    ring_finish(&ret->ring);
+    return entries;
+}
+
+unsigned drain_count(const struct drain *drain, const char *part) {
+    unsigned count = 0;
+    for (const char *line = drain->lines.data; line && *line;) {
+        const char *end = strchr(line, '\n');
+        const char *found = strstr(line, part);
+        count += found && found < end;
+        line = end + 1;
+    }
+    return count;
+}

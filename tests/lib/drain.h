@@ -1,0 +1,37 @@
+/* drain.h - what a collector would find in the calling user's ring, for tests that run without one. */
+#ifndef TASKFORGE_TESTS_LIB_DRAIN_H
+#define TASKFORGE_TESTS_LIB_DRAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/text.h"
+#include "common/shm/ring_reader.h"
+
+struct drain {
+    struct ring ring;
+    struct buffer lines;  /* one JSON line for each entry, as CONTRACT section 3, lane by lane */
+    unsigned entries;     /* how many there were */
+    unsigned deferred;    /* of them, how many carried a call site */
+    unsigned in_overflow; /* of them, how many came through an overflow lane */
+    unsigned positions;   /* input positions, within entries and alone */
+    uint64_t lost[LOSS_REASON_COUNT][LEVEL_COUNT]; /* the ledgers' sums */
+    uint64_t lost_total;
+};
+
+/* Open RUNTIME_DIR/rings/UID of the caller. Aborts, with the reason on stderr, when anything is not as it must be. */
+void drain_open(struct drain *drain, const char *runtime_dir);
+void drain_close(struct drain *drain);
+
+/* Read everything between tails and heads anew into *drain; where `take`, also move the tails, as a collector does after its
+ * commit. Returns the number of entries. */
+unsigned drain_read(struct drain *drain, bool take);
+
+/* drain_open, drain_read, drain_close; the lines are the caller's to free with buffer_finish. */
+unsigned drain_once(const char *runtime_dir, bool take, struct drain *ret);
+
+/* Lines that contain `part`. */
+unsigned drain_count(const struct drain *drain, const char *part);
+
+#endif
