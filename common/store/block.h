@@ -22,7 +22,7 @@
 
 enum {
     BLOCK_ENTRIES_FULL = 4096,        /* merging aims at this */
-    BLOCK_ENTRIES_MAX = 65536,        /* never more in one block */
+    BLOCK_ENTRIES_MAX = 65000,           /* never more in one block: rows are numbered in 16 bits */
     BLOCK_RAW_MAX = 64 * 1024 * 1024, /* never more plain bytes in one column */
     BLOCK_RAW_FULL = 8 * 1024 * 1024, /* a block is full at this many plain bytes, too */
 };

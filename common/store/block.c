@@ -1,0 +1,486 @@
+/* Reading a block: header and table are checked once, each column when it is asked for. The packing is drawn in block_builder.c. */
+#include "common/store/block.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/hash.h"
+#include "common/store/block_private.h"
+
+struct place { /* of a column in the block's bytes; stored 0: it is not there */
+    uint32_t stored, raw, at;
+    uint16_t codec;
+    uint64_t checksum;
+};
+
+struct names { /* a decoded dictionary column */
+    char *bytes;
+    uint32_t *ends;
+    uint32_t size;
+    uint16_t *rows;
+};
+
+struct run { /* a decoded text column; offsets has count + 1 */
+    char *bytes;
+    uint32_t *offsets;
+};
+
+struct block {
+    uint64_t first_sequence;
+    uint32_t count;
+    char *columns; /* the packed columns, private copy */
+    struct place places[BLOCK_COLUMN_COUNT];
+    bool loaded[BLOCK_COLUMN_COUNT];
+    uint64_t *timestamps;
+    uint8_t *levels;
+    uint32_t *pids;
+    struct uuid *uuids[3]; /* id, user, organization */
+    struct names names[BLOCK_NAMES];
+    struct run texts[BLOCK_TEXTS];
+};
+
+static const struct uuid zero_uuid;
+
+static uint16_t get_u16(const char *at) {
+    uint16_t value;
+    memcpy(&value, at, sizeof(value));
+    return le16toh(value);
+}
+
+static uint32_t get_u32(const char *at) {
+    uint32_t value;
+    memcpy(&value, at, sizeof(value));
+    return le32toh(value);
+}
+
+static uint64_t get_u64(const char *at) {
+    uint64_t value;
+    memcpy(&value, at, sizeof(value));
+    return le64toh(value);
+}
+
+static int damaged(const struct block *block, struct error *error, const char *what) {
+    return error_set(error, -EBADMSG, "block %llu is damaged: %s", (unsigned long long)block->first_sequence, what);
+}
+
+static int no_memory(const struct block *block, struct error *error) {
+    return error_set(error, -ENOMEM, "block %llu: out of memory", (unsigned long long)block->first_sequence);
+}
+
+/* One entry of the column table; columns lie in [0, size) of what follows it. */
+static int read_place(struct block *block, const char *at, size_t size, struct error *error) {
+    unsigned column = get_u16(at);
+    struct place place = { .codec = get_u16(at + 2),
+                           .stored = get_u32(at + 4),
+                           .raw = get_u32(at + 8),
+                           .at = get_u32(at + 12),
+                           .checksum = get_u64(at + 16) };
+    if (place.stored == 0 || place.at > size || place.stored > size - place.at || place.raw > BLOCK_RAW_MAX)
+        return damaged(block, error, "a column lies outside it");
+    if (column >= BLOCK_COLUMN_COUNT) /* of a later minor version: not ours to read */
+        return 0;
+    if (block->places[column].stored)
+        return damaged(block, error, "a column stands twice in it");
+    block->places[column] = place;
+    return 0;
+}
+
+static int open_checked(struct block *block, struct text encoded, struct error *error) {
+    if (encoded.length < BLOCK_HEADER_SIZE + BLOCK_CHECKSUM_SIZE || get_u32(encoded.data) != BLOCK_MAGIC)
+        return damaged(block, error, "it does not begin as a block");
+    unsigned version = get_u16(encoded.data + 4), columns = get_u16(encoded.data + 6);
+    if (version != BLOCK_VERSION)
+        return error_set(error, -EPROTO, "block %llu: written by another TaskForge (format %u; this program knows %d)",
+                         (unsigned long long)block->first_sequence, version, BLOCK_VERSION);
+    size_t table_end = BLOCK_HEADER_SIZE + (size_t)columns * BLOCK_TABLE_ENTRY_SIZE;
+    if (encoded.length < table_end + BLOCK_CHECKSUM_SIZE)
+        return damaged(block, error, "its table is cut");
+    block->count = get_u32(encoded.data + 8);
+    if (get_u64(encoded.data + table_end) != hash_bytes_seeded(encoded.data, table_end, block->first_sequence))
+        return damaged(block, error, "the checksum of its table is wrong");
+    if (block->count == 0 || block->count > BLOCK_ENTRIES_MAX)
+        return damaged(block, error, "it claims an impossible number of entries");
+    size_t at = table_end + BLOCK_CHECKSUM_SIZE, size = encoded.length - at;
+    for (unsigned i = 0; i < columns; i++) {
+        int result =
+            read_place(block, encoded.data + BLOCK_HEADER_SIZE + (size_t)i * BLOCK_TABLE_ENTRY_SIZE, size, error);
+        if (result < 0)
+            return result;
+    }
+    block->columns = malloc(size ? size : 1);
+    if (!block->columns)
+        return no_memory(block, error);
+    memcpy(block->columns, encoded.data + at, size);
+    return 0;
+}
+
+int block_open(struct text encoded, uint64_t first_sequence, struct block **ret, struct error *error) {
+    struct block *block = calloc(1, sizeof(*block));
+    if (!block)
+        return error_set(error, -ENOMEM, "block %llu: out of memory", (unsigned long long)first_sequence);
+    block->first_sequence = first_sequence;
+    int result = open_checked(block, encoded, error);
+    if (result < 0) {
+        block_destroy(block);
+        return result;
+    }
+    *ret = block;
+    return 0;
+}
+
+void block_destroy(struct block *block) {
+    if (!block)
+        return;
+    free(block->columns);
+    free(block->timestamps);
+    free(block->levels);
+    free(block->pids);
+    for (unsigned i = 0; i < COUNT_OF(block->uuids); i++)
+        free(block->uuids[i]);
+    for (unsigned i = 0; i < BLOCK_NAMES; i++) {
+        free(block->names[i].bytes);
+        free(block->names[i].ends);
+        free(block->names[i].rows);
+    }
+    for (unsigned i = 0; i < BLOCK_TEXTS; i++) {
+        free(block->texts[i].bytes);
+        free(block->texts[i].offsets);
+    }
+    free(block);
+}
+
+uint32_t block_count(const struct block *block) {
+    return block->count;
+}
+
+/* --- decoding: each takes the column's plain bytes (empty: the column is not there) --- */
+
+static int decode_timestamps(struct block *block, struct text raw) {
+    const unsigned char *at = (const unsigned char *)raw.data, *end = at + raw.length;
+    uint64_t value = 0, delta;
+    block->timestamps = calloc(block->count, sizeof(uint64_t));
+    if (!block->timestamps)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < block->count; i++) {
+        unsigned used = varint_get(at, end, &delta);
+        if (used == 0)
+            return -EBADMSG;
+        at += used;
+        value += (uint64_t)unzigzag(delta);
+        block->timestamps[i] = value;
+    }
+    return at == end ? 0 : -EBADMSG;
+}
+
+static int decode_levels(struct block *block, struct text raw) {
+    if (raw.length != block->count)
+        return -EBADMSG;
+    block->levels = malloc(raw.length);
+    if (!block->levels)
+        return -ENOMEM;
+    memcpy(block->levels, raw.data, raw.length);
+    for (uint32_t i = 0; i < block->count; i++) {
+        if (block->levels[i] >= LEVEL_COUNT)
+            return -EBADMSG;
+    }
+    return 0;
+}
+
+/* The u16 of each row, all below `size`. */
+static int decode_rows(const struct block *block, struct text raw, uint32_t size, uint16_t **ret) {
+    if (raw.length != (size_t)block->count * sizeof(uint16_t))
+        return -EBADMSG;
+    uint16_t *rows = *ret = malloc(raw.length);
+    if (!rows)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < block->count; i++) {
+        rows[i] = get_u16(raw.data + (size_t)i * sizeof(uint16_t));
+        if (rows[i] >= size)
+            return -EBADMSG;
+    }
+    return 0;
+}
+
+static int decode_names(struct block *block, struct names *names, struct text raw) {
+    if (raw.length < 4)
+        return -EBADMSG;
+    const char *at = raw.data + 4, *end = raw.data + raw.length;
+    uint32_t size = get_u32(raw.data), used = 0;
+    if (size == 0 || size > block->count)
+        return -EBADMSG;
+    names->ends = calloc(size, sizeof(uint32_t));
+    names->bytes = malloc(raw.length);
+    if (!names->ends || !names->bytes)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < size; i++) {
+        if (end - at < 2 || end - at - 2 < get_u16(at))
+            return -EBADMSG;
+        uint32_t length = get_u16(at);
+        memcpy(names->bytes + used, at + 2, length);
+        used += length;
+        names->ends[i] = used;
+        at += 2 + length;
+    }
+    names->size = size;
+    return decode_rows(block, (struct text) { at, (size_t)(end - at) }, size, &names->rows);
+}
+
+static int decode_texts(struct block *block, struct run *run, struct text raw) {
+    const unsigned char *at = (const unsigned char *)raw.data, *end = at + raw.length;
+    uint64_t total = 0, length;
+    run->offsets = calloc((size_t)block->count + 1, sizeof(uint32_t));
+    if (!run->offsets)
+        return -ENOMEM;
+    if (raw.length == 0)
+        return 0;
+    for (uint32_t i = 0; i < block->count; i++) {
+        unsigned used = varint_get(at, end, &length);
+        if (used == 0 || length > raw.length)
+            return -EBADMSG;
+        at += used;
+        total += length;
+        if (total > raw.length)
+            return -EBADMSG;
+        run->offsets[i + 1] = (uint32_t)total;
+    }
+    if ((uint64_t)(end - at) != total)
+        return -EBADMSG;
+    run->bytes = malloc(total ? total : 1);
+    if (!run->bytes)
+        return -ENOMEM;
+    memcpy(run->bytes, at, total);
+    return 0;
+}
+
+static int decode_hex(struct block *block, struct run *run, struct text raw) {
+    run->offsets = calloc((size_t)block->count + 1, sizeof(uint32_t));
+    if (!run->offsets)
+        return -ENOMEM;
+    if (raw.length == 0)
+        return 0;
+    struct buffer bytes = BUFFER_EMPTY;
+    int result = block_hex_unpack(raw, block->count, &bytes, run->offsets + 1);
+    run->bytes = bytes.data;
+    return result;
+}
+
+static int decode_uuids(struct block *block, struct uuid **ret, struct text raw) {
+    uint16_t *rows = NULL;
+    *ret = calloc(block->count, sizeof(struct uuid));
+    if (!*ret)
+        return -ENOMEM;
+    if (raw.length == 0)
+        return 0;
+    uint32_t size = raw.length < 4 ? 0 : get_u32(raw.data);
+    if (size == 0 || size > block->count + 1 || raw.length - 4 < (size_t)size * UUID_SIZE)
+        return -EBADMSG;
+    const char *values = raw.data + 4, *rest = values + (size_t)size * UUID_SIZE;
+    int result = decode_rows(block, (struct text) { rest, (size_t)(raw.data + raw.length - rest) }, size, &rows);
+    for (uint32_t i = 0; result == 0 && i < block->count; i++)
+        memcpy((*ret)[i].bytes, values + (size_t)rows[i] * UUID_SIZE, UUID_SIZE);
+    free(rows);
+    return result;
+}
+
+static int decode_pids(struct block *block, struct text raw) {
+    uint16_t *rows = NULL;
+    block->pids = calloc(block->count, sizeof(uint32_t));
+    if (!block->pids)
+        return -ENOMEM;
+    if (raw.length == 0)
+        return 0;
+    uint32_t size = raw.length < 4 ? 0 : get_u32(raw.data);
+    if (size == 0 || size > block->count + 1 || raw.length - 4 < (size_t)size * sizeof(uint32_t))
+        return -EBADMSG;
+    const char *values = raw.data + 4, *rest = values + (size_t)size * sizeof(uint32_t);
+    int result = decode_rows(block, (struct text) { rest, (size_t)(raw.data + raw.length - rest) }, size, &rows);
+    for (uint32_t i = 0; result == 0 && i < block->count; i++)
+        block->pids[i] = get_u32(values + (size_t)rows[i] * sizeof(uint32_t));
+    free(rows);
+    return result;
+}
+
+static int decode_ids(struct block *block, struct text raw, struct error *error) {
+    int result = block_load(block, BLOCK_TIMESTAMP, error);
+    if (result < 0)
+        return result;
+    block->uuids[0] = calloc(block->count, sizeof(struct uuid));
+    return block->uuids[0] ? block_ids_unpack(raw, block->timestamps, block->count, block->uuids[0]) : -ENOMEM;
+}
+
+static int decode(struct block *block, enum block_column column, struct text raw, struct error *error) {
+    int name = block_name_of(column), text = block_text_of(column);
+    if (name >= 0)
+        return decode_names(block, &block->names[name], raw);
+    switch (column) {
+    case BLOCK_TIMESTAMP:
+        return decode_timestamps(block, raw);
+    case BLOCK_LEVEL:
+        return decode_levels(block, raw);
+    case BLOCK_ID:
+        return decode_ids(block, raw, error);
+    case BLOCK_USER_ID:
+        return decode_uuids(block, &block->uuids[1], raw);
+    case BLOCK_ORGANIZATION_ID:
+        return decode_uuids(block, &block->uuids[2], raw);
+    case BLOCK_PID:
+        return decode_pids(block, raw);
+    case BLOCK_TRACE_ID:
+    case BLOCK_SPAN_ID:
+    case BLOCK_CORRELATION_ID:
+        return decode_hex(block, &block->texts[text], raw);
+    default:
+        return decode_texts(block, &block->texts[text], raw);
+    }
+}
+
+/* Forget a half-decoded column, so that a second try begins anew. */
+static void undo(struct block *block, enum block_column column) {
+    int name = block_name_of(column), text = block_text_of(column);
+    void **all[] = { column == BLOCK_TIMESTAMP         ? (void **)&block->timestamps
+                     : column == BLOCK_LEVEL           ? (void **)&block->levels
+                     : column == BLOCK_PID             ? (void **)&block->pids
+                     : column == BLOCK_ID              ? (void **)&block->uuids[0]
+                     : column == BLOCK_USER_ID         ? (void **)&block->uuids[1]
+                     : column == BLOCK_ORGANIZATION_ID ? (void **)&block->uuids[2]
+                                                       : NULL,
+                     name >= 0 ? (void **)&block->names[name].bytes : NULL,
+                     name >= 0 ? (void **)&block->names[name].ends : NULL,
+                     name >= 0 ? (void **)&block->names[name].rows : NULL,
+                     text >= 0 ? (void **)&block->texts[text].bytes : NULL,
+                     text >= 0 ? (void **)&block->texts[text].offsets : NULL };
+    for (unsigned i = 0; i < COUNT_OF(all); i++) {
+        if (all[i]) {
+            free(*all[i]);
+            *all[i] = NULL;
+        }
+    }
+}
+
+int block_load(struct block *block, enum block_column column, struct error *error) {
+    check((unsigned)column < BLOCK_COLUMN_COUNT);
+    if (block->loaded[column])
+        return 0;
+    const struct place *place = &block->places[column];
+    char *plain = NULL;
+    int result = 0;
+    if (place->stored) {
+        struct text stored = { block->columns + place->at, place->stored };
+        if (hash_bytes_seeded(stored.data, stored.length, block->first_sequence + (unsigned)column) != place->checksum)
+            return damaged(block, error, "the checksum of a column is wrong");
+        plain = malloc(place->raw ? place->raw : 1);
+        if (!plain)
+            return no_memory(block, error);
+        result = block_decompress(place->codec, stored, plain, place->raw);
+    }
+    if (result == 0)
+        result = decode(block, column, (struct text) { plain, place->raw }, error);
+    free(plain);
+    if (result < 0) {
+        undo(block, column);
+        return result == -ENOMEM ? no_memory(block, error) : damaged(block, error, "a column makes no sense");
+    }
+    block->loaded[column] = true;
+    return 0;
+}
+
+int block_load_all(struct block *block, struct error *error) {
+    int result = 0;
+    for (unsigned column = 0; column < BLOCK_COLUMN_COUNT && result == 0; column++)
+        result = block_load(block, (enum block_column)column, error);
+    return result;
+}
+
+/* --- values --- */
+
+uint64_t block_timestamp(const struct block *block, uint32_t row) {
+    check(row < block->count && block->loaded[BLOCK_TIMESTAMP]);
+    return block->timestamps[row];
+}
+
+enum level block_level(const struct block *block, uint32_t row) {
+    check(row < block->count && block->loaded[BLOCK_LEVEL]);
+    return (enum level)block->levels[row];
+}
+
+uint32_t block_pid(const struct block *block, uint32_t row) {
+    check(row < block->count && block->loaded[BLOCK_PID]);
+    return block->pids[row];
+}
+
+const struct uuid *block_uuid(const struct block *block, enum block_column column, uint32_t row) {
+    check(row < block->count && block->loaded[column]);
+    switch (column) {
+    case BLOCK_ID:
+        return &block->uuids[0][row];
+    case BLOCK_USER_ID:
+        return &block->uuids[1][row];
+    case BLOCK_ORGANIZATION_ID:
+        return &block->uuids[2][row];
+    default:
+        return &zero_uuid;
+    }
+}
+
+static const struct names *names_of(const struct block *block, enum block_column column) {
+    int name = block_name_of(column);
+    check(name >= 0 && block->loaded[column]);
+    return &block->names[name];
+}
+
+uint32_t block_dictionary_size(const struct block *block, enum block_column column) {
+    return names_of(block, column)->size;
+}
+
+struct text block_dictionary_text(const struct block *block, enum block_column column, uint32_t index) {
+    const struct names *names = names_of(block, column);
+    check(index < names->size);
+    uint32_t begin = index ? names->ends[index - 1] : 0;
+    return (struct text) { names->bytes + begin, names->ends[index] - begin };
+}
+
+const uint16_t *block_dictionary_rows(const struct block *block, enum block_column column) {
+    return names_of(block, column)->rows;
+}
+
+struct text block_text(const struct block *block, enum block_column column, uint32_t row) {
+    check(row < block->count && block->loaded[column]);
+    if (block_name_of(column) >= 0)
+        return block_dictionary_text(block, column, names_of(block, column)->rows[row]);
+    int text = block_text_of(column);
+    check(text >= 0);
+    const struct run *run = &block->texts[text];
+    return (struct text) { run->bytes ? run->bytes + run->offsets[row] : NULL,
+                           run->offsets[row + 1] - run->offsets[row] };
+}
+
+struct text block_message_bytes(const struct block *block, const uint32_t **ret_offsets) {
+    check(block->loaded[BLOCK_MESSAGE]);
+    const struct run *run = &block->texts[block_text_of(BLOCK_MESSAGE)];
+    *ret_offsets = run->offsets;
+    return (struct text) { run->bytes, run->offsets[block->count] };
+}
+
+void block_entry(const struct block *block, uint32_t row, struct entry *ret) {
+    *ret = (struct entry) {
+        .id = *block_uuid(block, BLOCK_ID, row),
+        .timestamp_ns = block_timestamp(block, row),
+        .level = block_level(block, row),
+        .service = block_text(block, BLOCK_SERVICE, row),
+        .module = block_text(block, BLOCK_MODULE, row),
+        .operation = block_text(block, BLOCK_OPERATION, row),
+        .message = block_text(block, BLOCK_MESSAGE, row),
+        .trace_id = block_text(block, BLOCK_TRACE_ID, row),
+        .span_id = block_text(block, BLOCK_SPAN_ID, row),
+        .correlation_id = block_text(block, BLOCK_CORRELATION_ID, row),
+        .user_id = *block_uuid(block, BLOCK_USER_ID, row),
+        .organization_id = *block_uuid(block, BLOCK_ORGANIZATION_ID, row),
+        .metadata = block_text(block, BLOCK_METADATA, row),
+        .error_details = block_text(block, BLOCK_ERROR_DETAILS, row),
+        .host = block_text(block, BLOCK_HOST, row),
+        .pid = block_pid(block, row),
+    };
+}

@@ -1,0 +1,128 @@
+/* Trace, span and correlation ids: mostly lower-case hex or UUIDs, often the one of the row before.
+ *
+ * A code byte for each row, then the bytes of all rows: 0 absent, 1 as the row before, 2 a UUID with dashes in lower case (16 raw bytes), 3 plain (a length byte, the
+ * bytes), 4 + n: n raw bytes, 2n lower-case hex digits.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "common/store/block_private.h"
+
+enum { ABSENT, SAME, DASHED, PLAIN, HEX };
+static const char digits[] = "0123456789abcdef";
+
+static int digit(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool to_raw(struct text hex, unsigned char *out) {
+    for (size_t i = 0; i + 1 < hex.length; i += 2) {
+        int high = digit(hex.data[i]), low = digit(hex.data[i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i / 2] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
+static bool is_dashed_uuid(struct text text, struct uuid *ret) {
+    char again[UUID_TEXT_SIZE];
+    if (text.length != UUID_TEXT_SIZE - 1 || uuid_parse(text, ret) < 0)
+        return false;
+    uuid_format(ret, again);
+    return memcmp(again, text.data, text.length) == 0;
+}
+
+static unsigned char pack_one(struct text text, struct buffer *out) {
+    unsigned char raw[ENTRY_TRACE_BYTES / 2];
+    struct uuid uuid;
+    if (text.length == 0)
+        return ABSENT;
+    if (is_dashed_uuid(text, &uuid)) {
+        buffer_append(out, uuid.bytes, UUID_SIZE);
+        return DASHED;
+    }
+    if (text.length % 2 == 0 && text.length <= ENTRY_TRACE_BYTES && to_raw(text, raw)) {
+        buffer_append(out, raw, text.length / 2);
+        return (unsigned char)(HEX + text.length / 2);
+    }
+    buffer_append_char(out, (char)text.length);
+    buffer_append_text(out, text);
+    return PLAIN;
+}
+
+void block_hex_pack(const struct text_run *run, uint32_t count, struct buffer *out) {
+    size_t codes = out->length;
+    struct text before = TEXT_EMPTY;
+    if (!buffer_reserve(out, count))
+        return;
+    out->length += count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct text text = text_run_get(run, i);
+        unsigned char code = text.length > 0 && text_equal(text, before) ? SAME : pack_one(text, out);
+        before = text;
+        if (!out->failed)
+            out->data[codes + i] = (char)code;
+    }
+}
+
+static void append_hex(struct buffer *out, const unsigned char *raw, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        buffer_append_char(out, digits[raw[i] >> 4]);
+        buffer_append_char(out, digits[raw[i] & 15]);
+    }
+}
+
+/* The bytes of one row behind its code: appended to out; how many were used, -EBADMSG. */
+static int unpack_one(unsigned code, const unsigned char *at, size_t left, struct buffer *out) {
+    char text[UUID_TEXT_SIZE];
+    struct uuid uuid;
+    if (code == ABSENT)
+        return 0;
+    if (code == DASHED) {
+        if (left < UUID_SIZE)
+            return -EBADMSG;
+        memcpy(uuid.bytes, at, UUID_SIZE);
+        uuid_format(&uuid, text);
+        buffer_append(out, text, UUID_TEXT_SIZE - 1);
+        return UUID_SIZE;
+    }
+    if (code == PLAIN) {
+        if (left < 1 || left - 1 < at[0])
+            return -EBADMSG;
+        buffer_append(out, at + 1, at[0]);
+        return 1 + at[0];
+    }
+    size_t size = code - HEX;
+    if (size > ENTRY_TRACE_BYTES / 2 || left < size)
+        return -EBADMSG;
+    append_hex(out, at, size);
+    return (int)size;
+}
+
+int block_hex_unpack(struct text packed, uint32_t count, struct buffer *out, uint32_t *ret_ends) {
+    if (packed.length < count)
+        return -EBADMSG;
+    const unsigned char *codes = (const unsigned char *)packed.data;
+    const unsigned char *at = codes + count, *end = codes + packed.length;
+    size_t before = 0, before_length = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t begin = out->length;
+        if (codes[i] == SAME) {
+            if (before_length == 0 || !buffer_reserve(out, before_length))
+                return before_length == 0 ? -EBADMSG : -ENOMEM;
+            buffer_append(out, out->data + before, before_length);
+        } else {
+            int used = unpack_one(codes[i], at, (size_t)(end - at), out);
+            if (used < 0)
+                return used;
+            at += used;
+        }
+        if (out->failed)
+            return -ENOMEM;
+        before = begin;
+        before_length = out->length - begin;
+        ret_ends[i] = (uint32_t)out->length;
+    }
+    return at == end ? 0 : -EBADMSG;
+}
