@@ -60,8 +60,11 @@ static unsigned days_in_month(unsigned year, unsigned month) {
 }
 
 static inline void two_digits(char *out, unsigned value) {
-    out[0] = (char)('0' + value / 10);
-    out[1] = (char)('0' + value % 10);
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
+    memcpy(out, pairs + 2 * (value % 100), 2);
 }
 
 size_t clock_format(uint64_t real_ns, char out[CLOCK_RFC3339_SIZE]) {
@@ -78,8 +81,12 @@ size_t clock_format(uint64_t real_ns, char out[CLOCK_RFC3339_SIZE]) {
     two_digits(out + 11, second / 3600);
     two_digits(out + 14, second / 60 % 60);
     two_digits(out + 17, second % 60);
-    for (int i = 28; i >= 20; i--, fraction /= 10)
-        out[i] = (char)('0' + fraction % 10);
+    unsigned high = fraction / 10000 % 10000, low = fraction % 10000;
+    out[20] = (char)('0' + fraction / 100000000);
+    two_digits(out + 21, high / 100);
+    two_digits(out + 23, high);
+    two_digits(out + 25, low / 100);
+    two_digits(out + 27, low);
     return sizeof(shape) - 1;
 }
 

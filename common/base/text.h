@@ -73,6 +73,9 @@ static inline struct text buffer_text(const struct buffer *buffer) {
 
 /* --- UTF-8 (RFC 3629: no surrogates, nothing above U+10FFFF, no overlong form) --- */
 
+/* True when every byte is ASCII and none NUL: the common case, in which much can be left out. */
+bool text_is_ascii(struct text text);
+
 /* True when all of it is valid; NUL bytes are valid characters here. */
 bool text_utf8_valid(struct text text);
 

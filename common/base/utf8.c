@@ -59,6 +59,18 @@ static size_t valid_prefix(const unsigned char *p, size_t length) {
     return at;
 }
 
+bool text_is_ascii(struct text text) {
+    uint64_t word, bad = 0; /* a high bit where a byte is no ASCII, or NUL (or stands behind one: bad all the same) */
+    size_t at = 0;
+    for (; text.length - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, text.data + at, sizeof(word));
+        bad |= word | (word - LOW_BITS);
+    }
+    for (; at < text.length; at++)
+        bad |= (uint64_t)(unsigned char)text.data[at] | ((uint64_t)(unsigned char)text.data[at] - 1);
+    return (bad & HIGH_BITS) == 0;
+}
+
 bool text_utf8_valid(struct text text) {
     return valid_prefix((const unsigned char *)text.data, text.length) == text.length;
 }

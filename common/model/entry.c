@@ -31,12 +31,16 @@ static struct text shown(struct text value) {
 }
 
 static int check_text(struct text value, struct error *error, const char *name) {
+    if (text_is_ascii(value))
+        return 0;
     if (!text_utf8_valid(value) || (value.length > 0 && memchr(value.data, '\0', value.length)))
         return error_set(error, -EINVAL, "%s must be UTF-8 without NUL, is not", name);
     return 0;
 }
 
 static int check_required(struct text value, size_t characters, const char *name, struct error *error) {
+    if (likely(value.length >= 1 && value.length <= characters && text_is_ascii(value)))
+        return 0;
     int rc = check_text(value, error, name);
     if (rc < 0)
         return rc;

@@ -12,8 +12,8 @@ enum { NUMBER_SIZE = 32, NUMBER_DIGITS = 17 };
 
 /* --- strings --- */
 
-/* Whether any of 8 bytes needs a look: below space, a quote, a backslash, DEL, or not ASCII. */
-static inline bool needs_look(uint64_t word) {
+/* A mark in the highest bit of the first of 8 bytes that needs a look (and maybe of some behind it): below space, a quote, a backslash, DEL, or not ASCII. */
+static inline uint64_t needs_look(uint64_t word) {
     uint64_t quote = word ^ EVERY_BYTE('"'), slash = word ^ EVERY_BYTE('\\'), rubout = word ^ EVERY_BYTE(0x7f);
     uint64_t hit = ((word - EVERY_BYTE(0x20)) & ~word) | ((quote - EVERY_BYTE(1)) & ~quote) |
                    ((slash - EVERY_BYTE(1)) & ~slash) | ((rubout - EVERY_BYTE(1)) & ~rubout) | word;
@@ -28,8 +28,9 @@ static size_t plain_prefix(struct text text) {
     size_t at = 0;
     for (uint64_t word; text.length - at >= sizeof(word); at += sizeof(word)) {
         memcpy(&word, text.data + at, sizeof(word));
-        if (needs_look(word))
-            break;
+        uint64_t marks = needs_look(word);
+        if (marks)
+            return at + (size_t)__builtin_ctzll(marks) / 8;
     }
     while (at < text.length && is_plain((unsigned char)text.data[at]))
         at++;

@@ -26,6 +26,12 @@ _Static_assert(RECORD_ENTRY_FIXED_END + 3 * ENTRY_NAME_BYTES + 3 * ENTRY_TRACE_B
                    RECORD_SIZE_MAX,
                "every entry within its limits fits");
 
+static inline bool is_present(const struct uuid *uuid) {
+    uint64_t halves[2];
+    memcpy(halves, uuid->bytes, sizeof(halves));
+    return (halves[0] | halves[1]) != 0;
+}
+
 int record_entry_size(const struct record_entry *record, uint32_t *ret_size) {
     const struct entry *entry = &record->entry;
     /* one test for all: | and not ||, since nothing is ever too long on the way that matters */
@@ -38,8 +44,8 @@ int record_entry_size(const struct record_entry *record, uint32_t *ret_size) {
     size_t size = RECORD_ENTRY_FIXED_END + entry->service.length + entry->module.length + entry->operation.length +
                   entry->trace_id.length + entry->span_id.length + entry->correlation_id.length +
                   entry->message.length + entry->metadata.length + entry->error_details.length;
-    size += uuid_is_zero(&entry->user_id) ? 0 : UUID_SIZE;
-    size += uuid_is_zero(&entry->organization_id) ? 0 : UUID_SIZE;
+    size += is_present(&entry->user_id) ? UUID_SIZE : 0;
+    size += is_present(&entry->organization_id) ? UUID_SIZE : 0;
     if (unlikely(record->has_position)) {
         int rc = record_position_check(&record->position);
         if (rc < 0)
@@ -66,7 +72,7 @@ static inline char *put_uuid(char *at, const struct uuid *uuid, bool present) {
 void record_entry_encode(const struct record_entry *record, uint64_t position, uint64_t time_ns, void *span,
                          uint32_t size) {
     const struct entry *entry = &record->entry;
-    bool user = !uuid_is_zero(&entry->user_id), organization = !uuid_is_zero(&entry->organization_id);
+    bool user = is_present(&entry->user_id), organization = is_present(&entry->organization_id);
     uint32_t position_size = unlikely(record->has_position) ? record_position_size(&record->position) : 0;
     struct fixed fixed = {
         .id = entry->id,

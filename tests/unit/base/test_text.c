@@ -164,6 +164,22 @@ static void accepts_exactly_the_code_points(void **state) {
     }
 }
 
+static void knows_plain_ascii_at_every_offset(void **state) {
+    (void)state;
+    static const char bad[] = { 0, (char)0x80, (char)0xff };
+    char bytes[20];
+    for (size_t length = 0; length <= sizeof(bytes); length++)
+        for (size_t at = 0; at < length; at++) {
+            memset(bytes, at % 2 ? 0x7f : 1, sizeof(bytes));
+            assert_true(text_is_ascii((struct text) { bytes, length }));
+            for (size_t i = 0; i < sizeof(bad); i++) {
+                bytes[at] = bad[i];
+                assert_false(text_is_ascii((struct text) { bytes, length }));
+            }
+        }
+    assert_true(text_is_ascii(TEXT_EMPTY));
+}
+
 static void shows_what_would_act_on_a_terminal(void **state) {
     (void)state;
     static const struct {
@@ -194,6 +210,7 @@ int main(void) {
         cmocka_unit_test(stays_failed_once_memory_was_short),
         cmocka_unit_test(knows_valid_utf8_and_repairs_the_rest),
         cmocka_unit_test(accepts_exactly_the_code_points),
+        cmocka_unit_test(knows_plain_ascii_at_every_offset),
         cmocka_unit_test(shows_what_would_act_on_a_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
