@@ -26,6 +26,7 @@ static const char *const database_names[PARTITION_DATABASE_COUNT] = {
 };
 
 enum {
+    BUILD_MAP_SIZE = 1 << 20,
     READERS_MAX = 126,
     READER_ROOM = 1 << 30, /* address space a reader keeps for growth of a partition that is being written */
 
@@ -241,26 +242,19 @@ int partition_open(const char *path, enum partition_mode mode, uint64_t map_size
     return 0;
 }
 
-int partition_create(const char *path, const struct partition_meta *meta, uint64_t map_size, struct partition **ret,
-                     struct error *error) {
-    if (strlen(path) >= PARTITION_PATH_MAX)
-        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", path);
-    int result = guard_install(error);
-    if (result < 0)
-        return result;
+/* The file with its meta record, built under another name: what stands at a partition's name is always whole. */
+static int build(const char *path, const struct partition_meta *meta, struct error *error) {
+    struct partition_txn *txn = NULL;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
     if (fd < 0)
         return error_set(error, -errno, "%s: cannot create it: %s", path, strerror(errno));
     (void)fchmod(fd, FILE_MODE); /* whatever the umask is */
     close(fd);
-    struct partition_txn *txn = NULL;
     struct partition *partition = new_partition(path);
     if (!partition)
-        result = error_set(error, -ENOMEM, "%s: out of memory", path);
-    if (result == 0) {
-        partition->writable = true;
-        result = open_at(partition, 0, map_size, error);
-    }
+        return error_set(error, -ENOMEM, "%s: out of memory", path);
+    partition->writable = true;
+    int result = open_at(partition, 0, BUILD_MAP_SIZE, error);
     if (result == 0)
         result = partition_begin(partition, true, &txn, error);
     if (result == 0) {
@@ -270,13 +264,24 @@ int partition_create(const char *path, const struct partition_meta *meta, uint64
         else
             partition_abort(txn);
     }
-    if (result < 0) {
-        partition_close(partition);
-        partition_unlink(path);
+    partition_close(partition);
+    return result;
+}
+
+int partition_create(const char *path, const struct partition_meta *meta, uint64_t map_size, struct partition **ret,
+                     struct error *error) {
+    char building[PARTITION_PATH_MAX];
+    if (snprintf(building, sizeof(building), "%s.new", path) >= (int)sizeof(building))
+        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", path);
+    int result = guard_install(error);
+    if (result < 0)
         return result;
-    }
-    *ret = partition;
-    return 0;
+    partition_unlink(building); /* left by a kill */
+    result = build(building, meta, error);
+    if (result == 0 && link(building, path) < 0)
+        result = error_set(error, -errno, "%s: cannot create it: %s", path, strerror(errno));
+    partition_unlink(building);
+    return result < 0 ? result : partition_open(path, PARTITION_WRITE, map_size, ret, error);
 }
 
 void partition_close(struct partition *partition) {
