@@ -386,6 +386,26 @@ static void reads_no_changed_record_beyond_its_end(void **state) {
     }
 }
 
+static void refuses_a_length_that_its_parts_do_not_make(void **state) {
+    (void)state;
+    struct record record = entry_record(), back;
+    uint32_t length = (uint32_t)encode(&record), longer = length + 8;
+    memset(room + length, 0, 8);
+    memcpy(room, &longer, 4);
+    assert_int_equal(record_decode(room, longer, POSITION, &back), -EBADMSG);
+    record = others[8]; /* ends in zeros */
+    record.position = POSITION;
+    length = (uint32_t)encode(&record);
+    assert_int_equal(record_decode(room, length, POSITION, &back), 0);
+    room[length - 1] = 1; /* where zeros belong */
+    assert_int_equal(record_decode(room, length, POSITION, &back), -EBADMSG);
+    room[length - 1] = 0;
+    longer = length + 8;
+    memset(room + length, 0, 8);
+    memcpy(room, &longer, 4);
+    assert_int_equal(record_decode(room, longer, POSITION, &back), -EBADMSG);
+}
+
 static void refuses_broken_packed_parts(void **state) {
     (void)state;
     struct record record = entry_record(), back;
@@ -415,6 +435,7 @@ int main(void) {
         cmocka_unit_test(fills_its_room_with_padding),
         cmocka_unit_test(knows_a_header_of_another_lap),
         cmocka_unit_test(reads_no_changed_record_beyond_its_end),
+        cmocka_unit_test(refuses_a_length_that_its_parts_do_not_make),
         cmocka_unit_test(refuses_broken_packed_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,6 +189,16 @@ static void bounds_widths_and_precisions(void **state) {
     assert_int_equal(template_format(T("%.99999999999d"), T("\1\0\0\0\0\0\0\0"), &out), 0);
     assert_int_equal(out.length, 10000);
     buffer_clear(&out);
+    char many[17 * 8] = { 0 }, format[17 * 2];
+    for (int i = 0; i < 17; i++)
+        memcpy(format + 2 * i, "%d", 2);
+    assert_int_equal(template_format((struct text) { format, 32 }, (struct text) { many, 128 }, &out), 0);
+    assert_int_equal(template_format((struct text) { format, 34 }, (struct text) { many, 136 }, &out), -EBADMSG);
+    buffer_clear(&out);
+    /* a width that no int could hold counts as the int it is cut to */
+    assert_int_equal(template_format(T("%*s"), T("\2\0\0\0\1\0\0\0\0\0\0\0"), &out), 0);
+    assert_int_equal(out.length, 2);
+    buffer_clear(&out);
     assert_int_equal(template_format(T("%*s"), T("\0\0\0\x80\0\0\0\0\0\0\0\0"), &out), 0); /* INT_MIN */
     assert_int_equal(out.length, 10000);
 }
