@@ -1,16 +1,9 @@
 /* json_parse.c - JSON (RFC 8259) to msgpack in one pass, without recursion and without allocating. */
 #include <errno.h>
-#include <locale.h>
 #include <math.h>
-#include <stdlib.h>
 
+#include "common/model/json_number.h"
 #include "common/model/pack_priv.h"
-
-enum {
-    NUMBER_TEXT_MAX = 1024, /* characters of one number: its text has to be copied to be read */
-    EXACT_DIGITS = 15,      /* a whole number of so many digits is exact as a double... */
-    EXACT_POWER = 22,       /* ...and so is a power of ten up to this */
-};
 
 struct container {
     size_t open; /* where pack_open put its head */
@@ -35,10 +28,6 @@ static inline void skip_space(struct parser *parser) {
     while (parser->at < parser->end &&
            (*parser->at == ' ' || *parser->at == '\n' || *parser->at == '\t' || *parser->at == '\r'))
         parser->at++;
-}
-
-static inline bool is_digit(const struct parser *parser) {
-    return parser->at < parser->end && *parser->at >= '0' && *parser->at <= '9';
 }
 
 /* --- strings --- */
@@ -199,110 +188,23 @@ static int parse_string(struct parser *parser) {
 
 /* --- numbers --- */
 
-/* The text of a number as its parts; digits beyond 64 bits set `exact` to false. */
-struct number {
-    bool negative, whole, exact;
-    uint64_t digits; /* all of them as one number */
-    int count;       /* significant digits */
-    int power;       /* of ten, from the point and the exponent; huge ones are cut */
-};
-
-static int take_digits(struct parser *parser, struct number *number, const char *missing) {
-    if (!is_digit(parser))
-        return fail(parser, missing);
-    for (; is_digit(parser); parser->at++) {
-        unsigned digit = (unsigned)(*parser->at - '0');
-        if (__builtin_mul_overflow(number->digits, 10, &number->digits) ||
-            __builtin_add_overflow(number->digits, digit, &number->digits))
-            number->exact = false;
-        number->count += number->count > 0 || digit > 0;
-    }
-    return 0;
-}
-
-static int take_exponent(struct parser *parser, struct number *number) {
-    bool negative = false;
-    int exponent = 0;
-    parser->at++;
-    if (parser->at < parser->end && (*parser->at == '+' || *parser->at == '-'))
-        negative = *parser->at++ == '-';
-    if (!is_digit(parser))
-        return fail(parser, "the exponent has no digits");
-    for (; is_digit(parser); parser->at++)
-        if (exponent < 100000)
-            exponent = exponent * 10 + (*parser->at - '0');
-    number->power += negative ? -exponent : exponent;
-    return 0;
-}
-
-static int scan_number(struct parser *parser, struct number *number) {
-    *number = (struct number) { .whole = true, .exact = true };
-    if (*parser->at == '-') {
-        number->negative = true;
-        parser->at++;
-    }
-    const char *first = parser->at;
-    int rc = take_digits(parser, number, "a number needs a digit here");
-    if (rc < 0)
-        return rc;
-    if (*first == '0' && parser->at - first > 1)
-        return fail(parser, "a number must not begin with 0");
-    if (parser->at < parser->end && *parser->at == '.') {
-        const char *point = ++parser->at;
-        number->whole = false;
-        rc = take_digits(parser, number, "the fraction has no digits");
-        if (rc < 0)
-            return rc;
-        number->power = -(int)(parser->at - point < 100000 ? parser->at - point : 100000);
-    }
-    if (parser->at < parser->end && (*parser->at == 'e' || *parser->at == 'E')) {
-        number->whole = false;
-        return take_exponent(parser, number);
-    }
-    return 0;
-}
-
-/* Clinger's fast path: both parts are exact doubles, so one operation rounds correctly. */
-static bool simple_double(const struct number *number, double *ret) {
-    static const double powers[EXACT_POWER + 1] = {
-        1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-    };
-    if (!number->exact || number->count > EXACT_DIGITS || number->power < -EXACT_POWER || number->power > EXACT_POWER)
-        return false;
-    double value = (double)number->digits;
-    value = number->power < 0 ? value / powers[-number->power] : value * powers[number->power];
-    *ret = number->negative ? -value : value;
-    return true;
-}
-
 static int parse_number(struct parser *parser) {
     const char *begin = parser->at;
-    struct number number;
-    int rc = scan_number(parser, &number);
-    if (rc < 0)
-        return rc;
-    if (number.whole && number.exact) {
-        if (!number.negative) {
-            pack_uint(parser->writer, number.digits);
-            return 0;
-        }
-        if (number.digits <= (uint64_t)INT64_MAX + 1) {
-            pack_int(parser->writer, (int64_t)(0 - number.digits));
-            return 0;
-        }
+    struct json_number number;
+    const char *wrong = json_scan_number(&parser->at, parser->end, &number);
+    if (wrong)
+        return fail(parser, wrong);
+    if (number.whole && number.exact && !number.negative) {
+        pack_uint(parser->writer, number.digits);
+        return 0;
+    }
+    if (number.whole && number.exact && number.digits <= (uint64_t)INT64_MAX + 1) {
+        pack_int(parser->writer, (int64_t)(0 - number.digits));
+        return 0;
     }
     double value;
-    if (!simple_double(&number, &value)) {
-        char text[NUMBER_TEXT_MAX + 1];
-        size_t length = (size_t)(parser->at - begin);
-        if (length > NUMBER_TEXT_MAX)
-            return fail(parser, "the number is too long");
-        memcpy(text, begin, length);
-        text[length] = '\0';
-        /* the app's locale may write 1,5; glibc gives its one "C" locale without allocating */
-        value = strtod_l(text, NULL, newlocale(LC_ALL_MASK, "C", (locale_t)0));
-    }
+    if (!json_number_value(&number, (struct text) { begin, (size_t)(parser->at - begin) }, &value))
+        return fail(parser, "the number is too long");
     if (!isfinite(value))
         return fail(parser, "the number is too large");
     pack_double(parser->writer, value);
