@@ -150,14 +150,12 @@ int partition_meta_put(struct partition_txn *txn, const struct partition_meta *m
     put_u64(bytes + 32, meta->first_sequence);
     put_u64(bytes + 40, meta->closed_ns);
     put_u64(bytes + 48, hash_bytes(bytes, META_SIZE - CHECKSUM_SIZE));
-    return put(txn, PARTITION_META, value_of(meta_key), (MDB_val) { META_SIZE, bytes }, 0,
-               "write its meta record", error);
+    return put(txn, PARTITION_META, value_of(meta_key), (MDB_val) { META_SIZE, bytes }, 0, "write its meta record",
+               error);
 }
 
 int partition_meta_get(struct partition_txn *txn, struct partition_meta *ret, struct error *error) {
-    struct call call = {
-        .kind = CALL_GET, .txn = txn, .database = PARTITION_META, .key = value_of(meta_key)
-    };
+    struct call call = { .kind = CALL_GET, .txn = txn, .database = PARTITION_META, .key = value_of(meta_key) };
     struct text found;
     int code = guarded_call(&call, "read its meta record", error);
     if (code == MDB_NOTFOUND)
@@ -311,6 +309,8 @@ int partition_state_walk(struct partition_txn *txn, struct text prefix,
             code = answer(txn, &call.value, &sealed, error);
         if (code < 0)
             return code;
+        if (text_compare(key, (struct text) { at, length }) < 0) /* so that a walk over a damaged tree always ends */
+            return error_set(error, -EBADMSG, "%s: its state is out of order", txn->partition->path);
         if (!text_starts_with(key, prefix))
             return 0;
         if (key.length > PARTITION_STATE_KEY_MAX)

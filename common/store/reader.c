@@ -225,6 +225,8 @@ static int next_entry(struct store_reader *reader, struct member *member, uint64
     int result = next_index(reader, member, sequence, descending, &key, error);
     if (result != 1)
         return result;
+    if (descending ? key > sequence : key < sequence) /* so that a walk over a damaged tree always ends */
+        return error_set(error, -EBADMSG, "the index is out of order");
     result = index_decode(buffer_text(&reader->value), index);
     if (result < 0)
         return error_set(error, result, "the index value of block %llu is damaged", (unsigned long long)key);
