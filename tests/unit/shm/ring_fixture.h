@@ -11,9 +11,11 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,10 +62,18 @@ static inline void fixture_map_again(const struct ring_fixture *fixture, struct 
     assert_int_equal(ring_map(open(fixture->path, O_RDWR | O_CLOEXEC), true, ring, NULL), 0);
 }
 
+/* fork(2); the child dies with us, so that a test that is killed leaves nothing running. */
+static inline pid_t fixture_fork(void) {
+    pid_t parent = getpid(), child = fork();
+    assert_true(child >= 0);
+    if (child == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
+        _exit(99);
+    return child;
+}
+
 /* Run function in a child; its exit status, or 256 + the signal that ended it. */
 static inline int fixture_in_child(int (*function)(void *argument), void *argument) {
-    pid_t child = fork();
-    assert_true(child >= 0);
+    pid_t child = fixture_fork();
     if (child == 0)
         _exit(function(argument));
     int status = 0;

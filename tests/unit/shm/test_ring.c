@@ -108,7 +108,7 @@ static void processes_that_race_meet_in_one_ring(void **state) {
     assert_int_equal(pipe(gate), 0);
     assert_int_equal(pipe(out), 0);
     for (int i = 0; i < RACERS; i++) {
-        pid_t child = fork();
+        pid_t child = fixture_fork();
         assert_true(child >= 0);
         if (child == 0)
             _exit(attach_and_show_id(argument));

@@ -409,7 +409,7 @@ static void run_child(const struct ring_fixture *f, enum child_job job, int out)
 static void child_start(const struct ring_fixture *f, enum child_job job, struct child *ret) {
     int fds[2];
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-    ret->pid = fork();
+    ret->pid = fixture_fork();
     assert_true(ret->pid >= 0);
     if (ret->pid == 0)
         run_child(f, job, fds[1]);

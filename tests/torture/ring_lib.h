@@ -1,0 +1,57 @@
+/* ring_lib.h - what the ring's torture tests share: numbered records that prove themselves, and a reader that checks them.
+ *
+ * A stream is a run of entries from one thread: its number stands in the id, the place in it (1, 2, ...) in the timestamp, and
+ * length and bytes of the message follow from both. The reader knows each stream's next place: a gap, a repeat, a
+ * changed order or one wrong byte ends the test. */
+#ifndef TASKFORGE_TESTS_TORTURE_RING_LIB_H
+#define TASKFORGE_TESTS_TORTURE_RING_LIB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/shm/ring_reader.h"
+
+/* Ends the test with a line; unlike check() it prints values. */
+#define require(condition, ...)                                                                                        \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            torture_fail(__FILE__, __LINE__, #condition, __VA_ARGS__);                                                 \
+    } while (0)
+_Noreturn void torture_fail(const char *file, int line, const char *condition, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* `count`, or `count_long` under TASKFORGE_LONG=1. */
+uint64_t torture_count(uint64_t count, uint64_t count_long);
+
+uint64_t torture_random(uint64_t *state); /* xorshift; *state not 0 */
+
+/* fork(2); the child dies with us, so that a test that is killed leaves nothing running. */
+pid_t torture_fork(void);
+
+/* A runtime directory of the test's own; torture_remove takes it away with all in it. */
+void torture_directory(char out[64]);
+void torture_remove(const char *directory);
+
+/* Write record `place` of a stream into a private lane: false when there is no room. */
+bool stream_write(struct lane_writer *writer, uint64_t stream, uint64_t place);
+
+/* The same through an overflow lane, with its hello: 0, or -EAGAIN. */
+int stream_write_overflow(struct ring *ring, const struct slot_claim *claim, uint64_t stream, uint64_t place);
+
+/* The reader of one ring. */
+struct follower {
+    struct ring *ring;
+    char *copy;          /* room for the largest lane */
+    uint64_t *next;      /* by stream: the place that must come next */
+    uint64_t stream_max; /* streams 0 .. stream_max - 1 */
+    uint64_t records;    /* read so far */
+};
+void follower_init(struct follower *follower, struct ring *ring, uint64_t stream_max);
+void follower_finish(struct follower *follower);
+
+/* Read all that is committed in a lane, check it, move the tail; ret as ring_reader_lane gave it, its tail moved. */
+void follower_drain_lane(struct follower *follower, uint32_t lane, struct lane_state *ret);
+void follower_drain(struct follower *follower);
+
+#endif

@@ -1,0 +1,69 @@
+#include "tests/torture/ring_sweep.h"
+
+#include "common/base/check.h"
+
+static uint64_t sweep_span(const char *copy, uint64_t from, uint64_t to) {
+    struct span_reader reader = { .bytes = copy, .position = from, .end = to };
+    struct record record;
+    uint64_t records = 0;
+    while (span_reader_next(&reader, &record) == 1) {
+        check(reader.position <= to);
+        check(++records <= (to - from) / RECORD_HEADER_SIZE);
+    }
+    return records;
+}
+
+static uint64_t sweep_lane(struct ring *ring, uint32_t lane, char *copy, bool change) {
+    struct lane_state state;
+    if (ring_reader_lane(ring, lane, &state) < 0)
+        return 0;
+    check(state.tail <= state.head && state.head - state.tail <= ring_lane_size(ring, lane));
+    check(state.owner == 0 || state.slot < ring->slot_count);
+    if (ring_reader_copy(ring, lane, state.tail, state.head, copy) < 0)
+        return 0;
+    uint64_t records = sweep_span(copy, state.tail, state.head);
+    if (change) {
+        ring_reader_set_tail(ring, lane, state.head);
+        if (state.released)
+            ring_reader_lane_free(ring, lane, state.owner);
+    }
+    return records;
+}
+
+static void sweep_slot(struct ring *ring, uint32_t slot, bool change) {
+    static _Thread_local struct site_info site;
+    struct slot_info info;
+    struct loss_counts losses;
+    if (ring_reader_slot(ring, slot, &info) == 0) {
+        check(info.service.length <= ENTRY_NAME_BYTES && text_utf8_valid(info.service));
+        bool dead = ring_reader_slot_dead(ring, slot, &info);
+        if (change && (dead || info.state == SLOT_CLOSED))
+            ring_reader_slot_free(ring, slot, info.state_word);
+    }
+    ring_reader_losses(ring, slot, &losses);
+    for (uint32_t number = 0; number <= SLOT_SITES_MAX + 1; number++) {
+        if (ring_reader_site(ring, slot, number, &site) < 0)
+            continue;
+        check(site.module.length + site.operation.length + site.format.length <= sizeof(site.bytes));
+        check((unsigned)site.level < LEVEL_COUNT);
+    }
+    if (change) {
+        ring_reader_losses_told(ring, slot);
+        ring_reader_set_control(ring, slot, LEVEL_INFO);
+    }
+}
+
+uint64_t ring_sweep(struct ring *ring, char *copy, bool change) {
+    struct loss_counts losses;
+    struct error error;
+    uint64_t records = 0;
+    ring_reader_check(ring, &error);
+    for (uint32_t lane = 0; lane < ring->lane_count; lane++)
+        records += sweep_lane(ring, lane, copy, change);
+    for (uint32_t slot = 0; slot < ring->slot_count; slot++)
+        sweep_slot(ring, slot, change);
+    ring_reader_losses(ring, RING_SLOTS_MAX, &losses);
+    if (change)
+        ring_reader_retire(ring, false);
+    return records;
+}
