@@ -1,0 +1,61 @@
+/* main.c - tfctl, the read side for people: finds the command and runs it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "exporter/tfctl/command.h"
+
+static const struct command *const built[] = {
+    &command_query, &command_tail, &command_stats, &command_losses, &command_verify,
+};
+
+static const char *const not_built[] = {
+    "metrics", "eval",   "service", "traces", "trace", "alerts", "ack",    "resolve",
+    "silence", "health", "top",     "sinks",  "level", "export", "import", "keygen",
+};
+
+static const struct option options[] = { COMMON_OPTIONS, { 0 } };
+
+static const char usage[] =
+    "usage: tfctl [--config FILE] [--data-dir DIR] [--runtime-dir DIR] COMMAND [OPTIONS]\n"
+    "The read side of TaskForge Monitoring.\n\n"
+    "  query [FILTER]    matching entries of the store\n"
+    "  tail [-f]         the last entries, and those that come\n"
+    "  stats             how many entries by service and level\n"
+    "  losses            what was dropped: from whom, how many, when, why\n"
+    "  verify            check the store\n\n"
+    "\"tfctl COMMAND --help\" says more. The environment variables TASKFORGE_CONFIG, TASKFORGE_DATA_DIR and\n"
+    "TASKFORGE_RUNTIME_DIR stand in for the options.\n";
+
+static const struct command general = { .name = NULL, .help = usage };
+
+static int run_command(struct session *session, int argc, char **argv) {
+    for (size_t i = 0; i < COUNT_OF(built); i++) {
+        if (strcmp(argv[0], built[i]->name) == 0) {
+            session->command = built[i];
+            optind = 0; /* glibc: start anew with this argv */
+            opterr = 0;
+            return built[i]->run(session, argc, argv);
+        }
+    }
+    for (size_t i = 0; i < COUNT_OF(not_built); i++)
+        if (strcmp(argv[0], not_built[i]) == 0)
+            return usage_error(session, "\"%s\" is not built yet: expected query, tail, stats, losses or verify",
+                               argv[0]);
+    return usage_error(session, "unknown command \"%s\": expected query, tail, stats, losses or verify", argv[0]);
+}
+
+int main(int argc, char **argv) {
+    struct session session = { .command = &general };
+    int option, status = GO_ON;
+    opterr = 0;
+    while (status == GO_ON && (option = getopt_long(argc, argv, "+:", options, NULL)) != -1)
+        status = session_option(&session, option, argv);
+    if (status == GO_ON && optind == argc)
+        status = usage_error(&session, "expected a command: query, tail, stats, losses or verify (see tfctl --help)");
+    else if (status == GO_ON)
+        status = run_command(&session, argc - optind, argv + optind);
+    if (fflush(stdout) != 0 && status == EXIT_FINE)
+        status = EXIT_FAULT;
+    return status;
+}

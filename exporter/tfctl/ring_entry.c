@@ -1,0 +1,102 @@
+/* ring_entry.c - see ring_entry.h. */
+#include "exporter/tfctl/ring_entry.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "common/model/template.h"
+
+void ring_entry_reader_init(struct ring_entry_reader *reader) {
+    *reader = (struct ring_entry_reader) { 0 };
+    if (gethostname(reader->host, ENTRY_HOST_BYTES) < 0 || !reader->host[0])
+        memcpy(reader->host, "localhost", sizeof("localhost"));
+}
+
+void ring_entry_reader_finish(struct ring_entry_reader *reader) {
+    buffer_finish(&reader->message);
+    buffer_finish(&reader->scratch);
+}
+
+struct source { /* whose records a lane holds */
+    struct ring *ring;
+    bool overflow;
+    bool known; /* slot and info hold */
+    uint32_t slot;
+    struct slot_info info;
+};
+
+/* A private lane's slot, if it is still the owner's. */
+static void find_owner(struct source *source, const struct lane_state *state) {
+    source->slot = state->slot;
+    source->known = state->slot < source->ring->slot_count &&
+                    ring_reader_slot(source->ring, state->slot, &source->info) == 0 &&
+                    source->info.generation == state->generation;
+}
+
+/* An overflow lane's record says by its hello whose it is; the slot is needed for call sites only. */
+static void find_producer(struct source *source, const struct record_process_hello *hello) {
+    source->known = false;
+    for (uint32_t slot = 0; slot < source->ring->slot_count && !source->known; slot++) {
+        source->slot = slot;
+        source->known = ring_reader_slot(source->ring, slot, &source->info) == 0 && source->info.state != SLOT_FREE &&
+                        memcmp(source->info.producer_id, hello->producer_id, sizeof(hello->producer_id)) == 0;
+    }
+}
+
+static void apply_site(struct ring_entry_reader *reader, const struct source *source, uint32_t site,
+                       struct entry *entry) {
+    buffer_clear(&reader->message);
+    if (!source->known || ring_reader_site(source->ring, source->slot, site, &reader->site) < 0) {
+        buffer_append_format(&reader->message, "(the text of call site %u can no longer be read)", site);
+    } else {
+        if (entry->module.length == 0)
+            entry->module = reader->site.module;
+        if (entry->operation.length == 0)
+            entry->operation = reader->site.operation;
+        if (template_format(reader->site.format, entry->message, &reader->message) < 0)
+            buffer_append_string(&reader->message, " (arguments and format do not agree)");
+    }
+    entry->message = buffer_text(&reader->message);
+}
+
+static int add(struct ring_entry_reader *reader, struct source *source, const struct span_reader *span,
+               const struct record *record, struct entry_copies *out) {
+    struct entry entry = record->entry.entry;
+    if (source->overflow && span->has_hello) {
+        entry.pid = span->hello.pid;
+        if (entry.service.length == 0)
+            entry.service = span->hello.service;
+        if (record->entry.site != 0)
+            find_producer(source, &span->hello);
+    } else if (source->known) {
+        entry.pid = source->info.pid;
+        if (entry.service.length == 0)
+            entry.service = source->info.service;
+    }
+    entry.host = text_of(reader->host);
+    if (record->entry.site != 0)
+        apply_site(reader, source, record->entry.site, &entry);
+    if (entry.timestamp_ns == 0)
+        entry.timestamp_ns = record->time_ns;
+    buffer_clear(&reader->scratch);
+    if (reader->message.failed || entry_repair(&entry, 0, &reader->scratch) == -ENOMEM)
+        return -ENOMEM;
+    return entry_copies_add(out, &entry);
+}
+
+int ring_entries_read(struct ring_entry_reader *reader, struct ring *ring, uint32_t lane,
+                      const struct lane_state *state, struct span_reader *span, struct entry_copies *out) {
+    struct source source = { .ring = ring, .overflow = lane < ring->overflow_count };
+    struct record record;
+    int status;
+    if (!source.overflow)
+        find_owner(&source, state);
+    while ((status = span_reader_next(span, &record)) > 0) {
+        if (record.kind != RECORD_ENTRY)
+            continue;
+        status = add(reader, &source, span, &record, out);
+        if (status < 0)
+            return status;
+    }
+    return status;
+}

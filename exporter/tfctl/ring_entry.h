@@ -1,0 +1,22 @@
+/* ring_entry.h - records of a lane to entries, as the collector makes them: origin, call site, repair. One thread. */
+#ifndef TASKFORGE_EXPORTER_TFCTL_RING_ENTRY_H
+#define TASKFORGE_EXPORTER_TFCTL_RING_ENTRY_H
+
+#include "common/query/entry_copy.h"
+#include "common/shm/ring_reader.h"
+
+struct ring_entry_reader {
+    char host[ENTRY_HOST_BYTES + 1];
+    struct buffer message; /* one being formatted */
+    struct buffer scratch; /* of repair */
+    struct site_info site;
+};
+
+void ring_entry_reader_init(struct ring_entry_reader *reader);
+void ring_entry_reader_finish(struct ring_entry_reader *reader);
+
+/* Append the entries of a copied span of that lane. 0; -EBADMSG at bytes that are no record (what came before is there), -ENOMEM. */
+int ring_entries_read(struct ring_entry_reader *reader, struct ring *ring, uint32_t lane,
+                      const struct lane_state *state, struct span_reader *span, struct entry_copies *out);
+
+#endif
