@@ -18,7 +18,7 @@ static void say(const struct session *session, const char *format, va_list argum
     if (length < 0)
         return;
     text_blank_controls(line, (size_t)length);
-    const char *name = session->command ? session->command->name : NULL;
+    const char *name = session->command->name;
     fprintf(stderr, "tfctl%s%s: %s\n", name ? " " : "", name ? name : "", line);
 }
 
@@ -58,7 +58,7 @@ static void partition_damaged(void *argument, const char *path, const char *why)
 /* What getopt_long could not take; it left the word in argv[optind - 1] (or the letter in optopt). */
 static int unknown_option(const struct session *session, int option, char **argv) {
     const char *word = argv[optind - 1];
-    const char *name = session->command ? session->command->name : "";
+    const char *name = session->command->name ? session->command->name : "";
     if (option == ':')
         return usage_error(session, "option %s: a value is expected behind it", word);
     if (optopt > 0 && optopt < 256)
@@ -80,7 +80,7 @@ int session_option(struct session *session, int option, char **argv) {
         session->runtime_dir_option = optarg;
         return GO_ON;
     case OPTION_URL:
-        return usage_error(session, "--url is not built yet: the commands that are read the store themselves");
+        return usage_error(session, "--url is not built yet: tfctl reads the store itself");
     case OPTION_HELP:
         fputs(session->command->help, stdout);
         return EXIT_FINE;

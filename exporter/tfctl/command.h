@@ -15,7 +15,7 @@
 enum exit_status { EXIT_FINE = 0, EXIT_FAULT = 1, EXIT_USAGE = 2 };
 
 struct session {
-    const struct command *command; /* the one that runs */
+    const struct command *command; /* the one that runs; never NULL, its name is before one was found */
     const char *config_path;       /* of --config and so on, or NULL; borrowed from argv */
     const char *data_dir_option;
     const char *runtime_dir_option;
