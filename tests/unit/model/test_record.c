@@ -45,12 +45,12 @@ static struct record entry_record(void) {
     return record;
 }
 
-static int encode(const struct record *record) {
+static size_t encode(const struct record *record) {
     memset(room, 0xee, sizeof(room));
     int length = record_encode(record, room, sizeof(room));
-    assert_true(length > 0 && length % RECORD_ALIGN == 0);
+    assert_true(length > 0 && length < RECORD_SIZE_MAX && length % RECORD_ALIGN == 0);
     assert_int_equal((unsigned char)room[length], 0xee);
-    return length;
+    return (size_t)length;
 }
 
 static void assert_same_entry(const struct record_entry *a, const struct record_entry *b) {
@@ -78,8 +78,8 @@ static void assert_same_entry(const struct record_entry *a, const struct record_
 static void brings_an_entry_back_whole(void **state) {
     (void)state;
     struct record record = entry_record(), back;
-    int length = encode(&record);
-    assert_int_equal(record_decode(room, (size_t)length, POSITION, &back), 0);
+    size_t length = encode(&record);
+    assert_int_equal(record_decode(room, length, POSITION, &back), 0);
     assert_int_equal(back.kind, RECORD_ENTRY);
     assert_true(back.position == POSITION && back.time_ns == TIME);
     assert_same_entry(&record.entry, &back.entry);
@@ -109,8 +109,8 @@ static void brings_the_largest_entry_back(void **state) {
     entry->metadata = entry->error_details = (struct text) { packed, ENTRY_METADATA_BYTES };
     record.entry.position =
         (struct input_position) { .input = { text, 100 }, .key = { text, 200 }, .value = { text, 600 } };
-    int length = encode(&record);
-    assert_int_equal(record_decode(room, (size_t)length, POSITION, &back), 0);
+    size_t length = encode(&record);
+    assert_int_equal(record_decode(room, length, POSITION, &back), 0);
     assert_same_entry(&record.entry, &back.entry);
     free(text);
     free(packed);
@@ -119,7 +119,7 @@ static void brings_the_largest_entry_back(void **state) {
 static void lies_in_memory_as_drawn(void **state) {
     (void)state;
     struct record record = entry_record();
-    int length = encode(&record);
+    size_t length = encode(&record);
     const unsigned char *at = (const unsigned char *)room;
     assert_int_equal(at[0] | at[1] << 8, length);
     assert_int_equal(at[4], RECORD_ENTRY);
@@ -260,40 +260,40 @@ static void brings_every_other_kind_back(void **state) {
         memset(&back, 0xaa, sizeof(back));
         record.position = POSITION;
         record.time_ns = TIME;
-        int length = encode(&record);
-        assert_int_equal(record_decode(room, (size_t)length, POSITION, &back), 0);
+        size_t length = encode(&record);
+        assert_int_equal(record_decode(room, length, POSITION, &back), 0);
         assert_int_equal(back.kind, record.kind);
         assert_true(back.time_ns == TIME);
         /* what came back encodes to the same bytes: nothing was lost on the way */
-        char *copy = malloc((size_t)length);
-        assert_int_equal(record_encode(&back, copy, (size_t)length), length);
-        assert_memory_equal(copy, room, (size_t)length);
-        assert_int_equal(record_decode(copy, (size_t)length, POSITION, &again), 0);
+        char *copy = malloc(length);
+        assert_int_equal(record_encode(&back, copy, length), length);
+        assert_memory_equal(copy, room, length);
+        assert_int_equal(record_decode(copy, length, POSITION, &again), 0);
         free(copy);
-        assert_int_equal(record_encode(&record, room, (size_t)length - 8), -ENOSPC);
+        assert_int_equal(record_encode(&record, room, length - 8), -ENOSPC);
     }
 }
 
 static void keeps_each_field_in_its_place(void **state) {
     (void)state;
     struct record back;
-    int length = encode(&others[0]);
-    assert_int_equal(record_decode(room, (size_t)length, 0, &back), 0);
+    size_t length = encode(&others[0]);
+    assert_int_equal(record_decode(room, length, 0, &back), 0);
     assert_int_equal(back.call_site.site, 7);
     assert_int_equal(back.call_site.level, LEVEL_WARN);
     assert_same_texts(&back.call_site.module, &others[0].call_site.module, 4);
     length = encode(&others[1]);
-    assert_int_equal(record_decode(room, (size_t)length, 0, &back), 0);
+    assert_int_equal(record_decode(room, length, 0, &back), 0);
     assert_same_texts(&back.metric_definition.name, &others[1].metric_definition.name, 5);
     length = encode(&others[2]);
-    assert_int_equal(record_decode(room, (size_t)length, 0, &back), 0);
+    assert_int_equal(record_decode(room, length, 0, &back), 0);
     assert_true(back.metric_update.value == -1.25 && back.metric_update.metric == UINT32_MAX);
     length = encode(&others[7]);
-    assert_int_equal(record_decode(room, (size_t)length, 0, &back), 0);
+    assert_int_equal(record_decode(room, length, 0, &back), 0);
     assert_memory_equal(back.process_hello.producer_id, others[7].process_hello.producer_id, 16);
     assert_int_equal(back.process_hello.pid, 77);
     length = encode(&others[9]);
-    assert_int_equal(record_decode(room, (size_t)length, 0, &back), 0);
+    assert_int_equal(record_decode(room, length, 0, &back), 0);
     assert_true(back.loss_note.count == 1 && back.loss_note.first_ns == 2 && back.loss_note.last_ns == 3);
 }
 
@@ -340,7 +340,7 @@ static void knows_a_header_of_another_lap(void **state) {
     (void)state;
     struct record record = entry_record();
     struct record_header header = { .kind = 77 };
-    size_t length = (size_t)encode(&record);
+    size_t length = encode(&record);
     assert_int_equal(record_header_decode(room, length, POSITION + 8, &header), -EBADMSG);
     assert_int_equal(header.kind, 77);
     assert_int_equal(record_header_decode(room, length, POSITION, &header), 0);
@@ -352,7 +352,7 @@ static void knows_a_header_of_another_lap(void **state) {
         int at, value;
     } changes[] = { { 0, 4 }, { 0, 16 }, { 0, 0 }, { 4, 0 }, { 4, RECORD_AUDIT_EVENT + 1 }, { 7, 0 }, { 7, 2 } };
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
-        length = (size_t)encode(&record);
+        length = encode(&record);
         room[changes[i].at] = (char)changes[i].value;
         if (changes[i].at == 0)
             room[1] = 0;
@@ -367,7 +367,7 @@ static void reads_no_changed_record_beyond_its_end(void **state) {
     for (size_t i = 0; i <= COUNT_OF(others); i++) {
         struct record record = i < COUNT_OF(others) ? others[i] : entry;
         record.position = POSITION;
-        size_t length = (size_t)encode(&record);
+        size_t length = encode(&record);
         char *copy = malloc(length); /* exact, for the sanitizer */
         for (size_t at = 0; at < length; at++)
             for (int value = 0; value < 256; value += at < 24 ? 1 : 5) {
@@ -411,12 +411,12 @@ static void refuses_broken_packed_parts(void **state) {
     struct record record = entry_record(), back;
     record.entry.has_position = false;
     record.entry.entry.metadata = T("\x82\xa1");
-    size_t length = (size_t)encode(&record);
+    size_t length = encode(&record);
     assert_int_equal(record_decode(room, length, POSITION, &back), -EBADMSG);
     record = entry_record();
     record.entry.entry.level = (enum level)200; /* for entry_repair to judge */
     record.entry.entry.message = T("\xff\0\xff");
-    length = (size_t)encode(&record);
+    length = encode(&record);
     assert_int_equal(record_decode(room, length, POSITION, &back), 0);
     assert_int_equal(back.entry.entry.level, 200);
 }
