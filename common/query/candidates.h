@@ -13,7 +13,7 @@ struct candidate {
 };
 
 struct candidates {
-    struct candidate *items; /* ascending by sequence */
+    struct candidate *items; /* each sequence in one at most; in no order */
     size_t count;
     size_t capacity;
 };

@@ -72,20 +72,33 @@ int store_reader_refresh(struct store_reader *reader, struct error *error) {
     return 0;
 }
 
+/* The block that holds the sequence, or the next behind it (strictly: starts at it or behind). */
+static const struct fake_block *seek(struct store_reader *reader, uint64_t sequence, bool strictly) {
+    if (reader->before_seek)
+        reader->before_seek(reader, sequence);
+    for (size_t i = 0; i < reader->count; i++)
+        if (reader->blocks[i].first >= sequence ||
+            (!strictly && reader->blocks[i].first + reader->blocks[i].count > sequence))
+            return &reader->blocks[i];
+    return NULL;
+}
+
+/* As the real one: a transaction for each step, which goes on at the key behind the block visited last. */
 int store_reader_walk(struct store_reader *reader, uint64_t from, uint64_t to, bool descending,
                       int (*visit)(void *argument, const struct index_entry *index), void *argument,
                       struct error *error) {
     (void)error;
-    for (size_t n = 0; n < reader->count; n++) {
-        const struct fake_block *fake = &reader->blocks[descending ? reader->count - 1 - n : n];
+    check(!descending);
+    const struct fake_block *fake = seek(reader, from, false);
+    while (fake && fake->first < to) {
         struct index_entry index;
-        if (fake->first + fake->count <= from || fake->first >= to)
-            continue;
+        uint64_t end = fake->first + fake->count;
         check(index_decode(buffer_text(&fake->index), &index) == 0);
         int status = visit(argument, &index);
         index_entry_finish(&index);
         if (status != 0)
             return status;
+        fake = seek(reader, end, true);
     }
     return 0;
 }

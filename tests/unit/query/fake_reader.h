@@ -16,7 +16,8 @@ struct store_reader {
     struct fake_block blocks[FAKE_BLOCKS_MAX]; /* ascending */
     size_t count;
     uint64_t opened;
-    void (*before_open)(struct store_reader *reader, uint64_t first); /* may merge and remove */
+    void (*before_open)(struct store_reader *reader, uint64_t first); /* may merge and remove; before_seek, too */
+    void (*before_seek)(struct store_reader *reader, uint64_t first);
 };
 
 void fake_finish(struct store_reader *reader);
