@@ -6,6 +6,18 @@
 #include <signal.h>
 #include <string.h>
 
+/* The thread sanitizer runs every handler with all signals blocked, whatever its mask says: then it has to be restored. */
+#if defined(__SANITIZE_THREAD__)
+#define RESTORE_MASK 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RESTORE_MASK 1
+#endif
+#endif
+#ifndef RESTORE_MASK
+#define RESTORE_MASK 0
+#endif
+
 struct frame {
     sigjmp_buf here;
     enum guard_faults faults;
@@ -50,7 +62,7 @@ int guard_run(enum guard_faults faults, int (*function)(void *argument), void *a
     pthread_once(&once, install);
     struct frame frame = { .faults = faults };
     struct frame *volatile outer = current;
-    if (sigsetjmp(frame.here, 0) != 0) {
+    if (sigsetjmp(frame.here, RESTORE_MASK) != 0) {
         current = outer;
         return -EFAULT;
     }

@@ -10,7 +10,8 @@
 #include "common/base/text.h"
 #include "common/process/config.h"
 
-static void say(const struct session *session, const char *format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) static void say(const struct session *session, const char *format,
+                                                      va_list arguments) {
     char line[ERROR_TEXT_SIZE + 256];
     int length = vsnprintf(line, sizeof(line), format, arguments);
     if (length >= (int)sizeof(line))

@@ -97,7 +97,21 @@ static void the_look_each_second_sees_a_cut_and_a_scribble(void **state) {
     pair_close(&pair);
 }
 
+/* The thread sanitizer holds locks of its own around an atomic's access; one that is left by a fault is never let go. */
+#if defined(__SANITIZE_THREAD__)
+#define ATOMICS_MAY_FAULT false
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ATOMICS_MAY_FAULT false
+#endif
+#endif
+#ifndef ATOMICS_MAY_FAULT
+#define ATOMICS_MAY_FAULT true
+#endif
+
 static void a_cut_file_is_an_error_for_every_operation(void **state) {
+    if (!ATOMICS_MAY_FAULT)
+        skip();
     struct ring_fixture *f = *state;
     struct pair pair;
     struct lane_state lane;
