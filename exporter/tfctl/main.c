@@ -6,15 +6,12 @@
 #include "exporter/tfctl/command.h"
 
 static const struct command *const built[] = {
-    &command_query,
-    &command_tail,
-    &command_stats,
-    &command_losses,
+    &command_query, &command_tail, &command_stats, &command_losses, &command_verify,
 };
 
 static const char *const not_built[] = {
-    "verify",  "metrics", "eval", "service", "traces", "trace",  "alerts", "ack",    "resolve",
-    "silence", "health",  "top",  "sinks",   "level",  "export", "import", "keygen",
+    "metrics", "eval",   "service", "traces", "trace", "alerts", "ack",    "resolve",
+    "silence", "health", "top",     "sinks",  "level", "export", "import", "keygen",
 };
 
 static const struct option options[] = { COMMON_OPTIONS, { 0 } };
