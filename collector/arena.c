@@ -1,0 +1,61 @@
+#include "collector/arena.h"
+
+#include <stdlib.h>
+
+enum { ARENA_CHUNK = 256 * 1024 };
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t size;
+    _Alignas(8) char bytes[];
+};
+
+void *arena_allocate(struct arena *arena, size_t size) {
+    size = (size + 7) & ~(size_t)7;
+    struct arena_chunk *chunk = arena->chunks;
+    if (!chunk || chunk->size - arena->used < size) {
+        size_t room = size > ARENA_CHUNK ? size : ARENA_CHUNK;
+        chunk = malloc(sizeof(*chunk) + room);
+        if (!chunk) {
+            arena->failed = true;
+            return NULL;
+        }
+        chunk->size = room;
+        chunk->next = arena->chunks;
+        arena->chunks = chunk;
+        arena->used = 0;
+    }
+    void *at = chunk->bytes + arena->used;
+    arena->used += size;
+    return at;
+}
+
+struct text arena_copy(struct arena *arena, struct text text) {
+    if (text.length == 0)
+        return TEXT_EMPTY;
+    char *at = arena_allocate(arena, text.length);
+    if (!at)
+        return TEXT_EMPTY;
+    memcpy(at, text.data, text.length);
+    return (struct text) { at, text.length };
+}
+
+void arena_reset(struct arena *arena) {
+    struct arena_chunk *kept = NULL;
+    for (struct arena_chunk *chunk = arena->chunks, *next; chunk; chunk = next) {
+        next = chunk->next;
+        if (!kept && chunk->size == ARENA_CHUNK) {
+            kept = chunk;
+            kept->next = NULL;
+        } else {
+            free(chunk);
+        }
+    }
+    *arena = (struct arena) { .chunks = kept };
+}
+
+void arena_finish(struct arena *arena) {
+    arena_reset(arena);
+    free(arena->chunks);
+    *arena = ARENA_EMPTY;
+}

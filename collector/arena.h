@@ -1,0 +1,23 @@
+/* arena.h - memory that lives exactly as long as one batch: many small pieces, freed all at once. One thread. */
+#ifndef TASKFORGE_COLLECTOR_ARENA_H
+#define TASKFORGE_COLLECTOR_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/text.h"
+
+struct arena_chunk;
+struct arena {
+    struct arena_chunk *chunks; /* the newest first */
+    size_t used;                /* of the newest */
+    bool failed;                /* sticky until arena_reset: out of memory at some call */
+};
+#define ARENA_EMPTY ((struct arena) { 0 })
+
+void *arena_allocate(struct arena *arena, size_t size); /* aligned to 8; NULL and failed when out of memory */
+struct text arena_copy(struct arena *arena, struct text text);
+void arena_reset(struct arena *arena); /* frees all but one chunk */
+void arena_finish(struct arena *arena);
+
+#endif

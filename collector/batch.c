@@ -1,0 +1,149 @@
+#include "collector/batch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/hash.h"
+
+void batch_clear(struct batch *batch) {
+    batch->entry_count = 0;
+    batch->put_count = 0;
+    if (batch->put_index)
+        memset(batch->put_index, 0, batch->put_index_size * sizeof(*batch->put_index));
+    arena_reset(&batch->arena);
+    buffer_clear(&batch->scratch);
+    batch->repaired = 0;
+    batch->failed = false;
+}
+
+void batch_finish(struct batch *batch) {
+    free(batch->entries);
+    free(batch->puts);
+    free(batch->put_index);
+    arena_finish(&batch->arena);
+    buffer_finish(&batch->scratch);
+    *batch = BATCH_EMPTY;
+}
+
+/* Room for one more item in a growing array; false when out of memory. */
+static bool array_room(void **items, size_t *capacity, size_t count, size_t size) {
+    if (count < *capacity)
+        return true;
+    size_t wanted = *capacity ? *capacity * 2 : 256;
+    void *grown = realloc(*items, wanted * size);
+    if (!grown)
+        return false;
+    *items = grown;
+    *capacity = wanted;
+    return true;
+}
+
+/* What entry_repair made anew stands in the scratch buffer, which the next entry will overwrite. */
+static void keep_repaired(struct batch *batch, struct text *text) {
+    const char *from = batch->scratch.data, *to = from + batch->scratch.length;
+    if (text->length && from && text->data >= from && text->data < to)
+        *text = arena_copy(&batch->arena, *text);
+}
+
+static void repair(struct batch *batch, struct entry *entry) {
+    buffer_clear(&batch->scratch);
+    int reasons = entry_repair(entry, 0, &batch->scratch);
+    if (reasons < 0) {
+        batch->failed = true;
+        return;
+    }
+    batch->repaired += reasons != 0;
+    struct text *texts[] = { &entry->service,  &entry->module,        &entry->operation,      &entry->message,
+                             &entry->trace_id, &entry->span_id,       &entry->correlation_id, &entry->metadata,
+                             &entry->error_details, &entry->host };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        keep_repaired(batch, texts[i]);
+}
+
+void batch_add(struct batch *batch, const struct entry *entry) {
+    if (batch->failed ||
+        !array_room((void **)&batch->entries, &batch->entry_capacity, batch->entry_count, sizeof(*entry))) {
+        batch->failed = true;
+        return;
+    }
+    struct entry *added = &batch->entries[batch->entry_count];
+    *added = *entry;
+    repair(batch, added);
+    batch->failed |= batch->arena.failed;
+    if (!batch->failed)
+        batch->entry_count++;
+}
+
+/* The place of a key in the index: its put's number + 1, or 0 where it would go. */
+static uint32_t *index_at(struct batch *batch, struct text key) {
+    size_t mask = batch->put_index_size - 1;
+    for (size_t at = hash_bytes(key.data, key.length) & mask;; at = (at + 1) & mask) {
+        uint32_t *slot = &batch->put_index[at];
+        if (*slot == 0 || text_equal(batch->puts[*slot - 1].key, key))
+            return slot;
+    }
+}
+
+static bool index_room(struct batch *batch) {
+    if (batch->put_count * 2 < batch->put_index_size)
+        return true;
+    size_t size = batch->put_index_size ? batch->put_index_size * 2 : 512;
+    uint32_t *index = calloc(size, sizeof(*index));
+    if (!index)
+        return false;
+    free(batch->put_index);
+    batch->put_index = index;
+    batch->put_index_size = size;
+    for (size_t i = 0; i < batch->put_count; i++)
+        *index_at(batch, batch->puts[i].key) = (uint32_t)i + 1;
+    return true;
+}
+
+static void put(struct batch *batch, struct text key, struct text value, bool removed) {
+    if (batch->failed || !index_room(batch) ||
+        !array_room((void **)&batch->puts, &batch->put_capacity, batch->put_count, sizeof(*batch->puts))) {
+        batch->failed = true;
+        return;
+    }
+    uint32_t *slot = index_at(batch, key);
+    if (*slot == 0) {
+        batch->puts[batch->put_count] = (struct batch_put) { .key = arena_copy(&batch->arena, key) };
+        *slot = (uint32_t)++batch->put_count;
+    }
+    struct batch_put *at = &batch->puts[*slot - 1];
+    if (!at->value.data || at->value.length < value.length)
+        at->value = arena_copy(&batch->arena, value);
+    else if (value.length)
+        memcpy((char *)at->value.data, value.data, value.length);
+    at->value.length = value.length;
+    at->remove = removed;
+    batch->failed |= batch->arena.failed;
+}
+
+void batch_put(struct batch *batch, struct text key, struct text value) {
+    put(batch, key, value, false);
+}
+
+void batch_put_u64(struct batch *batch, struct text key, uint64_t value) {
+    char bytes[8];
+    state_u64_put(bytes, value);
+    put(batch, key, (struct text) { bytes, sizeof(bytes) }, false);
+}
+
+void batch_remove(struct batch *batch, struct text key) {
+    put(batch, key, TEXT_EMPTY, true);
+}
+
+int batch_apply(const struct batch *batch, struct state_map *map) {
+    for (size_t i = 0; i < batch->put_count; i++) {
+        const struct batch_put *at = &batch->puts[i];
+        if (at->remove) {
+            state_map_delete(map, at->key);
+        } else {
+            int result = state_map_put(map, at->key, at->value);
+            if (result < 0)
+                return result;
+        }
+    }
+    return 0;
+}

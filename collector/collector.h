@@ -1,0 +1,77 @@
+/* collector.h - the rooms put together: when to look at the rings, when to flush, what to do when the store cannot be written.
+ *
+ *   poll (1 to 20 ms)     round -> flush when due
+ *   flush                 spill in, if there is one -> gather -> commit (or spill) -> settle -> answer, reap, wake the output
+ *   maintenance (1 s)     rings come and go, retention, the output's cursor
+ *
+ * One thread (the loop's). */
+#ifndef TASKFORGE_COLLECTOR_COLLECTOR_H
+#define TASKFORGE_COLLECTOR_COLLECTOR_H
+
+#include "collector/batch.h"
+#include "collector/drain.h"
+#include "collector/output.h"
+#include "collector/partitions.h"
+#include "collector/positions.h"
+#include "collector/rings.h"
+#include "collector/spill.h"
+#include "collector/writer.h"
+#include "common/process/config.h"
+#include "common/process/control.h"
+#include "common/process/loop.h"
+
+struct collector_settings { /* copied out of the configuration, which may be replaced */
+    uint64_t flush_interval_ns;
+    uint64_t flush_entries;
+    struct config_retention retention;
+    char runtime_dir[PATHS_MAX], data_dir[PATHS_MAX], spill_dir[PATHS_MAX];
+    enum config_output output;
+    char output_path[PATHS_MAX * 2];
+};
+
+struct collector {
+    struct collector_settings settings;
+    struct loop *loop; /* borrowed */
+    int lock_fd, runtime_lock_fd; /* one collector for each store, one for each set of rings */
+    struct state_map state;
+    struct partitions partitions;
+    struct writer writer;
+    struct spill spill;
+    struct rings rings;
+    struct drain drain;
+    struct drain_state seen; /* by the last round */
+    struct batch batch;
+    struct positions positions;
+    struct output *output;
+    struct control *control;
+    char control_path[PATHS_MAX + 32];
+    struct loop_timer *poll_timer, *maintenance_timer;
+    struct loop_fd *watch;
+    uint64_t poll_ns;            /* now between two looks */
+    uint64_t waiting_since_ns;   /* monotonic: since when something is in hand; 0: nothing */
+    uint64_t pending_records;    /* seen since the last flush */
+    bool urgent;                 /* an error is among them */
+    uint64_t last_commit_ns, last_scan_ns, last_retention_ns, last_cursor_ns; /* monotonic */
+    bool failing;                /* the store could not be written */
+    uint64_t retry_ns;           /* monotonic: when it is tried again */
+    bool spill_failing;          /* nor the spill */
+    uint64_t spill_retry_ns;     /* monotonic */
+    bool partitions_open, writer_open, spill_open, rings_open, drain_open; /* what collector_finish has to undo */
+};
+
+/* Everything but readiness. On failure nothing is left behind. */
+int collector_start(struct collector *collector, const struct config *config, struct loop *loop, struct error *error);
+
+/* SIGHUP: -EINVAL with a sentence for what cannot change while running. */
+int collector_reload(struct collector *collector, const struct config *config, struct error *error);
+
+/* SIGTERM: commit all that is in the rings now. */
+void collector_drain_all(struct collector *collector);
+
+void collector_finish(struct collector *collector);
+
+/* flush.c: one round and what follows from it. `force`: now, into the spill if the store takes nothing. `whole`: nothing waits. */
+void collector_poll(struct collector *collector);
+void collector_flush(struct collector *collector, bool force, bool whole);
+
+#endif

@@ -1,0 +1,195 @@
+/* flush.c - when a batch is made and where it goes: the store, or, while that fails, the spill. */
+#include <errno.h>
+#include <string.h>
+
+#include "collector/collector.h"
+#include "collector/fault.h"
+#include "collector/losses.h"
+#include "collector/reap.h"
+#include "common/base/check.h"
+#include "common/base/diag.h"
+
+/* --- the two places --- */
+
+static void store_failed(struct collector *collector, const char *why, uint64_t now) {
+    if (!collector->failing)
+        diag_error("the store cannot be written: %s; the rings hold, then the spill, and it is tried again each second", why);
+    collector->failing = true;
+    collector->retry_ns = now + STORE_RETRY_NS;
+}
+
+static void store_works(struct collector *collector) {
+    if (collector->failing)
+        diag_info("the store can be written again");
+    collector->failing = false;
+    collector->last_commit_ns = clock_monotonic_ns();
+}
+
+static bool is_retry_due(const struct collector *collector, uint64_t now) {
+    return !collector->failing || now >= collector->retry_ns;
+}
+
+/* After a failure the store is looked at first. */
+static bool store_is_ready(struct collector *collector, uint64_t now) {
+    struct error error;
+    if (!collector->failing)
+        return true;
+    if (now < collector->retry_ns)
+        return false;
+    if (writer_recover(&collector->writer, &error) == 0)
+        return true;
+    store_failed(collector, error.text, now);
+    return false;
+}
+
+/* Frames of the spill into the store, oldest first, some at a time. True when none is left. */
+static bool take_in_spill(struct collector *collector) {
+    struct error error;
+    for (int i = 0; i < SPILL_FRAMES_A_FLUSH && !spill_is_empty(&collector->spill); i++) {
+        uint64_t next, now = clock_monotonic_ns();
+        if (!store_is_ready(collector, now))
+            return false;
+        batch_clear(&collector->batch);
+        int result = spill_next(&collector->spill, &collector->batch, &next, &error);
+        if (result == 0)
+            break;
+        if (result == 1)
+            result = writer_commit(&collector->writer, &collector->batch, false, clock_real_ns(), &error);
+        batch_clear(&collector->batch);
+        if (result < 0) {
+            store_failed(collector, error.text, now);
+            return false;
+        }
+        store_works(collector);
+        spill_taken(&collector->spill, next);
+        if (spill_is_empty(&collector->spill))
+            diag_info("the spill is in the store");
+    }
+    return spill_is_empty(&collector->spill);
+}
+
+static bool commit_to_store(struct collector *collector, uint64_t now) {
+    struct error error;
+    if (!store_is_ready(collector, now))
+        return false;
+    int result = writer_commit(&collector->writer, &collector->batch, true, clock_real_ns(), &error);
+    if (result < 0) {
+        store_failed(collector, error.text, now);
+        return false;
+    }
+    store_works(collector);
+    return true;
+}
+
+static bool append_to_spill(struct collector *collector) {
+    struct error error;
+    int result = spill_append(&collector->spill, &collector->batch, &error);
+    if (result < 0) {
+        if (!collector->spill_failing)
+            diag_error("%s; the rings hold what they can, then what is new is dropped and counted", error.text);
+        collector->spill_failing = true;
+        collector->spill_retry_ns = clock_monotonic_ns() + STORE_RETRY_NS;
+        return false;
+    }
+    if (collector->spill_failing)
+        diag_info("the spill can be written again");
+    collector->spill_failing = false;
+    check(batch_apply(&collector->batch, &collector->state) == 0); /* out of memory: begin again from what is on disk */
+    return true;
+}
+
+/* --- flush --- */
+
+/* The batch in hand to where it can go. True when it is safe. */
+static bool put_away(struct collector *collector, bool in_store, bool to_spill) {
+    if (in_store && commit_to_store(collector, clock_monotonic_ns()))
+        return true;
+    return to_spill && append_to_spill(collector);
+}
+
+/* The lanes hold as long as they can: a batch is spilled only when one of them is more than half full, or when somebody
+ * waits for it to be safe. */
+static bool may_spill(const struct collector *collector, bool force, uint64_t now) {
+    return (force || collector->seen.half_full) && (!collector->spill_failing || now >= collector->spill_retry_ns);
+}
+
+static void after_settle(struct collector *collector) {
+    drain_settle(&collector->drain);
+    fault_hit("after_tails");
+    reap_finish(&collector->rings);
+    rings_sweep(&collector->rings, clock_monotonic_ns());
+    output_wake(collector->output);
+}
+
+void collector_flush(struct collector *collector, bool force, bool whole) {
+    uint64_t now = clock_monotonic_ns();
+    struct batch *batch = &collector->batch;
+    /* While the store fails, a batch is only worth its making when it can go somewhere. */
+    bool to_spill = may_spill(collector, force, now);
+    if (!is_retry_due(collector, now) && !to_spill)
+        return;
+    bool in_store = is_retry_due(collector, now) && take_in_spill(collector);
+    if (!in_store && !to_spill)
+        return;
+    batch_clear(batch);
+    bool safe = false, gathered = drain_gather(&collector->drain, whole, clock_real_ns(), batch);
+    if (!gathered)
+        diag_error("out of memory while a batch is made: it is tried again");
+    else if (batch_is_empty(batch) && !(in_store && writer_cursor_moved(&collector->writer)))
+        safe = true;
+    else
+        safe = put_away(collector, in_store, to_spill);
+    if (safe)
+        after_settle(collector);
+    else
+        drain_discard(&collector->drain);
+    batch_clear(batch);
+    if (safe) {
+        collector->waiting_since_ns = 0;
+        collector->pending_records = 0;
+        collector->urgent = false;
+        positions_answer(&collector->positions, &collector->rings, clock_monotonic_ns());
+    }
+}
+
+/* --- poll --- */
+
+static bool is_flush_due(struct collector *collector, uint64_t now) {
+    if (positions_are_waiting(&collector->positions) ||
+        (!spill_is_empty(&collector->spill) && is_retry_due(collector, now)))
+        return true;
+    if (!collector->waiting_since_ns)
+        return false;
+    if (collector->seen.pressed || collector->pending_records >= collector->settings.flush_entries)
+        return true;
+    if (collector->urgent && now - collector->last_commit_ns >= URGENT_GAP_NS)
+        return true;
+    return now - collector->waiting_since_ns >= collector->settings.flush_interval_ns;
+}
+
+static void scan_slots(struct collector *collector, uint64_t now) {
+    if (now - collector->last_scan_ns < SLOT_SCAN_NS)
+        return;
+    collector->last_scan_ns = now;
+    reap_scan(&collector->rings);
+    bool waiting = reap_finish(&collector->rings);
+    if (!collector->waiting_since_ns && (waiting || collector->rings.removal_count ||
+                                         losses_any_untold(&collector->rings)))
+        collector->waiting_since_ns = now;
+}
+
+void collector_poll(struct collector *collector) {
+    drain_round(&collector->drain, &collector->seen);
+    uint64_t now = clock_monotonic_ns();
+    collector->pending_records += collector->seen.hand_records;
+    collector->urgent |= collector->seen.urgent;
+    if (collector->seen.hand_bytes && !collector->waiting_since_ns)
+        collector->waiting_since_ns = now;
+    scan_slots(collector, now);
+    if (is_flush_due(collector, now))
+        collector_flush(collector, positions_are_waiting(&collector->positions), false);
+    if (positions_are_waiting(&collector->positions))
+        positions_answer(&collector->positions, &collector->rings, clock_monotonic_ns());
+    bool active = collector->seen.hand_records > 0 || collector->seen.pressed || positions_are_waiting(&collector->positions);
+    collector->poll_ns = active ? POLL_ACTIVE_NS : collector->poll_ns * 2 > POLL_IDLE_NS ? POLL_IDLE_NS : collector->poll_ns * 2;
+}

@@ -1,0 +1,153 @@
+#include "collector/losses.h"
+
+#include <stdio.h>
+
+#include "common/model/pack.h"
+
+struct loss {
+    struct text service;
+    const char *level;
+    const char *reason;
+    uint32_t pid;
+    uint64_t count, first_ns, last_ns;
+};
+
+static void pack_pair(struct pack_writer *writer, const char *key, struct text value) {
+    pack_text(writer, text_of(key));
+    pack_text(writer, value);
+}
+
+static void pack_time(struct pack_writer *writer, const char *key, uint64_t time_ns) {
+    char text[CLOCK_RFC3339_SIZE];
+    size_t length = clock_format(time_ns, text);
+    pack_pair(writer, key, (struct text) { text, length });
+}
+
+static void add_loss(struct drain *drain, const struct loss *loss, uint64_t now_ns, struct batch *batch) {
+    char message[ENTRY_NAME_BYTES + 256], metadata[ENTRY_NAME_BYTES + 512];
+    int length = snprintf(message, sizeof(message), "lost %llu %s %s of %.*s (pid %u): %s",
+                          (unsigned long long)loss->count, loss->level, loss->count == 1 ? "entry" : "entries",
+                          TEXT_FORMAT(loss->service), loss->pid, loss->reason);
+    struct pack_writer writer = { .data = metadata, .capacity = sizeof(metadata) };
+    pack_map(&writer, 7);
+    pack_pair(&writer, "service", loss->service);
+    pack_pair(&writer, "level", text_of(loss->level));
+    pack_pair(&writer, "reason", text_of(loss->reason));
+    pack_text(&writer, TEXT_LITERAL("count"));
+    pack_uint(&writer, loss->count);
+    pack_time(&writer, "first", loss->first_ns);
+    pack_time(&writer, "last", loss->last_ns);
+    pack_text(&writer, TEXT_LITERAL("pid"));
+    pack_uint(&writer, loss->pid);
+    struct text packed = { metadata, writer.failed ? 0 : writer.length };
+    drain_own_entry(drain, batch, now_ns, LEVEL_WARN, "loss", loss->reason,
+                    (struct text) { message, (size_t)length < sizeof(message) ? (size_t)length : sizeof(message) - 1 },
+                    packed);
+}
+
+/* Times come from shared memory: kept within what is possible. */
+static void bound_times(struct loss *loss, uint64_t now_ns) {
+    if (loss->last_ns == 0 || loss->last_ns > now_ns)
+        loss->last_ns = now_ns;
+    if (loss->first_ns == 0 || loss->first_ns > loss->last_ns)
+        loss->first_ns = loss->last_ns;
+}
+
+static void slot_gather(struct drain *drain, struct collector_ring *ring, uint32_t index, uint64_t now_ns,
+                        struct batch *batch) {
+    struct slot *slot = &ring->slots[index];
+    struct loss_counts counts;
+    uint32_t ledger = index == ring->ring.slot_count ? RING_SLOTS_MAX : index;
+    if (!slot->known || ring_reader_losses(&ring->ring, ledger, &counts) < 0)
+        return;
+    slot->telling = slot->told;
+    for (int reason = 0; reason < LOSS_REASON_COUNT; reason++)
+        for (int level = 0; level < LEVEL_COUNT; level++) {
+            uint64_t total = counts.cells[reason][level].count, told = slot->told.counts[reason][level];
+            if (total <= told)
+                continue;
+            struct loss loss = {
+                .service = slot->info.service,
+                .level = level_name((enum level)level),
+                .reason = loss_reason_name((enum loss_reason)reason),
+                .pid = slot->info.pid,
+                .count = total - told,
+                .first_ns = counts.cells[reason][level].first_ns,
+                .last_ns = counts.cells[reason][level].last_ns,
+            };
+            bound_times(&loss, now_ns);
+            add_loss(drain, &loss, now_ns, batch);
+            struct state_key key;
+            state_key_loss(&key, slot->info.producer_id, (enum loss_reason)reason, (enum level)level);
+            batch_put_u64(batch, state_key_text(&key), total);
+            slot->telling.counts[reason][level] = total;
+            slot->is_telling = true;
+        }
+}
+
+void losses_gather(struct drain *drain, uint64_t now_ns, struct batch *batch) {
+    for (size_t r = 0; r < drain->rings->count; r++) {
+        struct collector_ring *ring = drain->rings->items[r];
+        for (uint32_t i = 0; ring->phase != RING_BROKEN && i <= ring->ring.slot_count; i++)
+            slot_gather(drain, ring, i, now_ns, batch);
+    }
+}
+
+void losses_settle(struct collector_ring *ring) {
+    for (uint32_t i = 0; i <= ring->ring.slot_count; i++) {
+        struct slot *slot = &ring->slots[i];
+        if (!slot->is_telling)
+            continue;
+        slot->is_telling = false;
+        slot->told = slot->telling;
+        if (ring->phase != RING_BROKEN)
+            ring_reader_losses_told(&ring->ring, i == ring->ring.slot_count ? RING_SLOTS_MAX : i);
+    }
+}
+
+void losses_discard(struct collector_ring *ring) {
+    for (uint32_t i = 0; i <= ring->ring.slot_count; i++)
+        ring->slots[i].is_telling = false;
+}
+
+bool losses_are_untold(struct collector_ring *ring, uint32_t index) {
+    const struct slot *slot = &ring->slots[index];
+    struct loss_counts counts;
+    uint32_t ledger = index == ring->ring.slot_count ? RING_SLOTS_MAX : index;
+    if (!slot->known || ring_reader_losses(&ring->ring, ledger, &counts) < 0)
+        return false;
+    for (int reason = 0; reason < LOSS_REASON_COUNT; reason++)
+        for (int level = 0; level < LEVEL_COUNT; level++)
+            if (counts.cells[reason][level].count > slot->told.counts[reason][level])
+                return true;
+    return false;
+}
+
+bool losses_any_untold(struct rings *rings) {
+    for (size_t r = 0; r < rings->count; r++) {
+        struct collector_ring *ring = rings->items[r];
+        for (uint32_t i = 0; ring->phase != RING_BROKEN && i <= ring->ring.slot_count; i++)
+            if (losses_are_untold(ring, i))
+                return true;
+    }
+    return false;
+}
+
+void losses_add_note(struct drain *drain, const struct record_loss_note *note, uint32_t pid, uint64_t now_ns,
+                     struct batch *batch) {
+    static const char *const reasons[] = { "lane_full", "lanes_busy", "no_ring", "input" };
+    struct loss loss = {
+        .service = note->service.length <= ENTRY_NAME_BYTES ? note->service : TEXT_LITERAL("unknown"),
+        .level = level_name(note->level),
+        .reason = "other",
+        .pid = pid,
+        .count = note->count,
+        .first_ns = note->first_ns,
+        .last_ns = note->last_ns,
+    };
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (text_is(note->reason, reasons[i]))
+            loss.reason = reasons[i];
+    bound_times(&loss, now_ns);
+    add_loss(drain, &loss, now_ns, batch);
+}

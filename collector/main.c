@@ -1,0 +1,44 @@
+/* taskforge-collector - the only reader of the rings and the only writer of the store. */
+#include <signal.h>
+
+#include "collector/collector.h"
+#include "common/base/diag.h"
+#include "common/process/daemon.h"
+
+static int on_reload(const struct config *config, void *context, struct error *error) {
+    return collector_reload(context, config, error);
+}
+
+static void on_stop(void *context) {
+    struct collector *collector = context;
+    collector_drain_all(collector);
+    loop_stop(collector->loop, DAEMON_OK);
+}
+
+int main(int argc, char **argv) {
+    static const struct daemon_spec spec = {
+        .program = "taskforge-collector",
+        .summary = "Reads the rings of all users, writes the store, and prints each stored entry as one JSON line.",
+    };
+    static struct collector collector; /* outlives an output thread that hangs in a write */
+    struct daemon daemon;
+    struct error error = { "" };
+    int status = daemon_setup(&daemon, &spec, argc, argv);
+    if (status != DAEMON_GO_ON)
+        return status;
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write, like a full disk */
+    if (collector_start(&collector, daemon.config, daemon.loop, &error) < 0) {
+        diag_error("%s", error.text);
+        daemon_finish(&daemon);
+        return DAEMON_FAILED;
+    }
+    daemon.reload = on_reload;
+    daemon.stop = on_stop;
+    daemon.context = &collector;
+    daemon_ready(&daemon, "%zu rings, the store goes on at sequence %llu", collector.rings.count,
+                 (unsigned long long)collector.writer.sequence.next);
+    status = daemon_run(&daemon);
+    collector_finish(&collector);
+    daemon_finish(&daemon);
+    return status;
+}

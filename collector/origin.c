@@ -1,0 +1,134 @@
+#include "collector/origin.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "collector/losses.h"
+#include "common/base/diag.h"
+#include "common/model/template.h"
+
+/* The slot whose process made the lane's record: a private lane's owner; an overflow lane's by the hello in front. */
+static struct slot *slot_of(struct lane *lane) {
+    struct collector_ring *ring = lane->ring;
+    if (!lane->overflow) {
+        if (lane->state.slot >= ring->ring.slot_count)
+            return NULL;
+        struct slot *slot = &ring->slots[lane->state.slot];
+        return slot->known && slot->info.generation == lane->state.generation ? slot : NULL;
+    }
+    for (uint32_t i = 0; lane->reader.has_hello && i < ring->ring.slot_count; i++) {
+        struct slot *slot = &ring->slots[i];
+        if (slot->known && memcmp(slot->info.producer_id, lane->reader.hello.producer_id, 16) == 0)
+            return slot;
+    }
+    return NULL;
+}
+
+static struct site *site_load(struct lane *lane, const struct slot *slot, uint32_t number) {
+    static struct site_info info; /* 20 KiB; the collector reads rings on one thread */
+    uint32_t index = (uint32_t)(slot - lane->ring->slots);
+    if (lane->ring->phase == RING_BROKEN || ring_reader_site(&lane->ring->ring, index, number, &info) < 0)
+        return NULL;
+    size_t length = info.module.length + info.operation.length + info.format.length;
+    struct site *site = malloc(sizeof(*site) + length);
+    if (!site)
+        return NULL;
+    char *at = site->bytes;
+    struct text *to[] = { &site->module, &site->operation, &site->format };
+    const struct text from[] = { info.module, info.operation, info.format };
+    for (size_t i = 0; i < 3; i++) {
+        if (from[i].length)
+            memcpy(at, from[i].data, from[i].length);
+        *to[i] = (struct text) { at, from[i].length };
+        at += from[i].length;
+    }
+    site->level = info.level;
+    return site;
+}
+
+static const struct site *site_of(struct lane *lane, struct slot *slot, uint32_t number) {
+    if (!slot || number == 0 || number > SLOT_SITES_MAX)
+        return NULL;
+    if (!slot->sites)
+        slot->sites = calloc(SLOT_SITES_MAX + 1, sizeof(*slot->sites));
+    if (!slot->sites)
+        return NULL;
+    if (!slot->sites[number])
+        slot->sites[number] = site_load(lane, slot, number);
+    return slot->sites[number];
+}
+
+/* The strings of the call site, in memory that outlives the slot's copy. */
+static void apply_site(struct drain *drain, struct lane *lane, struct slot *slot, const struct record_entry *record,
+                       struct entry *entry, struct batch *batch) {
+    const struct site *site = site_of(lane, slot, record->site);
+    buffer_clear(&drain->text);
+    if (!site) {
+        buffer_append_format(&drain->text, "(the text of call site %u can no longer be read)", record->site);
+    } else {
+        if (entry->module.length == 0)
+            entry->module = arena_copy(&batch->arena, site->module);
+        if (entry->operation.length == 0)
+            entry->operation = arena_copy(&batch->arena, site->operation);
+        if (template_format(site->format, record->entry.message, &drain->text) < 0)
+            buffer_append_string(&drain->text, " (arguments and format do not agree)");
+    }
+    entry->message = arena_copy(&batch->arena, buffer_text(&drain->text));
+    batch->failed |= drain->text.failed;
+    drain->text.failed = false;
+}
+
+static void put_input_position(struct lane *lane, const struct input_position *position, struct batch *batch) {
+    struct state_key key;
+    if (state_key_input(&key, lane->ring->uid, position->input, position->key) < 0)
+        return; /* longer than the decoder lets through */
+    if (position->value.length == 0)
+        batch_remove(batch, state_key_text(&key));
+    else
+        batch_put(batch, state_key_text(&key), position->value);
+}
+
+static void add_entry(struct drain *drain, struct lane *lane, struct batch *batch) {
+    const struct record_entry *record = &lane->record.entry;
+    struct entry entry = record->entry;
+    struct slot *slot = slot_of(lane);
+    entry.host = text_of(drain->host);
+    entry.pid = lane->overflow ? (lane->reader.has_hello ? lane->reader.hello.pid : 0) : slot ? slot->info.pid : 0;
+    if (entry.service.length == 0 && lane->overflow && lane->reader.has_hello)
+        entry.service = lane->reader.hello.service;
+    else if (entry.service.length == 0 && slot)
+        entry.service = arena_copy(&batch->arena, slot->info.service);
+    if (record->site != 0)
+        apply_site(drain, lane, slot, record, &entry, batch);
+    if (entry.timestamp_ns == 0)
+        entry.timestamp_ns = lane->record.time_ns;
+    if (uuid_is_zero(&entry.id))
+        uuid_make(&drain->ids, entry.timestamp_ns, &entry.id);
+    batch_add(batch, &entry);
+    drain->entries++;
+    if (record->has_position)
+        put_input_position(lane, &record->position, batch);
+}
+
+void origin_add_record(struct drain *drain, struct lane *lane, struct batch *batch) {
+    const struct record *record = &lane->record;
+    switch (record->kind) {
+    case RECORD_ENTRY:
+        add_entry(drain, lane, batch);
+        break;
+    case RECORD_INPUT_POSITION:
+        put_input_position(lane, &record->input_position, batch);
+        break;
+    case RECORD_LOSS_NOTE:
+        losses_add_note(drain, &record->loss_note, lane->reader.has_hello ? lane->reader.hello.pid : 0,
+                        record->time_ns, batch);
+        break;
+    case RECORD_PADDING:
+    case RECORD_PROCESS_HELLO:
+    case RECORD_PROCESS_GOODBYE:
+        break;
+    default:
+        if (drain->passed_over[(uint8_t)record->kind]++ == 0)
+            diag_warn("records of kind %d have no reader yet: they are passed over", (int)record->kind);
+    }
+}

@@ -1,0 +1,421 @@
+#include "collector/partitions.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "collector/fault.h"
+#include "collector/limits.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/diag.h"
+#include "common/store/state_keys.h"
+
+/* --- references; the mutex is held --- */
+
+static int ref_add(struct partitions *partitions, struct partition *partition, uint64_t first_sequence,
+                   uint64_t created_ns, struct partition_ref **ret) {
+    struct partition_ref *ref = malloc(sizeof(*ref));
+    if (!ref)
+        return -ENOMEM;
+    *ref = (struct partition_ref) { partitions->open, partition, first_sequence, created_ns, 1 };
+    partitions->open = ref;
+    *ret = ref;
+    return 0;
+}
+
+static void ref_drop(struct partitions *partitions, struct partition_ref *ref) {
+    if (!ref || --ref->references > 0)
+        return;
+    for (struct partition_ref **at = &partitions->open; *at; at = &(*at)->next)
+        if (*at == ref) {
+            *at = ref->next;
+            break;
+        }
+    if (ref->partition)
+        partition_close(ref->partition);
+    free(ref);
+}
+
+static void set_current(struct partitions *partitions, struct partition_ref *ref) {
+    ref_drop(partitions, partitions->current);
+    partitions->current = ref;
+    if (ref)
+        snprintf(partitions->current_path, sizeof(partitions->current_path), "%s", partition_path(ref->partition));
+}
+
+/* --- making a new one --- */
+
+static int put_state(void *argument, struct text key, struct text value) {
+    return partition_state_put(argument, key, value, NULL);
+}
+
+/* All state and the ready mark in one transaction: from then on it is the authority. */
+static int fill(struct partition *partition, const struct state_map *state, struct error *error) {
+    struct partition_txn *txn;
+    struct partition_meta meta;
+    int result = partition_begin(partition, true, &txn, error);
+    if (result < 0)
+        return result;
+    result = partition_meta_get(txn, &meta, error);
+    if (result == 0) {
+        meta.ready = 1;
+        result = partition_meta_put(txn, &meta, error);
+    }
+    if (result == 0 && (result = state_map_walk(state, TEXT_EMPTY, put_state, txn)) < 0)
+        error_set(error, result, "cannot carry the state over: %s", strerror(-result));
+    if (result < 0) {
+        partition_abort(txn);
+        return result;
+    }
+    return partition_commit(txn, error);
+}
+
+static int close_old(struct partition *partition, struct error *error) {
+    struct partition_txn *txn;
+    struct partition_meta meta;
+    int result = partition_begin(partition, true, &txn, error);
+    if (result < 0)
+        return result;
+    result = partition_meta_get(txn, &meta, error);
+    if (result == 0 && meta.closed_ns == 0) {
+        meta.closed_ns = clock_real_ns();
+        result = partition_meta_put(txn, &meta, error);
+    }
+    if (result < 0) {
+        partition_abort(txn);
+        return result;
+    }
+    return partition_commit(txn, error);
+}
+
+static int make_file(struct partitions *partitions, uint64_t first_sequence, char path[PARTITION_PATH_MAX],
+                     uint64_t *ret_created, struct partition **ret, struct error *error) {
+    struct partition_meta meta = { .version = PARTITION_VERSION, .first_sequence = first_sequence };
+    meta.created_ns = clock_real_ns();
+    /* A name holds seconds: where it is taken, and so that a newer one sorts behind the authority, take a later one. */
+    if (partitions->current && meta.created_ns < partitions->current->created_ns + CLOCK_SECOND)
+        meta.created_ns = partitions->current->created_ns + CLOCK_SECOND;
+    int result = random_bytes(&meta.id, sizeof(meta.id));
+    if (result < 0)
+        return error_set(error, result, "the kernel gives no random bytes");
+    for (int attempt = 0; attempt < 60; attempt++, meta.created_ns += CLOCK_SECOND) {
+        result = partition_make_path(partitions->data_dir, first_sequence, meta.created_ns, path);
+        if (result < 0)
+            return error_set(error, result, "cannot name a partition in %s", partitions->data_dir);
+        result = partition_create(path, &meta, partitions->map_size, ret, error);
+        if (result != -EEXIST)
+            break;
+    }
+    *ret_created = meta.created_ns;
+    return result;
+}
+
+/* A new authority that begins at first_sequence and holds *state; `old`, if there is one, is closed for good on the way. */
+static int make_authority(struct partitions *partitions, const struct state_map *state, uint64_t first_sequence,
+                          struct partition *old, struct error *error) {
+    char path[PARTITION_PATH_MAX];
+    struct partition *fresh;
+    struct partition_ref *ref;
+    uint64_t created;
+    int result = make_file(partitions, first_sequence, path, &created, &fresh, error);
+    if (result < 0)
+        return result;
+    fault_hit("roll_created");
+    if (old)
+        result = close_old(old, error);
+    fault_hit("roll_closed");
+    if (result == 0)
+        result = fill(fresh, state, error);
+    fault_hit("roll_ready");
+    if (result == 0)
+        result = ref_add(partitions, fresh, first_sequence, created, &ref);
+    if (result < 0) {
+        partition_close(fresh);
+        partition_unlink(path);
+        return result;
+    }
+    set_current(partitions, ref);
+    return 0;
+}
+
+/* --- the authority at start --- */
+
+static int load_one(void *argument, struct text key, struct text value) {
+    return state_map_put(argument, key, value);
+}
+
+static int load(struct partition *partition, struct partition_meta *meta, struct state_map *state,
+                struct error *error) {
+    struct partition_txn *txn;
+    int result = partition_begin(partition, false, &txn, error);
+    if (result < 0)
+        return result;
+    result = partition_meta_get(txn, meta, error);
+    if (result == 0 && meta->ready)
+        result = partition_state_walk(txn, TEXT_EMPTY, load_one, state, error);
+    partition_abort(txn);
+    return result;
+}
+
+static bool is_damage(int result) {
+    return result == -EBADMSG || result == -EFAULT || result == -EIO || result == -ENODATA;
+}
+
+static void set_aside(const char *path) {
+    char target[PARTITION_PATH_MAX + 16];
+    snprintf(target, sizeof(target), "%s.damaged", path);
+    if (rename(path, target) < 0)
+        diag_error("cannot set the damaged partition %s aside: %s", path, strerror(errno));
+    partition_unlink(path); /* its lock */
+}
+
+struct candidate {
+    struct partition *partition;
+    struct partition_meta meta;
+    int result; /* 0: ready; 1: unfinished; negative: damaged or not to be opened */
+};
+
+/* Two pages are what LMDB writes before any transaction: in such a file nothing was ever committed. */
+static bool was_never_begun(const struct partition_name *name) {
+    struct stat status;
+    return stat(name->path, &status) == 0 && status.st_size <= (off_t)(2 * sysconf(_SC_PAGESIZE));
+}
+
+static void look_at(struct partitions *partitions, const struct partition_name *name, struct state_map *state,
+                    struct candidate *ret, struct error *error) {
+    *ret = (struct candidate) { 0 };
+    if (was_never_begun(name)) {
+        ret->result = 1;
+        return;
+    }
+    ret->result = partition_open(name->path, PARTITION_WRITE, partitions->map_size, &ret->partition, error);
+    if (ret->result < 0)
+        return;
+    ret->result = load(ret->partition, &ret->meta, state, error);
+    if (ret->result == 0 && !ret->meta.ready)
+        ret->result = 1;
+    if (ret->result != 0) {
+        partition_close(ret->partition);
+        ret->partition = NULL;
+        state_map_finish(state);
+    }
+}
+
+/* Unreadable, but the partition before it is still open for writing: then it never became ready, and nothing is lost with it. */
+static bool never_became_ready(struct partitions *partitions, const struct partition_name *before) {
+    struct state_map state = STATE_MAP_EMPTY;
+    struct candidate candidate;
+    look_at(partitions, before, &state, &candidate, NULL);
+    bool open = candidate.result == 0 && candidate.meta.closed_ns == 0;
+    if (candidate.partition)
+        partition_close(candidate.partition);
+    state_map_finish(&state);
+    return open;
+}
+
+static int begin_after_damage(struct partitions *partitions, const struct partition_name *damaged, const char *why,
+                              struct error *error) {
+    struct state_map empty = STATE_MAP_EMPTY;
+    diag_error("the store's newest partition %s is damaged: %s", damaged->path, why);
+    diag_error("it is set aside; the rings are read on from where their own headers stand, inputs begin anew, and what "
+               "was not yet in the store when it broke may be told again");
+    uint64_t first = damaged->first_sequence + SEQUENCE_JUMP;
+    int result = make_authority(partitions, &empty, first, NULL, error);
+    if (result == 0)
+        set_aside(damaged->path);
+    return result;
+}
+
+static int take_authority(struct partitions *partitions, const struct partition_name *name,
+                          const struct candidate *candidate, const struct state_map *state, struct error *error) {
+    struct partition_ref *ref;
+    int result = ref_add(partitions, candidate->partition, name->first_sequence, candidate->meta.created_ns, &ref);
+    if (result < 0) {
+        partition_close(candidate->partition);
+        return error_set(error, result, "out of memory");
+    }
+    set_current(partitions, ref);
+    if (candidate->meta.closed_ns == 0)
+        return 0;
+    struct text value; /* killed in the middle of a roll: go on with it */
+    struct state_sequence sequence = { .next = name->first_sequence };
+    if (state_map_get(state, TEXT_LITERAL(STATE_SEQUENCE), &value))
+        state_sequence_decode(value, &sequence);
+    return make_authority(partitions, state, sequence.next, NULL, error);
+}
+
+static int find_authority(struct partitions *partitions, struct state_map *state, struct error *error) {
+    struct partition_name *names;
+    size_t count;
+    int result = partition_list(partitions->data_dir, &names, &count, error);
+    if (result < 0)
+        return result;
+    bool found = false;
+    while (count > 0 && !found && result == 0) {
+        struct candidate candidate;
+        struct error why = { "" };
+        const struct partition_name *name = &names[--count];
+        look_at(partitions, name, state, &candidate, &why);
+        if (candidate.result == 0) {
+            result = take_authority(partitions, name, &candidate, state, error);
+            found = true;
+        } else if (candidate.result == 1 ||
+                   (is_damage(candidate.result) && count > 0 && never_became_ready(partitions, &names[count - 1]))) {
+            diag_info("removed %s, a partition whose making was cut short", name->path);
+            partition_unlink(name->path);
+        } else if (is_damage(candidate.result)) {
+            result = begin_after_damage(partitions, name, why.text, error);
+            found = true;
+        } else {
+            result = error_set(error, candidate.result, "%s", why.text);
+        }
+    }
+    free(names);
+    if (result == 0 && !found)
+        result = make_authority(partitions, state, 0, NULL, error);
+    return result;
+}
+
+int partitions_open(struct partitions *partitions, const char *data_dir, uint64_t map_size, struct state_map *state,
+                    struct error *error) {
+    *partitions = (struct partitions) { .mutex = PTHREAD_MUTEX_INITIALIZER, .map_size = map_size };
+    if (strlen(data_dir) >= sizeof(partitions->data_dir))
+        return error_set(error, -ENAMETOOLONG, "the name of data_dir is too long");
+    memcpy(partitions->data_dir, data_dir, strlen(data_dir) + 1);
+    int result = find_authority(partitions, state, error);
+    if (result < 0)
+        partitions_close(partitions);
+    else
+        partition_reader_check(partitions->current->partition);
+    return result;
+}
+
+void partitions_close(struct partitions *partitions) {
+    set_current(partitions, NULL);
+    check(!partitions->open); /* the output has given back what it had */
+}
+
+int partitions_roll(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence,
+                    struct error *error) {
+    pthread_mutex_lock(&partitions->mutex);
+    struct partition *old = partitions->current->partition;
+    int result = old ? make_authority(partitions, state, next_sequence, old, error)
+                     : error_set(error, -EAGAIN, "the store's newest partition is not open");
+    pthread_mutex_unlock(&partitions->mutex);
+    return result;
+}
+
+/* The authority's file closed and opened again: after a failed write LMDB takes no more of an environment. Its partition is
+ * NULL where that fails. */
+static int open_again(struct partitions *partitions, const char *path, struct error *error) {
+    struct partition_ref *current = partitions->current;
+    struct partition_meta meta;
+    struct state_map ignored = STATE_MAP_EMPTY;
+    partition_close(current->partition);
+    current->partition = NULL;
+    int result = partition_open(path, PARTITION_WRITE, partitions->map_size, &current->partition, error);
+    if (result < 0) {
+        current->partition = NULL;
+        return result;
+    }
+    result = load(current->partition, &meta, &ignored, error);
+    state_map_finish(&ignored);
+    return result;
+}
+
+int partitions_reopen(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence,
+                      struct error *error) {
+    struct error why = { "" };
+    pthread_mutex_lock(&partitions->mutex);
+    int result = -EBUSY;
+    if (partitions->current->references > 1)
+        error_set(&why, result, "the output is just reading"); /* for the length of one block */
+    else
+        result = open_again(partitions, partitions->current_path, &why);
+    if (is_damage(result)) {
+        char path[PARTITION_PATH_MAX];
+        snprintf(path, sizeof(path), "%s", partitions->current_path);
+        diag_error("the store's partition %s is damaged: %s; it is set aside and a new one is begun", path, why.text);
+        result = make_authority(partitions, state, next_sequence, NULL, error);
+        if (result == 0)
+            set_aside(path);
+    } else if (result < 0) {
+        error_set(error, result, "%s", why.text);
+    }
+    pthread_mutex_unlock(&partitions->mutex);
+    return result;
+}
+
+/* --- for the output --- */
+
+static struct partition_ref *find_open(struct partitions *partitions, const char *path) {
+    for (struct partition_ref *ref = partitions->open; ref; ref = ref->next)
+        if (ref->partition && strcmp(partition_path(ref->partition), path) == 0)
+            return ref;
+    return NULL;
+}
+
+/* A closed partition, open already or opened now, with one reference more; the mutex is held. */
+static int acquire_closed(struct partitions *partitions, const struct partition_name *name, struct partition_ref **ret,
+                          struct error *error) {
+    struct partition *partition;
+    struct partition_ref *ref = find_open(partitions, name->path);
+    if (ref) {
+        ref->references++;
+        *ret = ref;
+        return 0;
+    }
+    int result = partition_open(name->path, PARTITION_READ, 0, &partition, error);
+    if (result < 0)
+        return result;
+    result = ref_add(partitions, partition, name->first_sequence, name->created_ns, ret);
+    if (result < 0)
+        partition_close(partition);
+    return result;
+}
+
+static int acquire(struct partitions *partitions, uint64_t sequence, struct partition_ref **ret, uint64_t *ret_next,
+                   struct error *error) {
+    struct partition_ref *current = partitions->current;
+    struct partition_name *names = NULL;
+    size_t count = 0, at = 0;
+    *ret_next = 0;
+    if (sequence < current->first_sequence) {
+        int result = partition_list(partitions->data_dir, &names, &count, error);
+        if (result < 0)
+            return result;
+        while (at + 1 < count && names[at + 1].first_sequence <= sequence)
+            at++;
+        if (count > 0 && names[at].first_sequence < current->first_sequence) {
+            *ret_next = at + 1 < count ? names[at + 1].first_sequence : current->first_sequence;
+            result = acquire_closed(partitions, &names[at], ret, error);
+            free(names);
+            return result;
+        }
+        free(names);
+    }
+    if (!current->partition)
+        return error_set(error, -EAGAIN, "the store's newest partition is not open");
+    current->references++;
+    *ret = current;
+    return 0;
+}
+
+int partitions_acquire(struct partitions *partitions, uint64_t sequence, struct partition_ref **ret,
+                       uint64_t *ret_next, struct error *error) {
+    pthread_mutex_lock(&partitions->mutex);
+    int result = acquire(partitions, sequence, ret, ret_next, error);
+    pthread_mutex_unlock(&partitions->mutex);
+    return result;
+}
+
+void partitions_release(struct partitions *partitions, struct partition_ref *ref) {
+    pthread_mutex_lock(&partitions->mutex);
+    ref_drop(partitions, ref);
+    pthread_mutex_unlock(&partitions->mutex);
+}

@@ -1,0 +1,118 @@
+/* rings.h - the rings that exist: found in RUNTIME_DIR/rings, opened, watched, set aside, removed. And what the collector
+ * remembers of each: its lanes (how far each is safe, what is in hand of it) and its slots (who they are, what was told).
+ *
+ *   ACTIVE    its file stands at rings/UID
+ *   LEAVING   retired and unlinked (idle, or its owner put another file in its place): drained to the end, then closed
+ *   BROKEN    cut or scribbled on: already renamed into quarantine/; only what is in hand is still to be committed
+ *
+ * Everything in a ring's file is hostile; ring_reader.h is the only way to it. One thread.
+ */
+#ifndef TASKFORGE_COLLECTOR_RINGS_H
+#define TASKFORGE_COLLECTOR_RINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "collector/limits.h"
+#include "collector/state_map.h"
+#include "common/base/paths.h"
+#include "common/shm/ring_reader.h"
+
+struct site { /* a call site, copied once for each claim of a slot */
+    enum level level;
+    struct text module, operation, format; /* in bytes */
+    char bytes[];
+};
+
+struct loss_totals {
+    uint64_t counts[LOSS_REASON_COUNT][LEVEL_COUNT];
+};
+
+struct slot {
+    bool known;   /* claimed by a process; the rest is its */
+    bool ending;  /* dead or closed: drained, then freed */
+    struct slot_info info;
+    struct site **sites; /* by number, SLOT_SITES_MAX + 1; NULL until the first */
+    struct loss_totals told, telling; /* safe in the state; in the batch that is being made */
+    bool is_telling;
+};
+
+struct lane {
+    struct collector_ring *ring;
+    uint32_t index;
+    bool overflow;
+    bool truncated;   /* the lane holds more than was copied in the last round */
+    uint64_t size;
+    uint64_t position; /* everything below is safe, and the file's tail stands here */
+    uint64_t hand_end; /* in hand: [position, hand_end), whole records */
+    struct buffer hand;
+    uint64_t hand_time; /* the greatest record time in hand */
+    struct lane_state state; /* as last seen */
+    /* while a batch is made */
+    uint64_t taken; /* it holds the records below */
+    uint64_t after; /* the position behind `record` */
+    uint64_t key;
+    struct span_reader reader;
+    struct record record;
+};
+
+enum ring_phase { RING_ACTIVE, RING_LEAVING, RING_BROKEN };
+
+struct collector_ring {
+    enum ring_phase phase;
+    struct ring ring;
+    uid_t uid;
+    dev_t device;
+    ino_t inode;
+    struct lane *lanes; /* ring.lane_count */
+    struct slot *slots; /* ring.slot_count, and one more for the anonymous ledger */
+    uint64_t cut_ns;    /* records made later wait, see order.h */
+    uint64_t busy_ns;   /* monotonic: when a process or a record was last seen */
+    uint64_t leaving_ns; /* monotonic: since when */
+};
+
+struct rings {
+    char runtime_dir[PATHS_MAX];
+    int folder_fd; /* RUNTIME_DIR/rings */
+    int watch_fd;  /* inotify on it, or -1 */
+    struct collector_ring *items[RINGS_MAX];
+    size_t count;
+    struct state_map *state;  /* borrowed */
+    struct state_key *removals; /* state prefixes of what is gone for good, to be deleted with a later commit */
+    size_t removal_count, removal_capacity;
+    uint64_t broken_count; /* rings set aside so far */
+    bool said_full;        /* one line for each stretch of too many rings */
+};
+
+/* The folders exist (daemon_runtime_dirs). Opens nothing yet: rings_scan does. */
+int rings_init(struct rings *rings, const char *runtime_dir, struct state_map *state, struct error *error);
+void rings_finish(struct rings *rings);
+
+/* Look at the folder: open new rings, remove squatters and stale temporary files, notice files that were replaced. Returns true when every
+ * ring there could be opened. */
+bool rings_scan(struct rings *rings);
+bool rings_changed(struct rings *rings); /* whether inotify saw something since the last call; reads it away */
+
+/* The once-a-second look at every ring: cut, scribbled on, idle, at its end. */
+void rings_maintain(struct rings *rings, uint64_t now_monotonic_ns);
+
+/* Set a ring aside for the reason given: retired, renamed and said at once; closed when what is in hand is safe. */
+void rings_break(struct rings *rings, struct collector_ring *ring, const char *why);
+
+/* Close the rings that are at their end: broken with nothing in hand, leaving with nothing left. */
+void rings_sweep(struct rings *rings, uint64_t now_monotonic_ns);
+
+/* The slot's own facts, read anew when its generation changed: false when nobody can be read there. */
+bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32_t slot);
+void slot_forget(struct slot *slot);
+
+/* State keys that begin with this prefix are of something gone for good. */
+void rings_remove_state(struct rings *rings, const struct state_key *prefix);
+
+/* Whether nothing of a lane is left to read, by its last snapshot. */
+static inline bool lane_is_drained(const struct lane *lane) {
+    return lane->position == lane->state.head;
+}
+
+#endif

@@ -1,0 +1,258 @@
+#include "collector/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "collector/fault.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/diag.h"
+#include "common/store/filter_index.h"
+#include "common/store/state_keys.h"
+
+/* --- set up --- */
+
+static void read_boot_id(uint8_t out[16]) {
+    char text[UUID_TEXT_SIZE] = "";
+    struct uuid uuid = { 0 };
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && read(fd, text, sizeof(text) - 1) == sizeof(text) - 1)
+        uuid_parse(text_of(text), &uuid);
+    if (fd >= 0)
+        close(fd);
+    memcpy(out, uuid.bytes, 16);
+}
+
+static int load_tail(struct writer *writer, struct error *error) {
+    struct partition_txn *txn;
+    int result = partition_begin(writer->partitions->current->partition, false, &txn, error);
+    if (result < 0)
+        return result;
+    result = merge_tail_load(&writer->tail, txn, error);
+    partition_abort(txn);
+    return result;
+}
+
+/* Space that a full disk leaves for the last commits: a file that is given up when one fails for want of it. */
+static void make_reserve(struct writer *writer) {
+    struct statvfs disk;
+    if (access(writer->reserve, F_OK) == 0 || statvfs(writer->partitions->data_dir, &disk) < 0 ||
+        (uint64_t)disk.f_bavail * disk.f_frsize < 8 * RESERVE_BYTES)
+        return;
+    int fd = open(writer->reserve, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return;
+    if (posix_fallocate(fd, 0, (off_t)RESERVE_BYTES) != 0)
+        unlink(writer->reserve);
+    close(fd);
+}
+
+int writer_init(struct writer *writer, struct partitions *partitions, struct state_map *state, struct error *error) {
+    *writer = (struct writer) { .partitions = partitions, .state = state, .partition_bytes = PARTITION_BYTES_MAX };
+    snprintf(writer->reserve, sizeof(writer->reserve), "%s/reserve", partitions->data_dir);
+    struct text value;
+    writer->sequence.next = partitions->current->first_sequence;
+    if (state_map_get(state, TEXT_LITERAL(STATE_SEQUENCE), &value))
+        state_sequence_decode(value, &writer->sequence);
+    read_boot_id(writer->sequence.boot_id);
+    uint64_t cursor = partitions->current->first_sequence;
+    state_map_get_u64(state, TEXT_LITERAL(STATE_OUTPUT), &cursor);
+    writer->output_stored = cursor;
+    atomic_store(&writer->output_cursor, cursor);
+    atomic_store(&writer->end, writer->sequence.next);
+    int result = block_builder_create(&writer->builder);
+    if (result < 0)
+        return error_set(error, result, "out of memory");
+    make_reserve(writer);
+    return load_tail(writer, error);
+}
+
+void writer_finish(struct writer *writer) {
+    block_builder_destroy(writer->builder);
+    writer->builder = NULL;
+}
+
+/* --- rolling --- */
+
+static bool is_roll_due(const struct writer *writer, uint64_t now_ns) {
+    const struct partition_ref *current = writer->partitions->current;
+    if (writer->roll_due)
+        return true;
+    if (writer->sequence.next == current->first_sequence)
+        return false; /* nothing is in it */
+    uint64_t period = writer->partition_ns;
+    if (period && now_ns / period > current->created_ns / period)
+        return true;
+    return partition_used_size(current->partition) >= writer->partition_bytes;
+}
+
+static int roll(struct writer *writer, struct error *error) {
+    writer->roll_due = true;
+    int result = partitions_roll(writer->partitions, writer->state, writer->sequence.next, error);
+    if (result < 0)
+        return result;
+    writer->roll_due = false;
+    writer->tail.count = 0;
+    return 0;
+}
+
+/* --- one commit --- */
+
+static int put_block(struct writer *writer, struct partition_txn *txn, uint64_t first, uint64_t flush_ns,
+                     struct merge_tail *tail, struct error *error) {
+    _cleanup_buffer_ struct buffer block = BUFFER_EMPTY, index = BUFFER_EMPTY;
+    const struct index_flush flush = { 0, flush_ns };
+    int result = block_builder_encode(writer->builder, first, &block);
+    if (result == 0)
+        result = index_encode(writer->builder, first, &flush, 1, &index);
+    if (result < 0)
+        return error_set(error, result, "cannot encode a block: %s", strerror(-result));
+    result = partition_block_put(txn, first, buffer_text(&block), buffer_text(&index), error);
+    if (result < 0)
+        return result;
+    merge_tail_append(tail, (struct merge_block) { first, block_builder_count(writer->builder),
+                                                   block_builder_raw_size(writer->builder) });
+    block_builder_clear(writer->builder);
+    return 0;
+}
+
+static int put_entries(struct writer *writer, struct partition_txn *txn, const struct batch *batch, uint64_t flush_ns,
+                       struct merge_tail *tail, struct error *error) {
+    uint64_t first = writer->sequence.next;
+    int result = 0;
+    block_builder_clear(writer->builder);
+    for (size_t i = 0; i < batch->entry_count && result == 0; i++) {
+        result = block_builder_add(writer->builder, &batch->entries[i]);
+        if (result < 0)
+            return error_set(error, result, "cannot add an entry to a block: %s", strerror(-result));
+        uint32_t count = block_builder_count(writer->builder);
+        if (count < BLOCK_ENTRIES_FULL && block_builder_raw_size(writer->builder) < BLOCK_RAW_FULL &&
+            i + 1 < batch->entry_count)
+            continue;
+        result = put_block(writer, txn, first, flush_ns, tail, error);
+        first += count;
+    }
+    return result;
+}
+
+static int merge_due(struct writer *writer, struct partition_txn *txn, struct merge_tail *tail, struct error *error) {
+    size_t from, count = merge_choose(tail, &from);
+    if (count == 0)
+        return 0;
+    struct merge_block merged;
+    struct error why = { "" };
+    int result = merge_run(txn, &tail->blocks[from], count, writer->builder, &merged, &why);
+    if (result == 0) {
+        merge_tail_replace(tail, from, count, merged);
+    } else if (result == -EBADMSG) {
+        diag_error("%zu blocks from sequence %" PRIu64 " on cannot be merged and are left as they are: %s", count,
+                   tail->blocks[from].first_sequence, why.text);
+        merge_tail_settle(tail, from, count);
+        result = 0;
+    } else {
+        error_set(error, result, "%s", why.text[0] ? why.text : strerror(-result));
+    }
+    return result;
+}
+
+static int put_state(struct writer *writer, struct partition_txn *txn, const struct batch *batch,
+                     const struct state_sequence *sequence, uint64_t cursor, struct error *error) {
+    char words[STATE_SEQUENCE_SIZE];
+    int result = 0;
+    for (size_t i = 0; i < batch->put_count && result == 0; i++) {
+        const struct batch_put *put = &batch->puts[i];
+        result = put->remove ? partition_state_delete(txn, put->key, error)
+                             : partition_state_put(txn, put->key, put->value, error);
+    }
+    if (result == 0 && cursor != writer->output_stored) {
+        state_u64_put(words, cursor);
+        result = partition_state_put(txn, TEXT_LITERAL(STATE_OUTPUT), (struct text) { words, 8 }, error);
+    }
+    if (result < 0)
+        return result;
+    state_sequence_encode(sequence, words);
+    return partition_state_put(txn, TEXT_LITERAL(STATE_SEQUENCE), (struct text) { words, sizeof(words) }, error);
+}
+
+/* Memory says now what the store says. */
+static void note_commit(struct writer *writer, const struct batch *batch, bool apply,
+                        const struct state_sequence *sequence, uint64_t cursor) {
+    char words[STATE_SEQUENCE_SIZE];
+    bool noted = true;
+    if (apply)
+        noted = batch_apply(batch, writer->state) == 0;
+    for (size_t i = 0; i < batch->put_count && !apply; i++)
+        if (text_is(batch->puts[i].key, STATE_SPILL))
+            noted &= state_map_put(writer->state, batch->puts[i].key, batch->puts[i].value) == 0;
+    state_sequence_encode(sequence, words);
+    noted &= state_map_put(writer->state, TEXT_LITERAL(STATE_SEQUENCE), (struct text) { words, sizeof(words) }) == 0;
+    state_u64_put(words, cursor);
+    noted &= state_map_put(writer->state, TEXT_LITERAL(STATE_OUTPUT), (struct text) { words, 8 }) == 0;
+    check(noted); /* out of memory right after a commit: begin again from the store */
+    writer->sequence = *sequence;
+    writer->output_stored = cursor;
+    atomic_store_explicit(&writer->end, sequence->next, memory_order_release);
+}
+
+static int commit(struct writer *writer, const struct batch *batch, bool apply, uint64_t now_ns, struct error *error) {
+    struct merge_tail tail = writer->tail;
+    struct state_sequence sequence = writer->sequence;
+    uint64_t cursor = atomic_load_explicit(&writer->output_cursor, memory_order_acquire);
+    struct partition_txn *txn;
+    sequence.next += batch->entry_count;
+    sequence.flush_ns = now_ns > sequence.flush_ns ? now_ns : sequence.flush_ns + 1;
+    sequence.commits++;
+    int result = fault_hit("commit");
+    if (result < 0)
+        return error_set(error, result, "%s", strerror(-result));
+    result = partition_begin(writer->partitions->current->partition, true, &txn, error);
+    if (result < 0)
+        return result;
+    result = put_entries(writer, txn, batch, sequence.flush_ns, &tail, error);
+    if (result == 0)
+        result = merge_due(writer, txn, &tail, error);
+    if (result == 0)
+        result = put_state(writer, txn, batch, &sequence, cursor, error);
+    if (result < 0) {
+        partition_abort(txn);
+        return result;
+    }
+    fault_hit("before_commit");
+    result = partition_commit(txn, error);
+    if (result < 0)
+        return result;
+    fault_hit("after_commit");
+    writer->tail = tail;
+    note_commit(writer, batch, apply, &sequence, cursor);
+    return 0;
+}
+
+int writer_commit(struct writer *writer, const struct batch *batch, bool apply, uint64_t now_ns,
+                  struct error *error) {
+    if (!writer->partitions->current->partition)
+        return error_set(error, -EAGAIN, "the store's newest partition is not open");
+    for (int attempt = 0;; attempt++) {
+        int result = is_roll_due(writer, now_ns) ? roll(writer, error) : 0;
+        if (result == 0)
+            result = commit(writer, batch, apply, now_ns, error);
+        if (result != -ENOSPC || attempt > 0 || unlink(writer->reserve) < 0)
+            return result;
+        diag_warn("the disk is full: the reserve is used for the last commits");
+    }
+}
+
+int writer_recover(struct writer *writer, struct error *error) {
+    const struct partition_ref *before = writer->partitions->current;
+    make_reserve(writer);
+    int result = partitions_reopen(writer->partitions, writer->state, writer->sequence.next, error);
+    if (result == 0 && writer->partitions->current != before) {
+        writer->tail.count = 0;
+        writer->roll_due = false;
+    }
+    return result;
+}
