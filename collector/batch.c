@@ -53,8 +53,8 @@ static void repair(struct batch *batch, struct entry *entry) {
         return;
     }
     batch->repaired += reasons != 0;
-    struct text *texts[] = { &entry->service,  &entry->module,        &entry->operation,      &entry->message,
-                             &entry->trace_id, &entry->span_id,       &entry->correlation_id, &entry->metadata,
+    struct text *texts[] = { &entry->service,       &entry->module,  &entry->operation,      &entry->message,
+                             &entry->trace_id,      &entry->span_id, &entry->correlation_id, &entry->metadata,
                              &entry->error_details, &entry->host };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         keep_repaired(batch, texts[i]);

@@ -28,7 +28,8 @@ static int settings_copy(struct collector_settings *settings, const struct confi
         .retention = config->collector.retention,
         .output = config->collector.output,
     };
-    int result = copy_path(settings->runtime_dir, sizeof(settings->runtime_dir), config->runtime_dir, "runtime_dir", error);
+    int result =
+        copy_path(settings->runtime_dir, sizeof(settings->runtime_dir), config->runtime_dir, "runtime_dir", error);
     if (result == 0)
         result = copy_path(settings->data_dir, sizeof(settings->data_dir), config->data_dir, "data_dir", error);
     if (result == 0)
@@ -195,7 +196,8 @@ static int start_loop(struct collector *collector, struct error *error) {
     if (result == 0)
         result = loop_add_timer(collector->loop, on_maintenance, collector, &collector->maintenance_timer);
     if (result == 0 && collector->rings.watch_fd >= 0)
-        result = loop_add_fd(collector->loop, collector->rings.watch_fd, EPOLLIN, on_watch, collector, &collector->watch);
+        result =
+            loop_add_fd(collector->loop, collector->rings.watch_fd, EPOLLIN, on_watch, collector, &collector->watch);
     if (result < 0)
         return error_set(error, result, "cannot set up the loop: %s", strerror(-result));
     snprintf(collector->control_path, sizeof(collector->control_path), "%s/collector.sock",

@@ -31,7 +31,7 @@ struct collector_settings { /* copied out of the configuration, which may be rep
 
 struct collector {
     struct collector_settings settings;
-    struct loop *loop; /* borrowed */
+    struct loop *loop;            /* borrowed */
     int lock_fd, runtime_lock_fd; /* one collector for each store, one for each set of rings */
     struct state_map state;
     struct partitions partitions;
@@ -47,16 +47,16 @@ struct collector {
     char control_path[PATHS_MAX + 32];
     struct loop_timer *poll_timer, *maintenance_timer;
     struct loop_fd *watch;
-    uint64_t poll_ns;            /* now between two looks */
-    uint64_t waiting_since_ns;   /* monotonic: since when something is in hand; 0: nothing */
-    uint64_t pending_records;    /* seen since the last flush */
-    bool urgent;                 /* an error is among them */
+    uint64_t poll_ns;          /* now between two looks */
+    uint64_t waiting_since_ns; /* monotonic: since when something is in hand; 0: nothing */
+    uint64_t pending_records;  /* seen since the last flush */
+    bool urgent;               /* an error is among them */
     uint64_t last_commit_ns, last_scan_ns, last_retention_ns, last_cursor_ns; /* monotonic */
-    bool failing;                /* the store could not be written */
-    uint64_t retry_ns;           /* monotonic: when it is tried again */
-    bool spill_failing;          /* nor the spill */
-    uint64_t spill_retry_ns;     /* monotonic */
-    bool partitions_open, writer_open, spill_open, rings_open, drain_open; /* what collector_finish has to undo */
+    bool failing;                                                             /* the store could not be written */
+    uint64_t retry_ns;                                                        /* monotonic: when it is tried again */
+    bool spill_failing;                                                       /* nor the spill */
+    uint64_t spill_retry_ns;                                                  /* monotonic */
+    bool partitions_open, writer_open, spill_open, rings_open, drain_open;    /* what collector_finish has to undo */
 };
 
 /* Everything but readiness. On failure nothing is left behind. */

@@ -67,8 +67,8 @@ static void lane_round(struct rings *rings, struct lane *lane, uint64_t budget, 
     uint64_t take = budget <= in_hand ? 0 : fresh < budget - in_hand ? fresh : budget - in_hand;
     take &= ~(uint64_t)(RECORD_ALIGN - 1);
     if (take > 0) {
-        if (seen.slot < ring->ring.slot_count && (!ring->slots[seen.slot].known ||
-                                                  ring->slots[seen.slot].info.generation != seen.generation))
+        if (seen.slot < ring->ring.slot_count &&
+            (!ring->slots[seen.slot].known || ring->slots[seen.slot].info.generation != seen.generation))
             rings_slot_refresh(rings, ring, seen.slot);
         if (!buffer_reserve(&lane->hand, take)) {
             lane->hand.failed = false; /* out of memory: it stays in the lane until the next round */

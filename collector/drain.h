@@ -22,9 +22,9 @@ struct drain {
     char host[ENTRY_HOST_BYTES + 1];
     struct uuid_generator ids; /* of entries of our own */
     struct order order;
-    struct buffer text; /* a message being formatted */
-    size_t next_ring;   /* where the next round begins: each ring is first in its turn */
-    uint64_t entries;   /* gathered since the start */
+    struct buffer text;        /* a message being formatted */
+    size_t next_ring;          /* where the next round begins: each ring is first in its turn */
+    uint64_t entries;          /* gathered since the start */
     uint64_t passed_over[256]; /* records of kinds that nobody reads yet */
 };
 

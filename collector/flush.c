@@ -13,7 +13,8 @@
 
 static void store_failed(struct collector *collector, const char *why, uint64_t now) {
     if (!collector->failing)
-        diag_error("the store cannot be written: %s; the rings hold, then the spill, and it is tried again each second", why);
+        diag_error("the store cannot be written: %s; the rings hold, then the spill, and it is tried again each second",
+                   why);
     collector->failing = true;
     collector->retry_ns = now + STORE_RETRY_NS;
 }
@@ -173,8 +174,8 @@ static void scan_slots(struct collector *collector, uint64_t now) {
     collector->last_scan_ns = now;
     reap_scan(&collector->rings);
     bool waiting = reap_finish(&collector->rings);
-    if (!collector->waiting_since_ns && (waiting || collector->rings.removal_count ||
-                                         losses_any_untold(&collector->rings)))
+    if (!collector->waiting_since_ns &&
+        (waiting || collector->rings.removal_count || losses_any_untold(&collector->rings)))
         collector->waiting_since_ns = now;
 }
 
@@ -190,6 +191,9 @@ void collector_poll(struct collector *collector) {
         collector_flush(collector, positions_are_waiting(&collector->positions), false);
     if (positions_are_waiting(&collector->positions))
         positions_answer(&collector->positions, &collector->rings, clock_monotonic_ns());
-    bool active = collector->seen.hand_records > 0 || collector->seen.pressed || positions_are_waiting(&collector->positions);
-    collector->poll_ns = active ? POLL_ACTIVE_NS : collector->poll_ns * 2 > POLL_IDLE_NS ? POLL_IDLE_NS : collector->poll_ns * 2;
+    bool active =
+        collector->seen.hand_records > 0 || collector->seen.pressed || positions_are_waiting(&collector->positions);
+    collector->poll_ns = active                                  ? POLL_ACTIVE_NS
+                         : collector->poll_ns * 2 > POLL_IDLE_NS ? POLL_IDLE_NS
+                                                                 : collector->poll_ns * 2;
 }

@@ -26,30 +26,30 @@ enum {
     SPILL_FRAMES_A_FLUSH = 16, /* taken in before the rings are looked at again */
 };
 
-#define SPILL_BYTES_MAX (UINT64_C(1) << 30)           /* then the lanes hold and the producers drop and count */
-#define SPILL_FRAME_MAX (UINT64_C(256) << 20)         /* one frame */
-#define OUTPUT_ROTATE_BYTES (UINT64_C(100) << 20)     /* of the output file */
-#define PARTITION_BYTES_MAX (UINT64_C(1) << 30)       /* then a new one is begun */
-#define PARTITION_BYTES_MIN (UINT64_C(16) << 20)      /* a small retention.max_size makes partitions no smaller */
-#define PARTITION_MAP_SLACK (UINT64_C(2) << 30)       /* address space for what one commit may add beyond that */
-#define RETENTION_SIZE_DEFAULT (UINT64_C(4) << 30)    /* or a tenth of the disk, if that is less */
-#define RESERVE_BYTES (UINT64_C(8) << 20)             /* kept for the last commits on a full disk */
-#define SEQUENCE_JUMP (UINT64_C(1) << 32)             /* past a damaged authority, whose last sequence is unknown */
+#define SPILL_BYTES_MAX (UINT64_C(1) << 30)        /* then the lanes hold and the producers drop and count */
+#define SPILL_FRAME_MAX (UINT64_C(256) << 20)      /* one frame */
+#define OUTPUT_ROTATE_BYTES (UINT64_C(100) << 20)  /* of the output file */
+#define PARTITION_BYTES_MAX (UINT64_C(1) << 30)    /* then a new one is begun */
+#define PARTITION_BYTES_MIN (UINT64_C(16) << 20)   /* a small retention.max_size makes partitions no smaller */
+#define PARTITION_MAP_SLACK (UINT64_C(2) << 30)    /* address space for what one commit may add beyond that */
+#define RETENTION_SIZE_DEFAULT (UINT64_C(4) << 30) /* or a tenth of the disk, if that is less */
+#define RESERVE_BYTES (UINT64_C(8) << 20)          /* kept for the last commits on a full disk */
+#define SEQUENCE_JUMP (UINT64_C(1) << 32)          /* past a damaged authority, whose last sequence is unknown */
 
 #define POLL_ACTIVE_NS (1 * CLOCK_MILLISECOND)
 #define POLL_IDLE_NS (20 * CLOCK_MILLISECOND)
 #define SLOT_SCAN_NS (200 * CLOCK_MILLISECOND)
 #define MAINTENANCE_NS CLOCK_SECOND
 #define RETENTION_NS (30 * CLOCK_SECOND)
-#define URGENT_GAP_NS (20 * CLOCK_MILLISECOND)        /* between commits made for errors: at most 50 a second */
+#define URGENT_GAP_NS (20 * CLOCK_MILLISECOND) /* between commits made for errors: at most 50 a second */
 #define STORE_RETRY_NS CLOCK_SECOND
-#define OUTPUT_CURSOR_NS (10 * CLOCK_SECOND)          /* a cursor that moved is committed at least so often */
-#define OUTPUT_DRAIN_NS CLOCK_SECOND                  /* at the end */
-#define STOP_NS (10 * CLOCK_SECOND)                   /* finishing what is in hand */
-#define FUTURE_NS CLOCK_SECOND                        /* a record's time further ahead than this is not waited for */
-#define RING_IDLE_NS (600 * CLOCK_SECOND)             /* a ring without a process is removed after this */
-#define RING_LEAVING_NS (2 * CLOCK_SECOND)            /* an unlinked ring is watched at least so long */
-#define STALE_FILE_NS (60 * CLOCK_SECOND)             /* temporary files of a creator that was killed */
-#define POSITIONS_WAIT_NS (9 * CLOCK_SECOND)          /* before an asker is told that the store cannot be written */
+#define OUTPUT_CURSOR_NS (10 * CLOCK_SECOND) /* a cursor that moved is committed at least so often */
+#define OUTPUT_DRAIN_NS CLOCK_SECOND         /* at the end */
+#define STOP_NS (10 * CLOCK_SECOND)          /* finishing what is in hand */
+#define FUTURE_NS CLOCK_SECOND               /* a record's time further ahead than this is not waited for */
+#define RING_IDLE_NS (600 * CLOCK_SECOND)    /* a ring without a process is removed after this */
+#define RING_LEAVING_NS (2 * CLOCK_SECOND)   /* an unlinked ring is watched at least so long */
+#define STALE_FILE_NS (60 * CLOCK_SECOND)    /* temporary files of a creator that was killed */
+#define POSITIONS_WAIT_NS (9 * CLOCK_SECOND) /* before an asker is told that the store cannot be written */
 
 #endif

@@ -120,8 +120,8 @@ void origin_add_record(struct drain *drain, struct lane *lane, struct batch *bat
         put_input_position(lane, &record->input_position, batch);
         break;
     case RECORD_LOSS_NOTE:
-        losses_add_note(drain, &record->loss_note, lane->reader.has_hello ? lane->reader.hello.pid : 0,
-                        record->time_ns, batch);
+        losses_add_note(drain, &record->loss_note, lane->reader.has_hello ? lane->reader.hello.pid : 0, record->time_ns,
+                        batch);
         break;
     case RECORD_PADDING:
     case RECORD_PROCESS_HELLO:

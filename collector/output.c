@@ -1,6 +1,7 @@
 #include "collector/output.h"
 
 #include <errno.h>
+#include <string.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -44,7 +45,8 @@ static bool is_over(const struct output *output) {
 
 /* Until woken; `writable`: or until the file takes bytes; or until the time is over. */
 static void wait_for(struct output *output, bool writable, int timeout_ms) {
-    struct pollfd fds[2] = { { .fd = output->wake_fd, .events = POLLIN }, { .fd = output->file.fd, .events = POLLOUT } };
+    struct pollfd fds[2] = { { .fd = output->wake_fd, .events = POLLIN },
+                             { .fd = output->file.fd, .events = POLLOUT } };
     if (atomic_load(&output->stop)) {
         uint64_t now = clock_monotonic_ns(), deadline = atomic_load(&output->deadline_ns);
         int left = now < deadline ? (int)((deadline - now) / CLOCK_MILLISECOND) + 1 : 0;
@@ -194,8 +196,8 @@ static bool print_block(struct output *output, const struct block *block, uint64
 static void skip_to(struct output *output, uint64_t sequence, const char *why) {
     if (sequence <= output->cursor)
         return;
-    diag_error("the output passes over %" PRIu64 " entries from sequence %" PRIu64 " on: %s",
-               sequence - output->cursor, output->cursor, why);
+    diag_error("the output passes over %" PRIu64 " entries from sequence %" PRIu64 " on: %s", sequence - output->cursor,
+               output->cursor, why);
     output->cursor = sequence;
     atomic_store_explicit(&output->writer->output_cursor, sequence, memory_order_release);
 }
@@ -260,7 +262,7 @@ int output_create(struct writer *writer, enum config_output kind, const char *pa
     if (kind != CONFIG_OUTPUT_NONE) {
         result = output_file_open(&output->file, kind == CONFIG_OUTPUT_FILE ? path : NULL, OUTPUT_ROTATE_BYTES, error);
         if (result == 0 && (output->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
-            result = error_set(error, -errno, "no event descriptor for the output: %m");
+            result = error_set(error, -errno, "no event descriptor for the output: %s", strerror(errno));
         if (result == 0 && (result = -pthread_create(&output->thread, NULL, run, output)) < 0)
             error_set(error, result, "no thread for the output: %s", strerror(-result));
     }

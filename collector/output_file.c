@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,8 @@
 #include <unistd.h>
 
 #include "collector/limits.h"
+
+enum { OUTPUT_PATH_SIZE = 4096 };
 
 /* A line that a killed predecessor did not finish is taken off: it comes again whole. */
 static void drop_torn_line(int fd, uint64_t *size) {
@@ -34,7 +35,7 @@ static int open_path(const char *path, uint64_t *ret_size, struct error *error) 
     int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
     struct stat status;
     if (fd < 0)
-        return error_set(error, -errno, "cannot open the output file %s: %m", path);
+        return error_set(error, -errno, "cannot open the output file %s: %s", path, strerror(errno));
     if (fstat(fd, &status) < 0 || S_ISDIR(status.st_mode)) {
         close(fd);
         return error_set(error, -EISDIR, "the output file %s is no file", path);
@@ -84,7 +85,7 @@ void output_file_close(struct output_file *file) {
 int output_file_rotate(struct output_file *file, struct error *error) {
     if (!file->path || file->size < file->rotate_bytes)
         return 0;
-    char from[PATH_MAX], to[PATH_MAX];
+    char from[OUTPUT_PATH_SIZE], to[OUTPUT_PATH_SIZE];
     for (int i = OUTPUT_FILES_KEPT; i > 0; i--) {
         int length = snprintf(to, sizeof(to), "%s.%d", file->path, i);
         if (i > 1)
@@ -94,7 +95,7 @@ int output_file_rotate(struct output_file *file, struct error *error) {
         if (length < 0 || (size_t)length >= sizeof(to))
             return error_set(error, -ENAMETOOLONG, "the name of %s is too long to be rotated", file->path);
         if (rename(from, to) < 0 && errno != ENOENT)
-            return error_set(error, -errno, "cannot rotate %s: %m", from);
+            return error_set(error, -errno, "cannot rotate %s: %s", from, strerror(errno));
     }
     return output_file_reopen(file, error);
 }

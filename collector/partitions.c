@@ -120,8 +120,8 @@ static int make_authority(struct partitions *partitions, const struct state_map 
                           struct partition *old, struct error *error) {
     char path[PARTITION_PATH_MAX];
     struct partition *fresh;
-    struct partition_ref *ref;
-    uint64_t created;
+    struct partition_ref *ref = NULL;
+    uint64_t created = 0;
     int result = make_file(partitions, first_sequence, path, &created, &fresh, error);
     if (result < 0)
         return result;
@@ -163,7 +163,7 @@ static int load(struct partition *partition, struct partition_meta *meta, struct
 }
 
 static bool is_damage(int result) {
-    return result == -EBADMSG || result == -EFAULT || result == -EIO || result == -ENODATA;
+    return result == -EBADMSG || result == -EFAULT;
 }
 
 static void set_aside(const char *path) {
@@ -233,7 +233,7 @@ static int begin_after_damage(struct partitions *partitions, const struct partit
 
 static int take_authority(struct partitions *partitions, const struct partition_name *name,
                           const struct candidate *candidate, const struct state_map *state, struct error *error) {
-    struct partition_ref *ref;
+    struct partition_ref *ref = NULL;
     int result = ref_add(partitions, candidate->partition, name->first_sequence, candidate->meta.created_ns, &ref);
     if (result < 0) {
         partition_close(candidate->partition);
@@ -406,8 +406,8 @@ static int acquire(struct partitions *partitions, uint64_t sequence, struct part
     return 0;
 }
 
-int partitions_acquire(struct partitions *partitions, uint64_t sequence, struct partition_ref **ret,
-                       uint64_t *ret_next, struct error *error) {
+int partitions_acquire(struct partitions *partitions, uint64_t sequence, struct partition_ref **ret, uint64_t *ret_next,
+                       struct error *error) {
     pthread_mutex_lock(&partitions->mutex);
     int result = acquire(partitions, sequence, ret, ret_next, error);
     pthread_mutex_unlock(&partitions->mutex);

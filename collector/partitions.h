@@ -48,8 +48,8 @@ int partitions_reopen(struct partitions *partitions, const struct state_map *sta
 
 /* The partition that holds `sequence`, or the oldest there is when that is gone; *ret_next is where the one after it
  * begins, 0 when it is the newest. Give it back. */
-int partitions_acquire(struct partitions *partitions, uint64_t sequence, struct partition_ref **ret,
-                       uint64_t *ret_next, struct error *error);
+int partitions_acquire(struct partitions *partitions, uint64_t sequence, struct partition_ref **ret, uint64_t *ret_next,
+                       struct error *error);
 void partitions_release(struct partitions *partitions, struct partition_ref *ref);
 
 #endif

@@ -11,8 +11,7 @@ void reap_scan(struct rings *rings) {
                 continue;
             struct slot *slot = &ring->slots[i];
             if (!slot->ending)
-                slot->ending =
-                    slot->info.state == SLOT_CLOSED || ring_reader_slot_dead(&ring->ring, i, &slot->info);
+                slot->ending = slot->info.state == SLOT_CLOSED || ring_reader_slot_dead(&ring->ring, i, &slot->info);
         }
     }
 }

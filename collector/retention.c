@@ -18,7 +18,9 @@ uint64_t retention_max_size(const struct config_retention *limits, const struct 
 
 uint64_t retention_partition_bytes(const struct config_retention *limits, const struct retention_disk *disk) {
     uint64_t bytes = retention_max_size(limits, disk) / 8;
-    return bytes < PARTITION_BYTES_MIN ? PARTITION_BYTES_MIN : bytes > PARTITION_BYTES_MAX ? PARTITION_BYTES_MAX : bytes;
+    return bytes < PARTITION_BYTES_MIN   ? PARTITION_BYTES_MIN
+           : bytes > PARTITION_BYTES_MAX ? PARTITION_BYTES_MAX
+                                         : bytes;
 }
 
 size_t retention_choose(const struct partition_name *names, size_t count, const struct config_retention *limits,

@@ -64,8 +64,7 @@ bool rings_changed(struct rings *rings) {
 void rings_remove_state(struct rings *rings, const struct state_key *prefix) {
     if (rings->removal_count == rings->removal_capacity) {
         size_t capacity = rings->removal_capacity ? rings->removal_capacity * 2 : 16;
-        struct state_key *grown =
-            capacity <= REMOVALS_MAX ? realloc(rings->removals, capacity * sizeof(*grown)) : NULL;
+        struct state_key *grown = capacity <= REMOVALS_MAX ? realloc(rings->removals, capacity * sizeof(*grown)) : NULL;
         if (!grown)
             return; /* a left-over key does no harm; the next start removes it */
         rings->removals = grown;

@@ -30,10 +30,10 @@ struct loss_totals {
 };
 
 struct slot {
-    bool known;   /* claimed by a process; the rest is its */
-    bool ending;  /* dead or closed: drained, then freed */
+    bool known;  /* claimed by a process; the rest is its */
+    bool ending; /* dead or closed: drained, then freed */
     struct slot_info info;
-    struct site **sites; /* by number, SLOT_SITES_MAX + 1; NULL until the first */
+    struct site **sites;              /* by number, SLOT_SITES_MAX + 1; NULL until the first */
     struct loss_totals told, telling; /* safe in the state; in the batch that is being made */
     bool is_telling;
 };
@@ -42,12 +42,12 @@ struct lane {
     struct collector_ring *ring;
     uint32_t index;
     bool overflow;
-    bool truncated;   /* the lane holds more than was copied in the last round */
+    bool truncated; /* the lane holds more than was copied in the last round */
     uint64_t size;
     uint64_t position; /* everything below is safe, and the file's tail stands here */
     uint64_t hand_end; /* in hand: [position, hand_end), whole records */
     struct buffer hand;
-    uint64_t hand_time; /* the greatest record time in hand */
+    uint64_t hand_time;      /* the greatest record time in hand */
     struct lane_state state; /* as last seen */
     /* while a batch is made */
     uint64_t taken; /* it holds the records below */
@@ -65,10 +65,10 @@ struct collector_ring {
     uid_t uid;
     dev_t device;
     ino_t inode;
-    struct lane *lanes; /* ring.lane_count */
-    struct slot *slots; /* ring.slot_count, and one more for the anonymous ledger */
-    uint64_t cut_ns;    /* records made later wait, see order.h */
-    uint64_t busy_ns;   /* monotonic: when a process or a record was last seen */
+    struct lane *lanes;  /* ring.lane_count */
+    struct slot *slots;  /* ring.slot_count, and one more for the anonymous ledger */
+    uint64_t cut_ns;     /* records made later wait, see order.h */
+    uint64_t busy_ns;    /* monotonic: when a process or a record was last seen */
     uint64_t leaving_ns; /* monotonic: since when */
 };
 
@@ -78,7 +78,7 @@ struct rings {
     int watch_fd;  /* inotify on it, or -1 */
     struct collector_ring *items[RINGS_MAX];
     size_t count;
-    struct state_map *state;  /* borrowed */
+    struct state_map *state;    /* borrowed */
     struct state_key *removals; /* state prefixes of what is gone for good, to be deleted with a later commit */
     size_t removal_count, removal_capacity;
     uint64_t broken_count; /* rings set aside so far */

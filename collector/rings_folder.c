@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <string.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ int rings_folder_open(struct rings *rings, struct error *error) {
     snprintf(path, sizeof(path), "%s/rings", rings->runtime_dir);
     rings->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (rings->folder_fd < 0)
-        return error_set(error, -errno, "cannot open the folder of the rings, %s: %m", path);
+        return error_set(error, -errno, "cannot open the folder of the rings, %s: %s", path, strerror(errno));
     rings->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (rings->watch_fd >= 0 &&
         inotify_add_watch(rings->watch_fd, path, IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0) {

@@ -6,7 +6,7 @@
 
 int rings_folder_open(struct rings *rings, struct error *error);
 void rings_folder_quarantine(struct rings *rings, struct collector_ring *ring); /* rename; said when it fails */
-void rings_folder_unlink(struct rings *rings, struct collector_ring *ring);     /* only if the name is still this file's */
+void rings_folder_unlink(struct rings *rings, struct collector_ring *ring); /* only if the name is still this file's */
 bool rings_folder_is_retired(struct collector_ring *ring);
 
 /* in rings.c: take an opened ring in; begin to let one go */

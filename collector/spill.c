@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <string.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -169,7 +170,7 @@ static int open_left_over(struct spill *spill, uint64_t id, uint64_t taken, stru
     file_path(spill, id, path);
     spill->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (spill->fd < 0 || fstat(spill->fd, &status) < 0)
-        return error_set(error, -errno, "cannot open the spill file %s: %m", path);
+        return error_set(error, -errno, "cannot open the spill file %s: %s", path, strerror(errno));
     spill->id = id;
     spill->end = (uint64_t)status.st_size;
     spill->taken = taken < spill->end ? taken : spill->end;
@@ -226,11 +227,11 @@ void spill_close(struct spill *spill) {
 static int begin_file(struct spill *spill, struct error *error) {
     char path[SPILL_PATH_SIZE];
     if (mkdir(spill->dir, 0750) < 0 && errno != EEXIST)
-        return error_set(error, -errno, "cannot make spill_dir %s: %m", spill->dir);
+        return error_set(error, -errno, "cannot make spill_dir %s: %s", spill->dir, strerror(errno));
     file_path(spill, spill->id + 1, path);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return error_set(error, -errno, "cannot make the spill file %s: %m", path);
+        return error_set(error, -errno, "cannot make the spill file %s: %s", path, strerror(errno));
     sync_folder(spill);
     spill->fd = fd;
     spill->id++;

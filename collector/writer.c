@@ -232,15 +232,16 @@ static int commit(struct writer *writer, const struct batch *batch, bool apply, 
     return 0;
 }
 
-int writer_commit(struct writer *writer, const struct batch *batch, bool apply, uint64_t now_ns,
-                  struct error *error) {
+int writer_commit(struct writer *writer, const struct batch *batch, bool apply, uint64_t now_ns, struct error *error) {
     if (!writer->partitions->current->partition)
         return error_set(error, -EAGAIN, "the store's newest partition is not open");
     for (int attempt = 0;; attempt++) {
         int result = is_roll_due(writer, now_ns) ? roll(writer, error) : 0;
         if (result == 0)
             result = commit(writer, batch, apply, now_ns, error);
-        if (result != -ENOSPC || attempt > 0 || unlink(writer->reserve) < 0)
+        /* LMDB calls a write cut short by a full disk an I/O error, and takes no more of an environment after it. */
+        if ((result != -ENOSPC && result != -EIO) || attempt > 0 || unlink(writer->reserve) < 0 ||
+            partitions_reopen(writer->partitions, writer->state, writer->sequence.next, NULL) < 0)
             return result;
         diag_warn("the disk is full: the reserve is used for the last commits");
     }

@@ -22,9 +22,9 @@ struct writer {
     uint64_t partition_bytes; /* roll beyond that size */
     bool roll_due;            /* a roll was begun and did not come to its end: the authority may be closed */
     char reserve[PATHS_MAX + 16];
-    uint64_t output_stored;            /* the cursor that the store holds */
-    _Atomic uint64_t output_cursor;    /* the next sequence to be printed: set by the output's thread */
-    _Atomic uint64_t end;              /* the sequence after the last committed entry */
+    uint64_t output_stored;         /* the cursor that the store holds */
+    _Atomic uint64_t output_cursor; /* the next sequence to be printed: set by the output's thread */
+    _Atomic uint64_t end;           /* the sequence after the last committed entry */
 };
 
 int writer_init(struct writer *writer, struct partitions *partitions, struct state_map *state, struct error *error);

@@ -1,0 +1,270 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "collector/spill.h"
+#include "collector/spill_frame.h"
+#include "common/base/diag.h"
+#include "common/store/state_keys.h"
+
+static char folder[64];
+
+static int make_folder(void **state) {
+    (void)state;
+    snprintf(folder, sizeof(folder), "/tmp/taskforge-spill-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static void file_name(char out[128], uint64_t id) {
+    snprintf(out, 128, "%s/spill-%016llx", folder, (unsigned long long)id);
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    char path[128];
+    for (uint64_t id = 1; id < 5; id++) {
+        file_name(path, id);
+        unlink(path);
+    }
+    return rmdir(folder);
+}
+
+/* A batch of one entry whose message is `message`, and the lane position that goes with it. */
+static void fill(struct batch *batch, const char *message, uint64_t position) {
+    struct entry entry = {
+        .id = { { 1 } },
+        .timestamp_ns = position,
+        .level = LEVEL_ERROR,
+        .service = TEXT_LITERAL("billing"),
+        .module = TEXT_LITERAL("m"),
+        .operation = TEXT_LITERAL("o"),
+        .message = text_of(message),
+        .host = TEXT_LITERAL("host"),
+        .pid = 4711,
+    };
+    batch_clear(batch);
+    batch_add(batch, &entry);
+    batch_put_u64(batch, TEXT_LITERAL("lane/x"), position);
+    batch_remove(batch, TEXT_LITERAL("gone"));
+    assert_false(batch->failed);
+}
+
+static void append(struct spill *spill, const char *message, uint64_t position) {
+    struct batch batch = BATCH_EMPTY;
+    struct error error = { "" };
+    fill(&batch, message, position);
+    if (spill_append(spill, &batch, &error) != 0)
+        fail_msg("append: %s", error.text);
+    batch_finish(&batch);
+}
+
+/* Take the next frame in, as a commit would: its puts go to the state. */
+static void take(struct spill *spill, struct state_map *state, const char *message) {
+    struct batch batch = BATCH_EMPTY;
+    uint64_t next;
+    assert_int_equal(spill_next(spill, &batch, &next, NULL), 1);
+    assert_int_equal(batch.entry_count, 1);
+    assert_true(text_is(batch.entries[0].message, message));
+    assert_true(text_is(batch.entries[0].host, "host"));
+    assert_int_equal(batch.entries[0].pid, 4711);
+    assert_int_equal(batch.entries[0].level, LEVEL_ERROR);
+    assert_int_equal(batch_apply(&batch, state), 0);
+    spill_taken(spill, next);
+    batch_finish(&batch);
+}
+
+static void open_spill(struct spill *spill, struct state_map *state) {
+    struct error error = { "" };
+    if (spill_open(spill, folder, state, &error) != 0)
+        fail_msg("open: %s", error.text);
+}
+
+static void gives_batches_back_in_order_and_then_the_file_is_gone(void **unused) {
+    (void)unused;
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    char path[128];
+    open_spill(&spill, &state);
+    assert_true(spill_is_empty(&spill));
+    append(&spill, "one", 1);
+    append(&spill, "two", 2);
+    append(&spill, "three", 3);
+    take(&spill, &state, "one");
+    assert_false(spill_is_empty(&spill));
+    take(&spill, &state, "two");
+    append(&spill, "four", 4);
+    take(&spill, &state, "three");
+    take(&spill, &state, "four");
+    assert_true(spill_is_empty(&spill));
+    file_name(path, 1);
+    assert_int_equal(access(path, F_OK), -1);
+    append(&spill, "of a new file", 5);
+    file_name(path, 2);
+    assert_int_equal(access(path, F_OK), 0);
+    take(&spill, &state, "of a new file");
+    spill_close(&spill);
+    state_map_finish(&state);
+}
+
+static void after_a_restart_it_goes_on_behind_the_stored_offset(void **unused) {
+    (void)unused;
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    uint64_t position = 0;
+    open_spill(&spill, &state);
+    append(&spill, "one", 1);
+    append(&spill, "two", 2);
+    take(&spill, &state, "one");
+    spill_close(&spill); /* killed here: the state says how far it came */
+    open_spill(&spill, &state);
+    assert_true(state_map_get_u64(&state, TEXT_LITERAL("lane/x"), &position));
+    assert_int_equal(position, 2); /* what is not in the store yet is newer than the store */
+    take(&spill, &state, "two");
+    spill_close(&spill);
+    state_map_finish(&state);
+}
+
+static void taken_in_whole_and_killed_before_the_unlink_it_is_not_taken_twice(void **unused) {
+    (void)unused;
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    struct batch batch = BATCH_EMPTY;
+    uint64_t next;
+    open_spill(&spill, &state);
+    append(&spill, "one", 1);
+    assert_int_equal(spill_next(&spill, &batch, &next, NULL), 1);
+    assert_int_equal(batch_apply(&batch, &state), 0);
+    batch_finish(&batch);
+    spill_close(&spill);
+    open_spill(&spill, &state);
+    assert_true(spill_is_empty(&spill));
+    append(&spill, "later", 2);
+    take(&spill, &state, "later");
+    spill_close(&spill);
+    state_map_finish(&state);
+}
+
+static void a_torn_last_frame_is_cut_off(void **unused) {
+    (void)unused;
+    struct spill spill;
+    char path[128];
+    struct stat whole;
+    file_name(path, 1);
+    for (off_t cut = 1; cut < 400; cut += 57) {
+        struct state_map state = STATE_MAP_EMPTY;
+        open_spill(&spill, &state);
+        append(&spill, "one", 1);
+        uint64_t first_end = spill.end;
+        append(&spill, "two", 2);
+        spill_close(&spill);
+        assert_int_equal(stat(path, &whole), 0);
+        if (whole.st_size - cut <= (off_t)first_end)
+            cut = whole.st_size - (off_t)first_end - 1;
+        assert_int_equal(truncate(path, whole.st_size - cut), 0);
+        open_spill(&spill, &state);
+        assert_int_equal(spill.end, first_end);
+        append(&spill, "instead", 2);
+        take(&spill, &state, "one");
+        take(&spill, &state, "instead");
+        spill_close(&spill);
+        state_map_finish(&state);
+        unlink(path);
+    }
+}
+
+static void a_damaged_frame_is_passed_over_and_the_ones_behind_it_are_not(void **unused) {
+    (void)unused;
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    char path[128];
+    open_spill(&spill, &state);
+    append(&spill, "one", 1);
+    uint64_t end = spill.end;
+    append(&spill, "two", 2);
+    spill_close(&spill);
+    file_name(path, 1);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pwrite(fd, "x", 1, (off_t)end - 20), 1);
+    close(fd);
+    open_spill(&spill, &state);
+    take(&spill, &state, "two");
+    assert_true(spill_is_empty(&spill));
+    spill_close(&spill);
+    state_map_finish(&state);
+}
+
+static void a_failed_write_leaves_nothing_of_the_batch(void **unused) {
+    (void)unused;
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    struct batch batch = BATCH_EMPTY;
+    struct error error;
+    struct rlimit before, limit;
+    open_spill(&spill, &state);
+    append(&spill, "one", 1);
+    fill(&batch, "two", 2);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit) { spill.end + 50, before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_true(spill_append(&spill, &batch, &error) < 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    batch_finish(&batch);
+    append(&spill, "three", 3);
+    take(&spill, &state, "one");
+    take(&spill, &state, "three");
+    assert_true(spill_is_empty(&spill));
+    spill_close(&spill);
+    state_map_finish(&state);
+}
+
+static void no_flipped_bit_of_a_frame_goes_through(void **unused) {
+    (void)unused;
+    struct batch batch = BATCH_EMPTY, decoded = BATCH_EMPTY;
+    struct buffer frame = BUFFER_EMPTY;
+    fill(&batch, "message", 9);
+    assert_int_equal(spill_frame_encode(&batch, 3, 100, &frame), 0);
+    assert_int_equal(spill_frame_decode(buffer_text(&frame), 3, 100, &decoded), 0);
+    assert_int_equal(decoded.put_count, 2);
+    for (size_t bit = 0; bit < frame.length * 8; bit++) {
+        frame.data[bit / 8] ^= (char)(1 << bit % 8);
+        batch_clear(&decoded);
+        assert_int_equal(spill_frame_decode(buffer_text(&frame), 3, 100, &decoded), -EBADMSG);
+        frame.data[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    batch_clear(&decoded);
+    assert_int_equal(spill_frame_decode(buffer_text(&frame), 3, 101, &decoded), -EBADMSG); /* another place */
+    assert_int_equal(spill_frame_decode(buffer_text(&frame), 4, 100, &decoded), -EBADMSG); /* another file */
+    buffer_finish(&frame);
+    batch_finish(&batch);
+    batch_finish(&decoded);
+}
+
+int main(void) {
+    diag_open("test");
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(gives_batches_back_in_order_and_then_the_file_is_gone, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(after_a_restart_it_goes_on_behind_the_stored_offset, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(taken_in_whole_and_killed_before_the_unlink_it_is_not_taken_twice, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_torn_last_frame_is_cut_off, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_damaged_frame_is_passed_over_and_the_ones_behind_it_are_not, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_failed_write_leaves_nothing_of_the_batch, make_folder, remove_folder),
+        cmocka_unit_test(no_flipped_bit_of_a_frame_goes_through),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
