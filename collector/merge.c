@@ -18,43 +18,48 @@ unsigned merge_tier(const struct merge_block *block) {
     return tier;
 }
 
-/* How many of the `run` blocks from `from` on fit into one. */
-static size_t fitting(const struct merge_tail *tail, size_t from, size_t run) {
-    uint64_t entries = 0, raw = 0;
-    size_t count = 0;
-    for (; count < run; count++) {
-        entries += tail->blocks[from + count].count;
-        raw += tail->blocks[from + count].raw;
-        if (entries > BLOCK_ENTRIES_FULL || raw > BLOCK_RAW_FULL)
-            break;
-    }
-    return count;
+static void drop_first(struct merge_tail *tail, size_t count) {
+    memmove(tail->blocks, tail->blocks + count, (tail->count - count) * sizeof(tail->blocks[0]));
+    tail->count -= count;
 }
 
-size_t merge_choose(const struct merge_tail *tail, size_t *ret_from) {
+/* How many of the blocks from `from` on fit into one; *ret_same is how many of them are of that tier. */
+static size_t fitting(const struct merge_tail *tail, size_t from, unsigned tier, size_t *ret_same) {
+    uint64_t entries = 0, raw = 0;
+    size_t at = from;
+    *ret_same = 0;
+    for (; at < tail->count; at++) {
+        entries += tail->blocks[at].count;
+        raw += tail->blocks[at].raw;
+        if (entries > BLOCK_ENTRIES_FULL || raw > BLOCK_RAW_FULL)
+            break;
+        *ret_same += merge_tier(&tail->blocks[at]) == tier;
+    }
+    return at - from;
+}
+
+size_t merge_choose(struct merge_tail *tail, size_t *ret_from) {
     for (unsigned tier = 0; tier < MERGE_TIERS; tier++) {
         size_t from = tail->count, same = 0;
         while (from > 0 && merge_tier(&tail->blocks[from - 1]) <= tier)
             same += merge_tier(&tail->blocks[--from]) == tier;
         if (same < MERGE_FAN)
             continue;
-        for (; from + 1 < tail->count; from++) {
-            size_t count = fitting(tail, from, tail->count - from);
-            if (count > 1) {
+        while (from < tail->count) {
+            /* With small ones alone a large block would be written anew again and again: it takes two of a tier. */
+            size_t count = fitting(tail, from, tier, &same);
+            if (same > 1) {
                 *ret_from = from;
                 return count;
             }
+            drop_first(tail, from + 1);
+            from = 0;
         }
     }
     return 0;
 }
 
 /* --- the list --- */
-
-static void drop_first(struct merge_tail *tail, size_t count) {
-    memmove(tail->blocks, tail->blocks + count, (tail->count - count) * sizeof(tail->blocks[0]));
-    tail->count -= count;
-}
 
 void merge_tail_append(struct merge_tail *tail, struct merge_block block) {
     if (tail->count == MERGE_TAIL_MAX)

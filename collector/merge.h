@@ -28,8 +28,9 @@ struct merge_tail { /* the blocks at the end of the partition that may still be 
 enum { MERGE_FAN = 16, MERGE_TIERS = 3 };
 unsigned merge_tier(const struct merge_block *block); /* 0 .. MERGE_TIERS; the last: full, never merged again */
 
-/* Which blocks to merge now: the first's place and how many, or 0 for none. Pure. */
-size_t merge_choose(const struct merge_tail *tail, size_t *ret_from);
+/* Which blocks to merge now: the first's place and how many, or 0 for none. Blocks that are due but too large for any neighbour are let
+ * go from the tail. Pure. */
+size_t merge_choose(struct merge_tail *tail, size_t *ret_from);
 
 void merge_tail_append(struct merge_tail *tail, struct merge_block block);
 /* Blocks [from, from + count) are one now. */

@@ -1,5 +1,6 @@
 #include "collector/partitions.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -281,13 +282,33 @@ static int find_authority(struct partitions *partitions, struct state_map *state
     return result;
 }
 
+/* The folder, without what a kill in the middle of partition_create left (NAME.mdb.new and its lock). */
+static int make_folder(const char *data_dir, struct error *error) {
+    char path[PATHS_MAX + 8];
+    snprintf(path, sizeof(path), "%s/logs", data_dir);
+    if (mkdir(path, 0750) < 0 && errno != EEXIST)
+        return error_set(error, -errno, "cannot make the folder %s: %s", path, strerror(errno));
+    DIR *folder = opendir(path);
+    if (!folder)
+        return error_set(error, -errno, "cannot look into %s: %s", path, strerror(errno));
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        const char *left = strstr(entry->d_name, ".mdb.new");
+        if (left && unlinkat(dirfd(folder), entry->d_name, 0) == 0 && strcmp(left, ".mdb.new") == 0)
+            diag_info("removed %s/%s, a partition whose making was cut short", path, entry->d_name);
+    }
+    closedir(folder);
+    return 0;
+}
+
 int partitions_open(struct partitions *partitions, const char *data_dir, uint64_t map_size, struct state_map *state,
                     struct error *error) {
     *partitions = (struct partitions) { .mutex = PTHREAD_MUTEX_INITIALIZER, .map_size = map_size };
     if (strlen(data_dir) >= sizeof(partitions->data_dir))
         return error_set(error, -ENAMETOOLONG, "the name of data_dir is too long");
     memcpy(partitions->data_dir, data_dir, strlen(data_dir) + 1);
-    int result = find_authority(partitions, state, error);
+    int result = make_folder(data_dir, error);
+    if (result == 0)
+        result = find_authority(partitions, state, error);
     if (result < 0)
         partitions_close(partitions);
     else

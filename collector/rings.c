@@ -88,6 +88,7 @@ static int lanes_resume(struct rings *rings, struct collector_ring *ring, struct
         };
         if (ring_reader_lane(&ring->ring, i, &lane->state) < 0)
             return error_set(error, -EBADMSG, "head and tail of lane %u make no sense", i);
+        lane->position = lane->hand_end = lane->state.tail;
         struct state_key key;
         uint64_t stored = lane->state.tail;
         state_key_lane(&key, ring->ring.ring_id, i);

@@ -94,14 +94,15 @@ static void a_merged_block_is_never_above_full(void **state) {
     assert_int_equal(from, 0);
 }
 
-static void blocks_that_fit_with_no_neighbour_are_passed_by(void **state) {
+static void a_block_that_fits_with_no_neighbour_is_let_go(void **state) {
     (void)state;
     size_t from;
     append(4000);
     for (int i = 0; i < 15; i++)
         append(1000);
     assert_int_equal(merge_choose(&tail, &from), 4);
-    assert_int_equal(from, 1);
+    assert_int_equal(from, 0);
+    assert_int_equal(tail.blocks[0].count, 1000);
 }
 
 static void an_entry_is_written_a_few_times_at_most(void **state) {
@@ -147,7 +148,7 @@ int main(void) {
         cmocka_unit_test_setup(only_what_stands_at_the_end_is_merged, begin),
         cmocka_unit_test_setup(smaller_ones_between_do_not_keep_a_tier_from_merging, begin),
         cmocka_unit_test_setup(a_merged_block_is_never_above_full, begin),
-        cmocka_unit_test_setup(blocks_that_fit_with_no_neighbour_are_passed_by, begin),
+        cmocka_unit_test_setup(a_block_that_fits_with_no_neighbour_is_let_go, begin),
         cmocka_unit_test_setup(an_entry_is_written_a_few_times_at_most, begin),
         cmocka_unit_test_setup(mixed_sizes_stay_bounded_too, begin),
         cmocka_unit_test_setup(what_stands_before_a_full_block_is_forgotten, begin),

@@ -256,7 +256,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(gives_batches_back_in_order_and_then_the_file_is_gone, make_folder,
                                         remove_folder),
-        cmocka_unit_test_setup_teardown(after_a_restart_it_goes_on_behind_the_stored_offset, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(after_a_restart_it_goes_on_behind_the_stored_offset, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(taken_in_whole_and_killed_before_the_unlink_it_is_not_taken_twice, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_torn_last_frame_is_cut_off, make_folder, remove_folder),

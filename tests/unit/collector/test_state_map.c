@@ -64,7 +64,8 @@ static void an_input_key_of_any_size_fits_or_is_refused(void **state) {
     assert_int_equal(state_key_input(&key, 7, (struct text) { long_name, 100 }, (struct text) { long_name, 200 }), 0);
     assert_int_equal(key.length, 6 + 4 + 1 + 100 + 200);
     assert_int_equal(state_key_input(&key, 7, (struct text) { long_name, 256 }, TEXT_EMPTY), -E2BIG);
-    assert_int_equal(state_key_input(&key, 7, (struct text) { long_name, 255 }, (struct text) { long_name, 200 }), -E2BIG);
+    assert_int_equal(state_key_input(&key, 7, (struct text) { long_name, 255 }, (struct text) { long_name, 200 }),
+                     -E2BIG);
 }
 
 static void a_sequence_reads_back_as_written(void **state) {
