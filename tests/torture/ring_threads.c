@@ -9,7 +9,7 @@
 
 #include "tests/torture/ring_lib.h"
 
-enum { THREADS = 8, RECORDS_EACH_TURN = 300 }; /* more threads than a small ring has private lanes */
+enum { THREADS = 8, RECORDS_EACH_TURN = 3000 }; /* more threads than a small ring has private lanes; a turn is laps */
 
 struct shared {
     struct ring ring;
@@ -54,7 +54,7 @@ static void *work(void *argument) {
     for (uint64_t turn = 0; turn < shared->turns; turn++) {
         write_turn(shared, private, &place);
         wait_until_read(&read_up_to[private], place);
-        for (int i = 0; i < RECORDS_EACH_TURN / 10; i++) {
+        for (int i = 0; i < RECORDS_EACH_TURN / 60; i++) {
             if (stream_write_overflow(&shared->ring, &shared->claim, overflow, overflow_place) == 0)
                 overflow_place++;
             wait_until_read(&read_up_to[overflow], overflow_place);
@@ -95,7 +95,7 @@ int main(void) {
     require(ring_attach(directory, RING_SIZE_MIN, &shared.ring, NULL) == 0, "attach");
     require(shared.ring.lane_count - shared.ring.overflow_count < THREADS, "the pool should be too small");
     require(ring_slot_claim(&shared.ring, TEXT_LITERAL("torture"), &shared.claim) == 0, "slot");
-    shared.turns = torture_count(60, 3000);
+    shared.turns = torture_count(8, 400);
     follower_init(&follower, &shared.ring, sizeof(read_up_to) / sizeof(read_up_to[0]));
     for (uint64_t i = 0; i < THREADS; i++) {
         threads[i] = (struct thread) { .shared = &shared, .number = i };
