@@ -3,28 +3,29 @@
  * One ring file for each user id, RUNTIME_DIR/rings/UID:
  *
  *   0            4096             lanes_at                      slots_at          data_at
- *  +------------+----------------+-----------------------------+-----------------+------------------------------------+
- *  | header     | anonymous      | lane headers, 256 bytes each| slots, 64 KiB   | overflow lanes | private lanes      |
- *  | 4 KiB      | ledger, 4 KiB  | overflow first              | each            | 4 MiB each     | 512 KiB each       |
- *  +------------+----------------+-----------------------------+-----------------+------------------------------------+
+ *  +------------+----------------+-----------------------------+-----------------+-----------------------------------+
+ *  | header     | anonymous      | lane headers, 256 bytes each| slots, 64 KiB   | overflow lanes | private lanes     |
+ *  | 4 KiB      | ledger, 4 KiB  | overflow first              | each            | 4 MiB each     | 512 KiB each      |
+ *  +------------+----------------+-----------------------------+-----------------+-----------------------------------+
  *
- * A lane is a byte ring with one producer at a time and one consumer (the collector). Positions are 64-bit byte counts that
- * start at LANE_POSITION_START and never go back, also when the lane changes its owner; a record at position p stands at
- * p % size, whole, and its header repeats p (common/model/record.h).
+ * A lane is a byte ring with one producer at a time and one consumer (the collector). Positions are 64-bit byte counts
+ * that start at LANE_POSITION_START and never go back, also when the lane changes its owner; a record at position p
+ * stands at p % size, whole, and its header repeats p (common/model/record.h).
  *
- * The wrap: a lap always ends in a padding record, of RECORD_HEADER_SIZE bytes at least. The producer puts a record where it leaves
- * that room before the lap's end, else behind the padding at the next lap's start; padding and record become visible by one
- * store. So a gap too short for a header (8 or 16 bytes) cannot arise, and the reader needs no rule of its own: what stands
- * at any position below the head is a record with a valid header.
+ * The wrap: a lap always ends in a padding record, of RECORD_HEADER_SIZE bytes at least. The producer puts a record where
+ * it leaves that room before the lap's end, else behind the padding at the next lap's start; padding and record become
+ * visible by one store. So a gap too short for a header (8 or 16 bytes) cannot arise, and the reader needs no rule of
+ * its own: what stands at any position below the head is a record with a valid header.
  *
  *   header of a lane     line 0: owner       0 free, or bits 0..15 slot + 1 | 16..47 the slot's generation
- *                                            | 48..62 turn, how often the slot's threads passed the lane on | 63 released by its thread
+ *                                            | 48..62 turn, how often the slot's threads passed the lane on
+ *                                            | 63 released by its thread
  *                        line 1: head        the producer's; a release-store here is the commit of all before it
  *                        line 2: tail        the collector's; bytes below it may be overwritten
- *                        line 3: allocated   1 once the lane's data has its pages (fallocate); they stay for the ring's life
+ *                        line 3: allocated   1 once the lane's data has its pages (fallocate); they stay for good
  *
- * Pages: header, ledger, lane headers and the first page of every slot are allocated when the file is made (a read of a hole
- * in tmpfs takes a page too, and a full tmpfs would be SIGBUS); the rest of a slot, and a lane's data, when claimed.
+ * Pages: header, ledger, lane headers and the first page of every slot are allocated when the file is made (a read of a
+ * hole in tmpfs takes a page too, and a full tmpfs would be SIGBUS); the rest of a slot, and a lane's data, when claimed.
  *
  *   In a private lane the owner's slot says whose records these are. In an overflow lane each claim is two records, a
  *   PROCESS_HELLO and the record itself, published by one store: it needs no slot to be understood.
@@ -115,8 +116,8 @@ struct lane_header {
 };
 static_assert(sizeof(struct lane_header) == RING_LANE_HEADER_SIZE, "drawn above");
 
-/* The owner word. The turn makes two turns of one slot differ: the collector's compare-and-swap from a drained, released lane
- * to the pool cannot hit a lane that was taken up, written and released again meanwhile. */
+/* The owner word. The turn makes two turns of one slot differ: the collector's compare-and-swap from a drained, released
+ * lane to the pool cannot hit a lane that was taken up, written and released again meanwhile. */
 #define LANE_OWNER_RELEASED (UINT64_C(1) << 63)
 #define LANE_OWNER_TURN (UINT64_C(1) << 48)
 
@@ -184,8 +185,8 @@ static inline uint64_t slot_state_word(uint32_t generation, enum slot_state stat
 static_assert(sizeof(struct ring_slot) <= RING_SLOT_SIZE / 2, "half of a slot stays for the metric cells");
 
 /* RUNTIME_DIR/settings: what the collector tells the library; rewritten whole (new file, rename) when the configuration
- * changes. A client reads it when it attaches; without it the defaults hold. Later versions only append fields: an older reader
- * takes the beginning it knows. */
+ * changes. A client reads it when it attaches; without it the defaults hold. Later versions only append fields: an older
+ * reader takes the beginning it knows. */
 #define SETTINGS_MAGIC UINT64_C(0x3154455346545454)
 enum { SETTINGS_VERSION = 1 };
 struct shared_settings {

@@ -1,8 +1,9 @@
 /* liveness.h - whether the process behind a slot is still there: the record lock on the slot's byte, and its pid.
  *
- * Record locks are POSIX ones (F_SETLK): they survive a child's close after fork, the kernel drops them at death in every pid namespace,
- * and they do not conflict inside one process, nor does F_GETLK show a process its own: inside one process the slot's
- * state word tells. They are lost when the process closes any descriptor of the file. Thread-safe. */
+ * Record locks are POSIX ones (F_SETLK): they survive a child's close after fork, the kernel drops them at death in
+ * every pid namespace, and they do not conflict inside one process, nor does F_GETLK show a process its own: inside one
+ * process the slot's state word tells. They are lost when the process closes any descriptor of the file. Thread-safe.
+ */
 #ifndef TASKFORGE_COMMON_SHM_LIVENESS_H
 #define TASKFORGE_COMMON_SHM_LIVENESS_H
 
@@ -17,8 +18,8 @@ struct process_identity {
 
 void process_identity_own(struct process_identity *ret);
 
-/* True when it is certain that the process is gone: same pid namespace as ours, and no such pid, or another start time, or a zombie
- * without threads. False where we cannot see. */
+/* True when it is certain that the process is gone: same pid namespace as ours, and no such pid, or another start time,
+ * or a zombie without threads. False where we cannot see. */
 bool process_is_gone(const struct process_identity *process);
 
 /* True when the process would be visible to us: process_is_gone can be believed either way. */

@@ -17,7 +17,8 @@ struct map {
 };
 #define MAP_EMPTY ((struct map) { .fd = -1 })
 
-/* Map an open regular file of exactly `size` bytes, shared, writable or not. Takes the descriptor over, also when it fails. */
+/* Map an open regular file of exactly `size` bytes, shared, writable or not. Takes the descriptor over, also when it
+ * fails. */
 int map_file(int fd, size_t size, bool writable, struct map *ret, struct error *error);
 /* Unmaps and closes (not a descriptor that meanwhile belongs to another file); fine on MAP_EMPTY. */
 void map_finish(struct map *map);
@@ -33,8 +34,8 @@ int map_allocate(const struct map *map, uint64_t at, uint64_t size);
 int map_guard_install(struct error *error);
 
 /* Run function(argument) so that a SIGBUS inside any mapping ends it: returns what function returned, or -EFAULT
- * when the file was shorter than its mapping. The function must hold no lock and own nothing while it touches mapped memory. Nestable
- * no further than one level on a thread. A SIGBUS outside a guard ends the process as ever. */
+ * when the file was shorter than its mapping. The function must hold no lock and own nothing while it touches mapped
+ * memory. Nestable no further than one level on a thread. A SIGBUS outside a guard ends the process as ever. */
 int map_guarded(int (*function)(void *argument), void *argument);
 
 #endif

@@ -1,7 +1,8 @@
 /* ring.h - one user's ring file, from the producer's side: create or attach, claim a slot, claim lanes.
  *
- * The client library is its only user. Attach once for each process and path (a second descriptor, when closed, would drop the record
- * locks of the first: POSIX). None of this is on the log path but lane.h. Not thread-safe unless said: the client serialises.
+ * The client library is its only user. Attach once for each process and path (a second descriptor, when closed, would
+ * drop the record locks of the first: POSIX; so ring_finish the old one before attaching anew). None of this is on the
+ * log path but lane.h. Not thread-safe unless said: the client serialises.
  */
 #ifndef TASKFORGE_COMMON_SHM_RING_H
 #define TASKFORGE_COMMON_SHM_RING_H
@@ -27,15 +28,16 @@ struct ring {
     uint32_t level; /* the threshold of the settings file at attach: what slots claimed here start with */
 };
 
-/* Map header, check everything (magic, version, sizes against the file, offsets, alignment) and fill *ret. Shared by producers and
- * reader. `fd` is taken over, also on failure. -EPROTO for a newer version (the sentence says so), -EBADMSG for garbage. */
+/* Map header, check everything (magic, version, sizes against the file, offsets, alignment) and fill *ret. Shared by
+ * producers and reader. `fd` is taken over, also on failure. -EPROTO for a newer version (the sentence says so),
+ * -EBADMSG for garbage. */
 int ring_map(int fd, bool writable, struct ring *ret, struct error *error);
 void ring_finish(struct ring *ring);
 
-/* Attach to RUNTIME_DIR/rings/UID of the calling user, creating it (and, where the parent allows it, the folders) when it is not there:
- * built whole under a temporary name with O_EXCL and O_NOFOLLOW, then linked into place; mode 0660, the folder's group. A
- * file there that is not the user's own, or a symbolic link, is refused. A retired ring is refused with -ESTALE: unlink is the collector's; try again.
- * size 0: the settings file's, or RING_SIZE_DEFAULT. */
+/* Attach to RUNTIME_DIR/rings/UID of the calling user, creating it (and, where the parent allows it, the folders) when
+ * it is not there: built whole under a temporary name with O_EXCL and O_NOFOLLOW, then linked into place; mode 0660,
+ * the folder's group. A file there that is not the user's own, or a symbolic link, is refused. A retired ring is
+ * refused with -ESTALE: unlink is the collector's; try again. size 0: the settings file's, or RING_SIZE_DEFAULT. */
 int ring_attach(const char *runtime_dir, uint64_t size, struct ring *ret, struct error *error);
 
 struct slot_claim {
@@ -44,40 +46,44 @@ struct slot_claim {
     struct ring_slot *slot;
 };
 
-/* Claim a slot: record lock first, then the state word, so that a claimed slot is never without its lock. Fills producer id, pid,
- * start time, service, control (level threshold of the settings file). Its pages are really allocated first. -EAGAIN: no free slot; -ESTALE: retired
- * meanwhile; -ENOSPC. The caller serialises claims inside one process. */
+/* Claim a slot: record lock first, then the state word, so that a claimed slot is never without its lock. Fills
+ * producer id, pid, start time, service, control (level threshold of the settings file). Its pages are really allocated
+ * first. -EAGAIN: no free slot; -ESTALE: retired meanwhile; -ENOSPC. The caller serialises claims inside one process.
+ */
 int ring_slot_claim(struct ring *ring, struct text service, struct slot_claim *ret);
 
 /* Give the slot back at a clean end: freed at once when nothing of it is left to read (`untouched`: no private lane
  * was ever claimed, no site registered, no loss counted), else marked closed for the collector. */
 void ring_slot_release(struct ring *ring, const struct slot_claim *claim, bool untouched);
 
-/* Take the record lock again after the application closed every descriptor (slow path; a no-op where it is held). -EBADF when our
- * descriptor itself is gone, -ESTALE when the slot is ours no more: attach anew. */
+/* Take the record lock again after the application closed every descriptor (slow path; a no-op where it is held).
+ * -EBADF when our descriptor itself is gone, -ESTALE when the slot is ours no more: attach anew. */
 int ring_slot_relock(struct ring *ring, const struct slot_claim *claim);
 
-/* Register a call site in the slot: its number (from 1), or -ENOSPC when the table is full. Serialised by the caller. */
+/* Register a call site in the slot: its number (from 1), or -ENOSPC when the table is full. Serialised by the caller.
+ */
 int ring_site_add(const struct slot_claim *claim, enum level level, struct text module, struct text operation,
                   struct text format);
 
-/* Claim a private lane for a thread: from those released by earlier threads of this slot first (go on behind their records), then from the pool; its pages are
- * allocated. -EAGAIN: none left; -ENOSPC. Thread-safe. */
+/* Claim a private lane for a thread: from those released by earlier threads of this slot first (go on behind their
+ * records), then from the pool; its pages are allocated. -EAGAIN: none left; -ENOSPC; -EBADF: our descriptor is gone.
+ * Thread-safe. */
 int ring_lane_claim(struct ring *ring, const struct slot_claim *claim, struct lane_writer *ret, uint32_t *ret_lane);
 
-/* The thread is done with its lane; the collector returns it to the pool when it is drained. Thread-safe, async-signal-safe. */
+/* The thread is done with its lane; the collector returns it to the pool when it is drained. Thread-safe,
+ * async-signal-safe. */
 void ring_lane_release(struct ring *ring, const struct slot_claim *claim, uint32_t lane);
 
-/* Take any overflow lane for one claim (compare-and-swap on its owner word; busy: the next; one held by a dead process is
- * taken over): 0 and a writer, or -EAGAIN (-ENOSPC when the only free ones could not be allocated). Lanes less than half full come
- * first, the lowest of them, else the emptiest. Give it back with ring_overflow_give. Thread-safe. */
+/* Take any overflow lane for one claim (compare-and-swap on its owner word; busy: the next; one held by a dead process
+ * is taken over): 0 and a writer, or -EAGAIN (-ENOSPC when the only free ones could not be allocated). Lanes less than
+ * half full come first, the lowest of them, else the emptiest. Give it back with ring_overflow_give. Thread-safe. */
 int ring_overflow_take(struct ring *ring, const struct slot_claim *claim, struct lane_writer *ret, uint32_t *ret_lane);
 void ring_overflow_give(struct ring *ring, uint32_t lane);
 
 const char *loss_reason_name(enum loss_reason reason); /* "lane_full" "lanes_busy" "no_ring" "input" */
 
-/* Count losses in a ledger: wait-free, any thread, async-signal-safe. first_ns may stay 0 where a count meets the collector's
- * reset: last_ns then says when. */
+/* Count losses in a ledger: wait-free, any thread, async-signal-safe. first_ns may stay 0 where a count meets the
+ * collector's reset: last_ns then says when. */
 void loss_count(struct loss_ledger *ledger, enum loss_reason reason, enum level level, uint64_t count, uint64_t now_ns);
 
 /* The ledger for producers that could attach but got no slot (page 1 of the file). */

@@ -137,7 +137,8 @@ static int write_at_start(int fd, const char *bytes, size_t size) {
     return 0;
 }
 
-/* The folder's group although the folder is not setgid (an own one somewhere): where we may. The mode whatever the umask. */
+/* The folder's group although the folder is not setgid (an own one somewhere): where we may. The mode whatever the
+ * umask. */
 static int set_access(int rings_fd, int fd) {
     struct stat folder, file;
     if (fstat(rings_fd, &folder) < 0 || fstat(fd, &file) < 0)

@@ -6,7 +6,8 @@
 #include "common/shm/liveness.h"
 #include "common/shm/ring_reader.h"
 
-/* Swap the owner word. acq_rel: what the last owner did with the lane comes before all we do; ours before the next one's. */
+/* Swap the owner word. acq_rel: what the last owner did with the lane comes before all we do; ours before the next
+ * one's. */
 static bool swap_owner(struct lane_header *header, uint64_t expected, uint64_t next) {
     return atomic_compare_exchange_strong_explicit(&header->owner, &expected, next, memory_order_acq_rel,
                                                    memory_order_relaxed);
@@ -93,7 +94,8 @@ static uint64_t fill_of(const struct lane_header *header) {
     return head - tail;
 }
 
-/* The best free lane that was not tried yet: the first that is less than half full, else the emptiest. lane_count: none. */
+/* The best free lane that was not tried yet: the first that is less than half full, else the emptiest. lane_count:
+ * none. */
 static uint32_t choose(const struct ring *ring, uint32_t tried) {
     uint32_t best = ring->lane_count;
     uint64_t least = UINT64_MAX;
@@ -112,8 +114,8 @@ static uint32_t choose(const struct ring *ring, uint32_t tried) {
     return best;
 }
 
-/* Whether who holds a lane by this owner word will never give it back: its slot has another owner by now, or its process
- * is dead. Looks at the shared slot without trust: it only decides whether we try to take over. */
+/* Whether who holds a lane by this owner word will never give it back: its slot has another owner by now, or its
+ * process is dead. Looks at the shared slot without trust: it only decides whether we try to take over. */
 static bool holder_is_dead(const struct ring *ring, uint64_t owner) {
     uint32_t index = lane_owner_slot(owner);
     if (index >= ring->slot_count)
@@ -146,7 +148,8 @@ int ring_overflow_take(struct ring *ring, const struct slot_claim *claim, struct
         if (begun != -EBADMSG)
             result = begun;
     }
-    /* All busy (or unusable): only now the system calls that find out whether a holder is dead. Our own slot's are other threads'. */
+    /* All busy (or unusable): only now the system calls that find out whether a holder is dead. Our own slot's are
+     * other threads'. */
     for (uint32_t lane = 0; lane < ring->overflow_count; lane++) {
         struct lane_header *header = ring_lane_header(ring, lane);
         uint64_t owner = atomic_load_explicit(&header->owner, memory_order_acquire);

@@ -77,7 +77,8 @@ static struct lane_access access_lane(struct ring *ring, uint32_t lane) {
 }
 
 /* The order of the loads (each an acquire, so that none moves before it) is what makes the snapshot useful:
- * - the owner after the head: whoever committed up to the head had claimed the lane before, so that is his, or a later turn's;
+ * - the owner after the head: whoever committed up to the head had claimed the lane before, so that is his, or a later
+ * turn's;
  * - the owner also before the head: seen released, and the same after, the head is that turn's last;
  * - the tail before the head: it was never above it (only the collector moves it; others look while it does). */
 static int look_at_lane(void *argument) {
@@ -179,7 +180,8 @@ struct slot_access {
     struct site_info *site;
 };
 
-/* Each word an acquire: the copy is then done before the state is looked at again, without a fence (which TSan cannot see). */
+/* Each word an acquire: the copy is then done before the state is looked at again, without a fence (which TSan cannot
+ * see). */
 static void copy_words(struct ring_slot *to, const struct ring_slot *from) {
     static_assert(offsetof(struct ring_slot, control) % sizeof(uint64_t) == 0, "copied in whole words");
     uint64_t *out = (uint64_t *)(void *)to;

@@ -1,10 +1,11 @@
 /* ring_reader.h - one user's ring file, from the reader's side: the collector's, and (read-only) tfctl tail's.
  *
- * Everything here treats the file as hostile: lengths and offsets are copied once and checked; mapped memory is touched only inside map_guarded.
- * A broken ring yields -EBADMSG or -EFAULT and a sentence: the caller sets it aside. Not thread-safe. Lane and slot numbers
- * must be below the ring's counts. What writes (tails, owners, states, control) needs a ring opened writable. Names in the
- * folder that begin with a dot are rings in the making: one that is minutes old was left by a maker that was killed. Closing a reader's ring
- * drops the record locks this process has on the same file as a client: its client takes them again.
+ * Everything here treats the file as hostile: lengths and offsets are copied once and checked; mapped memory is touched
+ * only inside map_guarded. A broken ring yields -EBADMSG or -EFAULT and a sentence: the caller sets it aside. Not
+ * thread-safe. Lane and slot numbers must be below the ring's counts. What writes (tails, owners, states, control)
+ * needs a ring opened writable. Names in the folder that begin with a dot are rings in the making: one that is minutes
+ * old was left by a maker that was killed. Closing a reader's ring drops the record locks this process has on the same
+ * file as a client: its client takes them again.
  */
 #ifndef TASKFORGE_COMMON_SHM_RING_READER_H
 #define TASKFORGE_COMMON_SHM_RING_READER_H
@@ -39,7 +40,8 @@ struct loss_counts { /* a copy of a ledger */
     } cells[LOSS_REASON_COUNT][LEVEL_COUNT];
 };
 
-/* Open rings/UID through the folder's descriptor: O_NOFOLLOW, a regular file whose owner is the uid its name says (else -EPERM: a squatter). */
+/* Open rings/UID through the folder's descriptor: O_NOFOLLOW, a regular file whose owner is the uid its name says (else
+ * -EPERM: a squatter). */
 int ring_reader_open(int rings_fd, uid_t uid, bool writable, struct ring *ret, struct error *error);
 
 /* Still as long as it was, header still ours? For the once-a-second look; -EBADMSG when cut or scribbled on. */
@@ -48,19 +50,20 @@ int ring_reader_check(struct ring *ring, struct error *error);
 /* Data size of a lane (overflow or private). */
 uint64_t ring_lane_size(const struct ring *ring, uint32_t lane);
 
-/* Snapshot one lane; -EBADMSG when head, tail or owner make no sense. The records up to `head` are the owner's; when `released`
- * is set, `head` is final for that owner word: drained and committed up to there, the lane may be freed from it. */
+/* Snapshot one lane; -EBADMSG when head, tail or owner make no sense. The records up to `head` are the owner's; when
+ * `released` is set, `head` is final for that owner word: drained and committed up to there, the lane may be freed from
+ * it. */
 int ring_reader_lane(struct ring *ring, uint32_t lane, struct lane_state *ret);
 
 /* Copy the bytes [from, to) of a lane to out (room for to - from). */
 int ring_reader_copy(struct ring *ring, uint32_t lane, uint64_t from, uint64_t to, void *out);
 
-/* After the commit: everything below is in the store. Also the way to move a tail that lags behind the store at start. -EBADMSG for a
- * tail that would go back or pass the head. */
+/* After the commit: everything below is in the store. Also the way to move a tail that lags behind the store at start.
+ * -EBADMSG for a tail that would go back or pass the head. */
 int ring_reader_set_tail(struct ring *ring, uint32_t lane, uint64_t tail);
 
-/* -EBADMSG when the slot makes no sense. ret->service points into *ret: a copy of it must be pointed anew. A free slot has the state
- * word alone. */
+/* -EBADMSG when the slot makes no sense. ret->service points into *ret: a copy of it must be pointed anew. A free slot
+ * has the state word alone. */
 int ring_reader_slot(struct ring *ring, uint32_t slot, struct slot_info *ret);
 int ring_reader_losses(struct ring *ring, uint32_t slot,
                        struct loss_counts *ret);               /* slot RING_SLOTS_MAX: the anonymous ledger */
@@ -78,8 +81,8 @@ int ring_reader_site(struct ring *ring, uint32_t slot, uint32_t site, struct sit
  * namespace. Never true for a live or stopped process. A slot that is not active: false. */
 bool ring_reader_slot_dead(struct ring *ring, uint32_t slot, const struct slot_info *info);
 
-/* Return a drained private lane to the pool, or take an overflow lane from its dead holder: compare-and-swap from `owner`.
- * -EAGAIN when it changed meanwhile, -EBUSY when the tail of a private lane has not reached its head. */
+/* Return a drained private lane to the pool, or take an overflow lane from its dead holder: compare-and-swap from
+ * `owner`. -EAGAIN when it changed meanwhile, -EBUSY when the tail of a private lane has not reached its head. */
 int ring_reader_lane_free(struct ring *ring, uint32_t lane, uint64_t owner);
 /* Free a dead or closed slot whose lanes are free and whose losses are committed. -EBUSY when a lane still carries its
  * number, -EAGAIN when the state changed meanwhile. */
@@ -87,8 +90,8 @@ int ring_reader_slot_free(struct ring *ring, uint32_t slot, uint64_t state_word)
 
 int ring_reader_set_control(struct ring *ring, uint32_t slot, uint32_t control);
 
-/* Retire: set the retired bit when no slot is taken, by compare-and-swap (-EBUSY when one is or came meanwhile). force: set it
- * whatever is attached, and REATTACH in every slot (for a ring that is set aside or removed). */
+/* Retire: set the retired bit when no slot is taken, by compare-and-swap (-EBUSY when one is or came meanwhile). force:
+ * set it whatever is attached, and REATTACH in every slot (for a ring that is set aside or removed). */
 int ring_reader_retire(struct ring *ring, bool force);
 
 /* --- records out of a copied span --- */
@@ -108,8 +111,9 @@ struct span_reader {
     struct record_process_hello hello;
 };
 
-/* The next record that is neither padding nor hello: 1 and *ret (borrowing from bytes), 0 at the end, -EBADMSG. `position` moves past it.
- * Padding and records that end past `end` never occur in a sound lane: the producer publishes whole records. */
+/* The next record that is neither padding nor hello: 1 and *ret (borrowing from bytes), 0 at the end, -EBADMSG.
+ * `position` moves past it. Padding and records that end past `end` never occur in a sound lane: the producer publishes
+ * whole records. */
 int span_reader_next(struct span_reader *reader, struct record *ret);
 
 #endif

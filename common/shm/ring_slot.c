@@ -37,8 +37,9 @@ static int fill_slot(const struct ring *ring, struct ring_slot *slot, struct tex
     return 0;
 }
 
-/* Count our claim in the attach word. The slot's state is active by now, so of us and a collector that retires the ring one sees
- * the other: it reads the word, then the states, then swaps; we set the state, then swap. All sequentially consistent. */
+/* Count our claim in the attach word. The slot's state is active by now, so of us and a collector that retires the ring
+ * one sees the other: it reads the word, then the states, then swaps; we set the state, then swap. All sequentially
+ * consistent. */
 static int announce(struct ring *ring) {
     uint64_t attach = atomic_load(&ring->header->attach);
     do {
@@ -58,8 +59,8 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, stru
         return result;
     uint64_t word = atomic_load(&slot->state);
     if (!is_state(word, SLOT_FREE)) {
-        /* Somebody claimed it between look and lock. If he has let go of the lock it is another process, or one that died:
-         * ours to drop. A thread of our own would hold the same lock as we do: then it must stay. */
+        /* Somebody claimed it between look and lock. If he has let go of the lock it is another process, or one that
+         * died: ours to drop. A thread of our own would hold the same lock as we do: then it must stay. */
         struct process_identity own;
         process_identity_own(&own);
         if (slot->pid != own.pid || slot->start_time != own.start_time)
@@ -123,7 +124,8 @@ int ring_site_add(const struct slot_claim *claim, enum level level, struct text 
                   struct text format) {
     check((unsigned)level < LEVEL_COUNT);
     struct ring_slot *slot = claim->slot;
-    /* relaxed: only we (serialised) write it. What stands there is checked all the same: others can write to the file. */
+    /* relaxed: only we (serialised) write it. What stands there is checked all the same: others can write to the file.
+     */
     uint32_t count = atomic_load_explicit(&slot->site_count, memory_order_relaxed);
     uint32_t used = slot->site_text_used;
     if (count >= SLOT_SITES_MAX || used > SLOT_SITE_TEXT_SIZE)

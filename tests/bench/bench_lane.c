@@ -1,5 +1,5 @@
-/* What one record costs its thread: size, claim, encode, commit of an entry with six strings and a 100-byte message, into a
- * private lane. ns for each record: mean, p50, p99, p99.9; the timer's own cost is taken off. */
+/* What one record costs its thread: size, claim, encode, commit of an entry with six strings and a 100-byte message,
+ * into a private lane. ns for each record: mean, p50, p99, p99.9; the timer's own cost is taken off. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

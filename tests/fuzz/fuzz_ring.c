@@ -1,7 +1,7 @@
 /* A hostile ring file: a whole ring with the input scribbled over it, read by everything a reader does.
  *
- * The input is a run of pieces: part (1 byte: what it is written over), place (2 bytes, in units of 8), length (1 byte), bytes. A
- * part "span" instead takes all that follows as the committed bytes of lane 1. */
+ * The input is a run of pieces: part (1 byte: what it is written over), place (2 bytes, in units of 8), length (1
+ * byte), bytes. A part "span" instead takes all that follows as the committed bytes of lane 1. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>

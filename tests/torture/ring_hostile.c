@@ -1,5 +1,6 @@
-/* A process with the right to write the file scribbles on every part of it and cuts it while the reader goes on: the reader gets errors,
- * never a signal, never an endless loop. And producers that meet scribbled lanes and slots live on. */
+/* A process with the right to write the file scribbles on every part of it and cuts it while the reader goes on: the
+ * reader gets errors, never a signal, never an endless loop. And producers that meet scribbled lanes and slots live on.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -58,8 +58,8 @@ static _Noreturn void produce(const char *directory, uint64_t round, struct prog
     }
 }
 
-/* Give back what dead processes held, as the collector does. In some rounds an overflow lane is left for the next producer to
- * take over; its slot then waits. */
+/* Give back what dead processes held, as the collector does. In some rounds an overflow lane is left for the next
+ * producer to take over; its slot then waits. */
 static void reap(struct follower *follower, bool overflow_too) {
     struct lane_state state;
     struct slot_info info;

@@ -1,8 +1,9 @@
-/* ring_lib.h - what the ring's torture tests share: numbered records that prove themselves, and a reader that checks them.
+/* ring_lib.h - what the ring's torture tests share: numbered records that prove themselves, and a reader that checks
+ * them.
  *
- * A stream is a run of entries from one thread: its number stands in the id, the place in it (1, 2, ...) in the timestamp, and
- * length and bytes of the message follow from both. The reader knows each stream's next place: a gap, a repeat, a
- * changed order or one wrong byte ends the test. */
+ * A stream is a run of entries from one thread: its number stands in the id, the place in it (1, 2, ...) in the
+ * timestamp, and length and bytes of the message follow from both. The reader knows each stream's next place: a gap, a
+ * repeat, a changed order or one wrong byte ends the test. */
 #ifndef TASKFORGE_TESTS_TORTURE_RING_LIB_H
 #define TASKFORGE_TESTS_TORTURE_RING_LIB_H
 

@@ -1,5 +1,5 @@
-/* Processes claim and release slots while the reader tries to retire the ring: it succeeds at some instant between two claims, and from then on
- * nobody has a slot or gets one. */
+/* Processes claim and release slots while the reader tries to retire the ring: it succeeds at some instant between two
+ * claims, and from then on nobody has a slot or gets one. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

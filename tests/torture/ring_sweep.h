@@ -4,8 +4,8 @@
 
 #include "common/shm/ring_reader.h"
 
-/* `copy` has RING_OVERFLOW_SIZE bytes. With `change` also what writes: tails, owners, slots, control. Every loop in here
- * is bounded by the ring's own counts; returns how many records came out. */
+/* `copy` has RING_OVERFLOW_SIZE bytes. With `change` also what writes: tails, owners, slots, control. Every loop in
+ * here is bounded by the ring's own counts; returns how many records came out. */
 uint64_t ring_sweep(struct ring *ring, char *copy, bool change);
 
 #endif

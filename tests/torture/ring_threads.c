@@ -1,5 +1,5 @@
-/* Many threads of one process write through private and overflow lanes while one thread reads and gives lanes back. Run under
- * TSan it proves the orderings; without, that nothing is lost, repeated or reordered. */
+/* Many threads of one process write through private and overflow lanes while one thread reads and gives lanes back. Run
+ * under TSan it proves the orderings; without, that nothing is lost, repeated or reordered. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -38,8 +38,8 @@ static void write_turn(struct shared *shared, uint64_t stream, uint64_t *place) 
     ring_lane_release(&shared->ring, &shared->claim, lane);
 }
 
-/* A stream of a thread may move to another lane only when the reader has emptied the first: two lanes have no order between
- * them. The client lives with that; this test wants one order, so each turn waits for the reader. */
+/* A stream of a thread may move to another lane only when the reader has emptied the first: two lanes have no order
+ * between them. The client lives with that; this test wants one order, so each turn waits for the reader. */
 static void wait_until_read(const _Atomic uint64_t *read, uint64_t place) {
     while (atomic_load(read) < place)
         sched_yield();

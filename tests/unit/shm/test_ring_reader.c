@@ -97,7 +97,8 @@ static void the_look_each_second_sees_a_cut_and_a_scribble(void **state) {
     pair_close(&pair);
 }
 
-/* The thread sanitizer holds locks of its own around an atomic's access; one that is left by a fault is never let go. */
+/* The thread sanitizer holds locks of its own around an atomic's access; one that is left by a fault is never let go.
+ */
 #if defined(__SANITIZE_THREAD__)
 #define ATOMICS_MAY_FAULT false
 #elif defined(__has_feature)
