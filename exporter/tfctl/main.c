@@ -1,4 +1,5 @@
 /* main.c - tfctl, the read side for people: finds the command and runs it. */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,8 @@ static const char *const not_built[] = {
     "metrics", "eval",   "service", "traces", "trace", "alerts", "ack",    "resolve",
     "silence", "health", "top",     "sinks",  "level", "export", "import", "keygen",
 };
+
+enum { HEAP_KEPT = 32 * 1024 * 1024 };
 
 static const struct option options[] = { COMMON_OPTIONS, { 0 } };
 
@@ -49,6 +52,9 @@ int main(int argc, char **argv) {
     struct session session = { .command = &general };
     int option, status = GO_ON;
     opterr = 0;
+    /* Columns of some hundred KiB come and go by the thousand: keep their pages instead of giving each back to the kernel. */
+    mallopt(M_MMAP_THRESHOLD, HEAP_KEPT);
+    mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
     while (status == GO_ON && (option = getopt_long(argc, argv, "+:", options, NULL)) != -1)
         status = session_option(&session, option, argv);
     if (status == GO_ON && optind == argc)
