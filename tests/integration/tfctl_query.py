@@ -18,7 +18,7 @@ import time
 TFCTL, MAKE_STORE = sys.argv[1:3]
 ROOT = pathlib.Path(tempfile.mkdtemp(prefix="taskforge-tfctl-"))
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("TASKFORGE_") and k not in ("NO_COLOR", "PAGER", "LESS")}
-ENV |= {"TZ": "Asia/Jakarta", "TASKFORGE_CONFIG": str(ROOT / "taskforge.yaml"), "TERM": "xterm"}
+ENV |= {"TZ": "WIB-7", "TASKFORGE_CONFIG": str(ROOT / "taskforge.yaml"), "TERM": "xterm"}
 (ROOT / "taskforge.yaml").write_text(f"runtime_dir: {ROOT}/run\ndata_dir: {ROOT}/data\n")
 USER = "0190163d-8694-739b-aea5-966c26f8ad91"
 
