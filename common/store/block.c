@@ -377,7 +377,7 @@ int block_load(struct block *block, enum block_column column, struct error *erro
         result = block_decompress(place->codec, stored, plain, place->raw);
     }
     if (result == 0)
-        result = decode(block, column, (struct text) { plain, place->raw }, error);
+        result = decode(block, column, (struct text) { plain ? plain : "", place->raw }, error);
     free(plain);
     if (result < 0) {
         undo(block, column);

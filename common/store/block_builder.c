@@ -22,7 +22,11 @@
 #include "common/base/hash.h"
 #include "common/store/block_private.h"
 
-enum { ROWS_FIRST = 256, ENTRY_RAW_FIXED = 64 };
+enum {
+    ROWS_FIRST = 256,
+    ROWS_MAX = BLOCK_ENTRIES_MAX - 1, /* one less: "absent" and a different UUID in each row still fit a u16 */
+    ENTRY_RAW_FIXED = 64,
+};
 
 int block_name_of(enum block_column column) {
     switch (column) {
@@ -195,7 +199,7 @@ int block_builder_add(struct block_builder *builder, const struct entry *entry) 
     size_t size = ENTRY_RAW_FIXED + entry->message.length + entry->metadata.length + entry->error_details.length +
                   entry->trace_id.length + entry->span_id.length + entry->correlation_id.length;
     uint32_t row = builder->count;
-    if (row >= BLOCK_ENTRIES_MAX || builder->raw_size + size > BLOCK_RAW_MAX / 2)
+    if (row >= ROWS_MAX || builder->raw_size + size > BLOCK_RAW_MAX / 2)
         return -E2BIG;
     check(entry->trace_id.length <= ENTRY_TRACE_BYTES && entry->span_id.length <= ENTRY_TRACE_BYTES &&
           entry->correlation_id.length <= ENTRY_TRACE_BYTES);

@@ -1,8 +1,7 @@
-/* The environment itself: open, create, transactions. What stands inside is in partition_data.c, the folder in
+/* The environment itself: open, create, close. Transactions are in partition_txn.c, what stands inside in partition_data.c, the folder in
  * partition_folder.c. */
 #include "common/store/partition.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
@@ -10,13 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/base/guard.h"
 #include "common/store/partition_private.h"
-
-#define LMDB_MAGIC UINT32_C(0xBEEFC0DE)
 
 static const char *const database_names[PARTITION_DATABASE_COUNT] = {
     [PARTITION_BLOCKS] = "blocks",
@@ -30,33 +28,20 @@ enum {
     READERS_MAX = 126,
     READER_ROOM = 1 << 30, /* address space a reader keeps for growth of a partition that is being written */
 
-    LMDB_DATA_VERSION = 1,
-    META_PAGES = 2,
-    UNWRITTEN_PAGES = 256,
+    DISK_FULL_BELOW = 1 << 20, /* free bytes below which an EIO is taken for a full disk */
     FILE_MODE = 0640,
     LOCK_MODE = 0660,
 };
 
-/* LMDB 0.9's meta page as it stands on disk (lmdb.h hides it): a page header of 16 bytes, then this. 64-bit hosts. */
-struct meta_page {
-    uint64_t page_number;
-    uint16_t pad, flags;
-    uint32_t unused;
-    uint32_t magic, version;
-    uint64_t address;
-    uint64_t map_size;
-    struct {
-        uint32_t pad;
-        uint16_t flags, depth;
-        uint64_t branch_pages, leaf_pages, overflow_pages, entries, root;
-    } databases[2]; /* the first one's pad is the page size */
-    uint64_t last_page;
-    uint64_t transaction;
-};
-static_assert(sizeof(struct meta_page) == 152, "LMDB 0.9 on a 64-bit host");
+static bool disk_is_full(const char *path) {
+    struct statvfs status;
+    return statvfs(path, &status) == 0 && (uint64_t)status.f_bavail * status.f_frsize < DISK_FULL_BELOW;
+}
 
 int partition_error(struct error *error, const struct partition *partition, const char *what, int code) {
     const char *path = partition->path;
+    if (code == EIO && disk_is_full(path))
+        code = ENOSPC; /* LMDB calls a write cut short EIO */
     switch (code) {
     case MDB_MAP_FULL:
         return error_set(error, -ENOSPC, "%s: cannot %s: the partition has reached its largest size", path, what);
@@ -75,10 +60,13 @@ int partition_error(struct error *error, const struct partition *partition, cons
     case MDB_READERS_FULL:
         return error_set(error, -EAGAIN, "%s: cannot %s: all %d reader slots are taken; try again", path, what,
                          READERS_MAX);
+    case MDB_PANIC: /* the file is as it was: open it again */
+        return error_set(error, -EIO, "%s: cannot %s: an earlier write of its meta page failed", path, what);
     case MDB_INVALID:
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
-    case MDB_PANIC:
+    case MDB_CURSOR_FULL:
+    case MDB_INCOMPATIBLE:
     case -EFAULT:
         return error_set(error, -EBADMSG, "%s: cannot %s: the file is damaged (%s)", path, what,
                          code == -EFAULT ? "cut, or pages out of place" : mdb_strerror(code));
@@ -87,41 +75,12 @@ int partition_error(struct error *error, const struct partition *partition, cons
     }
 }
 
-/* Whether the two meta pages belong to the file as it is: LMDB itself would map and follow whatever they claim. */
-static int check_meta_pages(int fd, const char *path, struct error *error) {
-    struct stat status;
-    if (fstat(fd, &status) < 0)
-        return error_set(error, -errno, "%s: cannot look at it: %s", path, strerror(errno));
-    if (!S_ISREG(status.st_mode))
-        return error_set(error, -EBADMSG, "%s: not a regular file", path);
-    uint64_t size = (uint64_t)status.st_size;
-    uint32_t page_size = 0;
-    uint64_t newest = 0, last_page = 0;
-    for (unsigned i = 0; i < META_PAGES; i++) {
-        struct meta_page meta;
-        if (pread(fd, &meta, sizeof(meta), (off_t)((uint64_t)i * page_size)) != (ssize_t)sizeof(meta))
-            return error_set(error, -EBADMSG, "%s: too short for a partition", path);
-        if (meta.magic != LMDB_MAGIC || meta.page_number != i)
-            return error_set(error, -EBADMSG, "%s: not a partition (meta page %u is not LMDB's)", path, i);
-        if (meta.version != LMDB_DATA_VERSION)
-            return error_set(error, -EPROTO, "%s: LMDB data version %u; this program knows %d", path, meta.version,
-                             LMDB_DATA_VERSION);
-        if (i == 0)
-            page_size = meta.databases[0].pad;
-        if (page_size < 512 || page_size > 65536 || (page_size & (page_size - 1)) || meta.databases[0].pad != page_size)
-            return error_set(error, -EBADMSG, "%s: meta page %u claims pages of %u bytes", path, i,
-                             meta.databases[0].pad);
-        if (i == 0 || meta.transaction > newest) {
-            newest = meta.transaction;
-            last_page = meta.last_page;
-        }
-    }
-    /* A page that was taken and given back within one transaction may never have been written, at the file's end too; what is missing within
-     * that allowance is left to the guard and the checksums. */
-    if (last_page >= size / page_size + UNWRITTEN_PAGES)
-        return error_set(error, -EBADMSG, "%s: cut: %llu bytes are there, %llu pages of %u are claimed", path,
-                         (unsigned long long)size, (unsigned long long)last_page + 1, page_size);
-    return 0;
+/* LMDB asserts what only a damaged file breaks. All its calls run under the guard, to which this is one more fault. */
+static void on_lmdb_assertion(MDB_env *environment, const char *message) {
+    static const volatile uintptr_t nowhere = 16;
+    (void)environment;
+    (void)message;
+    (void)*(const volatile char *)nowhere;
 }
 
 struct open_call {
@@ -143,17 +102,38 @@ static int open_databases(void *argument) {
     int code = mdb_txn_begin(partition->environment, NULL, create ? 0 : MDB_RDONLY, &txn);
     if (code != 0)
         return code;
-    for (unsigned i = 0; i < PARTITION_DATABASE_COUNT && code == 0; i++)
+    for (unsigned i = 0; i < PARTITION_DATABASE_COUNT && code == 0; i++) {
+        unsigned flags = 0;
         code = mdb_dbi_open(txn, database_names[i], create ? MDB_CREATE : 0, &partition->databases[i]);
+        if (code == 0)
+            code = mdb_dbi_flags(txn, partition->databases[i], &flags);
+        if (code == 0 && flags != 0)
+            code = MDB_INCOMPATIBLE; /* DUPSORT and the like: not of our making */
+    }
     if (code == 0)
         return mdb_txn_commit(txn);
     mdb_txn_abort(txn);
     return code;
 }
 
+/* Whoever comes first makes the lock, with any umask, root for another's store too: readers of the group must be able to write it. */
+static void mend_lock(const struct partition *partition) {
+    char lock[PARTITION_PATH_MAX + 8];
+    struct stat data, status;
+    snprintf(lock, sizeof(lock), "%s-lock", partition->path);
+    if (stat(partition->path, &data) < 0 || lstat(lock, &status) < 0 || !S_ISREG(status.st_mode))
+        return;
+    if (geteuid() == 0 && (status.st_uid != data.st_uid || status.st_gid != data.st_gid))
+        (void)!lchown(lock, data.st_uid, data.st_gid);
+    if ((status.st_mode & 0777) != LOCK_MODE)
+        (void)chmod(lock, LOCK_MODE); /* fails for a reader who is not the owner: then the owner did it */
+}
+
 /* The environment of partition->path. LMDB gives the lock file the data file's mode: it is widened afterwards. */
 static int open_at(struct partition *partition, unsigned flags, uint64_t map_size, struct error *error) {
     int code = mdb_env_create(&partition->environment);
+    if (code == 0)
+        code = mdb_env_set_assert(partition->environment, on_lmdb_assertion);
     if (code == 0)
         code = mdb_env_set_maxdbs(partition->environment, PARTITION_DATABASE_COUNT);
     if (code == 0)
@@ -163,11 +143,8 @@ static int open_at(struct partition *partition, unsigned flags, uint64_t map_siz
     struct open_call call = { .partition = partition, .flags = flags | MDB_NOSUBDIR | MDB_NOTLS, .mode = FILE_MODE };
     if (code == 0)
         code = guard_run(GUARD_ALL, open_environment, &call);
-    if (code == 0 && !(flags & MDB_NOLOCK)) {
-        char lock[PARTITION_PATH_MAX + 8];
-        snprintf(lock, sizeof(lock), "%s-lock", partition->path);
-        (void)chmod(lock, LOCK_MODE); /* fails for a reader who is not the owner: then the owner did it */
-    }
+    if (code == 0 && !(flags & MDB_NOLOCK))
+        mend_lock(partition);
     if (code == 0)
         code = guard_run(GUARD_ALL, open_databases, &call);
     if (code == MDB_NOTFOUND)
@@ -185,8 +162,15 @@ static struct partition *new_partition(const char *path) {
     return partition;
 }
 
-/* Meta record and version of a just opened one. */
-static int check_version(struct partition *partition, struct error *error) {
+static bool lock_exists(const char *path) {
+    char lock[PARTITION_PATH_MAX + 8];
+    struct stat status;
+    snprintf(lock, sizeof(lock), "%s-lock", path);
+    return lstat(lock, &status) == 0;
+}
+
+/* Meta record and version of a just opened one; and what is read without its lock, though it has one, must be closed. */
+static int check_version(struct partition *partition, bool must_be_closed, struct error *error) {
     struct partition_txn *txn;
     struct partition_meta meta;
     int result = partition_begin(partition, false, &txn, error);
@@ -194,6 +178,11 @@ static int check_version(struct partition *partition, struct error *error) {
         return result;
     result = partition_meta_get(txn, &meta, error);
     partition_abort(txn);
+    if (result == 0 && must_be_closed && meta.closed_ns == 0)
+        return error_set(
+            error, -EACCES,
+            "%s: it is being written, and its lock cannot be used; who may query joins the group taskforge",
+            partition->path);
     return result;
 }
 
@@ -214,26 +203,27 @@ int partition_open(const char *path, enum partition_mode mode, uint64_t map_size
         return errno == EACCES
                    ? error_set(error, -EACCES, "%s: permission denied; who may query joins the group taskforge", path)
                    : error_set(error, -errno, "%s: cannot open it: %s", path, strerror(errno));
-    result = check_meta_pages(fd, path, error);
+    result = partition_check_pages(fd, path, error);
     close(fd);
     if (result < 0)
         return result;
     struct partition *partition = new_partition(path);
     if (!partition)
         return error_set(error, -ENOMEM, "%s: out of memory", path);
+    bool must_be_closed = false;
     if (mode == PARTITION_WRITE) {
         partition->writable = true;
         result = open_at(partition, 0, map_size, error);
     } else {
         result = open_at(partition, MDB_RDONLY, reader_map_size(path), error);
-        if (result == -EACCES ||
-            result == -EROFS) { /* a copy in a folder that we cannot write: nobody writes it either */
+        if (result == -EACCES || result == -EROFS) { /* nobody writes a copy, nor a closed one: they need no lock */
+            must_be_closed = lock_exists(path);
             mdb_env_close(partition->environment);
             result = open_at(partition, MDB_RDONLY | MDB_NOLOCK, reader_map_size(path), error);
         }
     }
     if (result == 0)
-        result = check_version(partition, error);
+        result = check_version(partition, must_be_closed, error);
     if (result < 0) {
         partition_close(partition);
         return result;
@@ -268,6 +258,22 @@ static int build(const char *path, const struct partition_meta *meta, struct err
     return result;
 }
 
+/* The new name must outlast a power cut: what is committed under it counts from then on. */
+static int sync_folder_of(const char *path, struct error *error) {
+    char folder[PARTITION_PATH_MAX];
+    snprintf(folder, sizeof(folder), "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (!slash)
+        snprintf(folder, sizeof(folder), ".");
+    else
+        slash[slash == folder] = '\0';
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int code = fd < 0 || (fsync(fd) < 0 && errno != EINVAL) ? errno : 0; /* EINVAL: a file system that needs none */
+    if (fd >= 0)
+        close(fd);
+    return code == 0 ? 0 : error_set(error, -code, "%s: cannot write the folder to disk: %s", folder, strerror(code));
+}
+
 int partition_create(const char *path, const struct partition_meta *meta, uint64_t map_size, struct partition **ret,
                      struct error *error) {
     char building[PARTITION_PATH_MAX];
@@ -280,13 +286,27 @@ int partition_create(const char *path, const struct partition_meta *meta, uint64
     result = build(building, meta, error);
     if (result == 0 && link(building, path) < 0)
         result = error_set(error, -errno, "%s: cannot create it: %s", path, strerror(errno));
+    if (result == 0)
+        result = sync_folder_of(path, error);
     partition_unlink(building);
     return result < 0 ? result : partition_open(path, PARTITION_WRITE, map_size, ret, error);
+}
+
+/* What was set aside for commits to come. No reader's snapshot reaches behind the newest last page. */
+static void give_back_reserve(struct partition *partition) {
+    struct stat status;
+    int fd;
+    uint64_t used = partition_used_size(partition);
+    if (used > 0 && mdb_env_get_fd(partition->environment, &fd) == 0 && fstat(fd, &status) == 0 &&
+        (uint64_t)status.st_size > used)
+        (void)!ftruncate(fd, (off_t)used);
 }
 
 void partition_close(struct partition *partition) {
     if (!partition)
         return;
+    if (partition->environment && partition->writable && !partition->faulted)
+        give_back_reserve(partition);
     /* After a fault inside LMDB its memory is in no known state: it is left as it is, on purpose. */
     if (partition->environment && !partition->faulted)
         mdb_env_close(partition->environment);
@@ -299,75 +319,26 @@ const char *partition_path(const struct partition *partition) {
 
 uint64_t partition_file_size(const struct partition *partition) {
     struct stat status;
-    return stat(partition->path, &status) == 0 ? (uint64_t)status.st_size : 0;
+    return stat(partition->path, &status) == 0 ? (uint64_t)status.st_blocks * 512 : 0;
+}
+
+struct info_call {
+    struct partition *partition;
+    MDB_envinfo info;
+    MDB_stat statistics;
+};
+
+static int info_guarded(void *argument) {
+    struct info_call *call = argument;
+    int code = mdb_env_info(call->partition->environment, &call->info);
+    return code == 0 ? mdb_env_stat(call->partition->environment, &call->statistics) : code;
 }
 
 uint64_t partition_used_size(const struct partition *partition) {
-    MDB_envinfo info;
-    MDB_stat statistics;
-    if (partition->faulted || mdb_env_info(partition->environment, &info) != 0 ||
-        mdb_env_stat(partition->environment, &statistics) != 0)
+    struct info_call call = { .partition = (struct partition *)(uintptr_t)partition };
+    if (partition->faulted || guard_run(GUARD_ALL, info_guarded, &call) != 0)
         return 0;
-    return ((uint64_t)info.me_last_pgno + 1) * statistics.ms_psize;
-}
-
-/* --- transactions --- */
-
-struct begin_call {
-    struct partition *partition;
-    bool write;
-    MDB_txn *txn;
-};
-
-static int begin_guarded(void *argument) {
-    struct begin_call *call = argument;
-    return mdb_txn_begin(call->partition->environment, NULL, call->write ? 0 : MDB_RDONLY, &call->txn);
-}
-
-int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error) {
-    check(!write || partition->writable);
-    if (partition->faulted)
-        return partition_error(error, partition, "read it", -EFAULT);
-    struct begin_call call = { .partition = partition, .write = write };
-    int code = guard_run(GUARD_ALL, begin_guarded, &call);
-    if (code == MDB_MAP_RESIZED) { /* the writer's process has been given more room: take its size over */
-        code = mdb_env_set_mapsize(partition->environment, 0);
-        if (code == 0)
-            code = guard_run(GUARD_ALL, begin_guarded, &call);
-    }
-    if (code != 0) {
-        partition->faulted |= code == -EFAULT;
-        return partition_error(error, partition, write ? "begin to write it" : "read it", code);
-    }
-    struct partition_txn *txn = malloc(sizeof(*txn));
-    if (!txn) {
-        mdb_txn_abort(call.txn);
-        return error_set(error, -ENOMEM, "%s: out of memory", partition->path);
-    }
-    *txn = (struct partition_txn) { .partition = partition, .txn = call.txn, .write = write };
-    *ret = txn;
-    return 0;
-}
-
-static int commit_guarded(void *argument) {
-    return mdb_txn_commit(argument);
-}
-
-int partition_commit(struct partition_txn *txn, struct error *error) {
-    struct partition *partition = txn->partition;
-    check(!txn->failed);
-    int code = guard_run(GUARD_ALL, commit_guarded, txn->txn);
-    partition->faulted |= code == -EFAULT;
-    free(txn);
-    return code == 0 ? 0 : partition_error(error, partition, "commit to it", code);
-}
-
-void partition_abort(struct partition_txn *txn) {
-    if (!txn)
-        return;
-    if (!txn->partition->faulted)
-        mdb_txn_abort(txn->txn);
-    free(txn);
+    return ((uint64_t)call.info.me_last_pgno + 1) * call.statistics.ms_psize;
 }
 
 int partition_reader_check(struct partition *partition) {

@@ -2,6 +2,7 @@
  * guard, since a damaged page can lead it out of the map. */
 #include <endian.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/check.h"
@@ -9,7 +10,13 @@
 #include "common/base/hash.h"
 #include "common/store/partition_private.h"
 
-enum { KEY_SIZE = 8, CHECKSUM_SIZE = 8, META_SIZE = 56 };
+enum {
+    KEY_SIZE = 8,
+    CHECKSUM_SIZE = 8,
+    META_SIZE = 56,
+    PAGES_FOR_PUT = 16, /* at most, for the path of the tree that a change copies */
+    PAGE_SIZE_TYPICAL = 4096,
+};
 static const struct text meta_key = { "partition", 9 };
 
 /* --- LMDB's calls, guarded --- */
@@ -66,6 +73,8 @@ static int run_call(void *argument) {
 static int guarded_call(struct call *call, const char *what, struct error *error) {
     struct partition *partition = call->txn->partition;
     check(!call->txn->failed);
+    if (call->kind == CALL_PUT || call->kind == CALL_DELETE)
+        call->txn->bytes_put += PAGES_FOR_PUT * PAGE_SIZE_TYPICAL + (call->kind == CALL_PUT ? call->value.mv_size : 0);
     if (partition->faulted)
         return partition_error(error, partition, what, -EFAULT);
     int code = guard_run(GUARD_ALL, run_call, call);
@@ -93,29 +102,34 @@ static int delete_key(struct partition_txn *txn, enum partition_database databas
     return code == MDB_NOTFOUND ? 0 : code;
 }
 
-/* LMDB's answers point into the map: whether all of it lies there is checked by touching it under the guard. */
-struct touch {
-    const volatile unsigned char *data;
-    size_t size;
+/* LMDB's answers point into the map, which may be cut at any moment, and their lengths are the file's word. */
+struct take {
+    struct partition_copy *copy;
+    const MDB_val *value;
 };
 
-static int touch_all(void *argument) {
-    const struct touch *touch = argument;
-    unsigned char sum = 0;
-    for (size_t at = 0; at < touch->size; at += 512)
-        sum = (unsigned char)(sum + touch->data[at]);
-    if (touch->size > 0)
-        sum = (unsigned char)(sum + touch->data[touch->size - 1]);
-    return sum & 0;
+static int take_guarded(void *argument) {
+    const struct take *take = argument;
+    memcpy(take->copy->bytes, take->value->mv_data, take->value->mv_size);
+    return 0;
 }
 
+/* A copy of the value that lives as long as the transaction. */
 static int answer(struct partition_txn *txn, const MDB_val *value, struct text *ret, struct error *error) {
-    struct touch touch = { .data = value->mv_data, .size = value->mv_size };
-    if (guard_run(GUARD_ALL, touch_all, &touch) < 0) {
+    uint64_t longest = txn->used_before + txn->bytes_put;
+    if (value->mv_size > longest)
+        return partition_error(error, txn->partition, "read it", MDB_CORRUPTED);
+    struct take take = { .copy = malloc(sizeof(*take.copy) + value->mv_size), .value = value };
+    if (!take.copy)
+        return error_set(error, -ENOMEM, "%s: out of memory", txn->partition->path);
+    if (value->mv_size > 0 && guard_run(GUARD_ALL, take_guarded, &take) < 0) {
+        free(take.copy);
         txn->partition->faulted = true;
         return partition_error(error, txn->partition, "read it", -EFAULT);
     }
-    *ret = (struct text) { value->mv_data, value->mv_size };
+    take.copy->next = txn->copies;
+    txn->copies = take.copy;
+    *ret = (struct text) { take.copy->bytes, value->mv_size };
     return 0;
 }
 

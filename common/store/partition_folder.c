@@ -86,7 +86,7 @@ static int list_folder(const char *folder, struct list *list, struct error *erro
             continue; /* gone meanwhile, or no file */
         if (list->count >= PARTITIONS_MAX)
             result = error_set(error, -E2BIG, "%s: more than %d partitions", folder, PARTITIONS_MAX);
-        else if (list_add(list, path, first, created, (uint64_t)status.st_size) < 0)
+        else if (list_add(list, path, first, created, (uint64_t)status.st_blocks * 512) < 0)
             result = error_set(error, -ENOMEM, "%s: out of memory", folder);
     }
     closedir(directory);
@@ -102,7 +102,7 @@ int partition_list(const char *data_dir, struct partition_name **ret, size_t *re
         const char *base = strrchr(data_dir, '/');
         uint64_t first = 0, created = 0;
         (void)parse_name(base ? base + 1 : data_dir, &first, &created);
-        result = list_add(&list, data_dir, first, created, (uint64_t)status.st_size);
+        result = list_add(&list, data_dir, first, created, (uint64_t)status.st_blocks * 512);
     } else if (snprintf(logs, sizeof(logs), "%s/logs", data_dir) >= (int)sizeof(logs)) {
         result = error_set(error, -ENAMETOOLONG, "%s: the path is too long", data_dir);
     } else {

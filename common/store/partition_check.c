@@ -1,0 +1,72 @@
+/* What can be told about a partition's file before LMDB maps it and believes what it reads there. */
+#include <assert.h>
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/store/partition_private.h"
+
+#define LMDB_MAGIC UINT32_C(0xBEEFC0DE)
+
+enum {
+    LMDB_DATA_VERSION = 1,
+    META_PAGES = 2,
+    META_FLAG = 0x08, /* of a page: it is a meta page */
+};
+
+/* LMDB 0.9's meta page as it stands on disk (lmdb.h hides it): a page header of 16 bytes, then this. 64-bit hosts. */
+struct meta_page {
+    uint64_t page_number;
+    uint16_t pad, flags;
+    uint32_t unused;
+    uint32_t magic, version;
+    uint64_t address;
+    uint64_t map_size;
+    struct {
+        uint32_t pad;
+        uint16_t flags, depth;
+        uint64_t branch_pages, leaf_pages, overflow_pages, entries, root;
+    } databases[2]; /* the first one's pad is the page size */
+    uint64_t last_page;
+    uint64_t transaction;
+};
+static_assert(sizeof(struct meta_page) == 152, "LMDB 0.9 on a 64-bit host");
+
+/* Of the flags that LMDB keeps in a file only NOSUBDIR may stand there: FIXEDMAP would let the file choose the address that it is
+ * mapped over, and a main database of another kind is none of ours. */
+static bool is_our_kind(const struct meta_page *meta) {
+    return meta->flags == META_FLAG && (meta->databases[0].flags & ~MDB_NOSUBDIR) == MDB_INTEGERKEY &&
+           meta->databases[1].flags == 0 && meta->last_page >= META_PAGES - 1;
+}
+
+/* Whether the two meta pages belong to the file as it is: LMDB itself would map and follow whatever they claim. */
+int partition_check_pages(int fd, const char *path, struct error *error) {
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return error_set(error, -errno, "%s: cannot look at it: %s", path, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return error_set(error, -EBADMSG, "%s: not a regular file", path);
+    uint64_t size = (uint64_t)status.st_size;
+    uint32_t page_size = 0;
+    for (unsigned i = 0; i < META_PAGES; i++) {
+        struct meta_page meta;
+        if (pread(fd, &meta, sizeof(meta), (off_t)((uint64_t)i * page_size)) != (ssize_t)sizeof(meta))
+            return error_set(error, -EBADMSG, "%s: too short for a partition", path);
+        if (meta.magic != LMDB_MAGIC || meta.page_number != i)
+            return error_set(error, -EBADMSG, "%s: not a partition (meta page %u is not LMDB's)", path, i);
+        if (meta.version != LMDB_DATA_VERSION)
+            return error_set(error, -EPROTO, "%s: LMDB data version %u; this program knows %d", path, meta.version,
+                             LMDB_DATA_VERSION);
+        if (i == 0)
+            page_size = meta.databases[0].pad;
+        if (page_size < 512 || page_size > 65536 || (page_size & (page_size - 1)) || meta.databases[0].pad != page_size)
+            return error_set(error, -EBADMSG, "%s: meta page %u claims pages of %u bytes", path, i,
+                             meta.databases[0].pad);
+        if (!is_our_kind(&meta))
+            return error_set(error, -EBADMSG, "%s: not a partition (meta page %u is not ours)", path, i);
+        if (meta.last_page >= size / page_size) /* no commit leaves it so: see reserve_room */
+            return error_set(error, -EBADMSG, "%s: cut: %llu bytes are there, %llu pages of %u are claimed", path,
+                             (unsigned long long)size, (unsigned long long)meta.last_page + 1, page_size);
+    }
+    return 0;
+}

@@ -1,0 +1,123 @@
+/* A partition's transactions. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/check.h"
+#include "common/base/guard.h"
+#include "common/store/partition_private.h"
+
+enum {
+    PAGES_FOR_COMMIT = 64, /* at most, for free list and roots */
+    RESERVE_STEP = 1 << 20,
+};
+
+struct begin_call {
+    struct partition *partition;
+    bool write;
+    MDB_txn *txn;
+};
+
+static int begin_guarded(void *argument) {
+    struct begin_call *call = argument;
+    return mdb_txn_begin(call->partition->environment, NULL, call->write ? 0 : MDB_RDONLY, &call->txn);
+}
+
+int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error) {
+    check(!write || partition->writable);
+    if (partition->faulted)
+        return partition_error(error, partition, "read it", -EFAULT);
+    struct begin_call call = { .partition = partition, .write = write };
+    int code = guard_run(GUARD_ALL, begin_guarded, &call);
+    if (code == MDB_MAP_RESIZED) { /* the writer's process has been given more room: take its size over */
+        code = mdb_env_set_mapsize(partition->environment, 0);
+        if (code == 0)
+            code = guard_run(GUARD_ALL, begin_guarded, &call);
+    }
+    if (code != 0) {
+        partition->faulted |= code == -EFAULT;
+        return partition_error(error, partition, write ? "begin to write it" : "read it", code);
+    }
+    struct partition_txn *txn = malloc(sizeof(*txn));
+    if (!txn) {
+        mdb_txn_abort(call.txn);
+        return error_set(error, -ENOMEM, "%s: out of memory", partition->path);
+    }
+    *txn = (struct partition_txn) {
+        .partition = partition, .txn = call.txn, .write = write, .used_before = partition_used_size(partition)
+    };
+    *ret = txn;
+    return 0;
+}
+
+static int grow_file(int fd, uint64_t from, uint64_t to) {
+    int code;
+    do
+        code = fallocate(fd, 0, (off_t)from, (off_t)(to - from)) < 0 ? errno : 0;
+    while (code == EINTR);
+    if (code == EOPNOTSUPP)
+        code = ftruncate(fd, (off_t)to) < 0 ? errno : 0;
+    return code;
+}
+
+/* Have the disk's room before LMDB writes: a full disk is found while nothing has happened yet, and no file is ever shorter than
+ * the page count of its next meta page (pages taken and given back within one transaction are counted, but never written). */
+static int reserve_room(struct partition_txn *txn) {
+    struct stat status;
+    MDB_stat statistics;
+    MDB_envinfo info;
+    MDB_env *environment = txn->partition->environment;
+    int fd;
+    if (mdb_env_get_fd(environment, &fd) != 0 || mdb_env_stat(environment, &statistics) != 0 ||
+        mdb_env_info(environment, &info) != 0 || fstat(fd, &status) < 0)
+        return EIO;
+    uint64_t size = (uint64_t)status.st_size;
+    uint64_t need = txn->used_before + txn->bytes_put + PAGES_FOR_COMMIT * (uint64_t)statistics.ms_psize;
+    need = need > info.me_mapsize ? info.me_mapsize : need;
+    if (size >= need)
+        return 0;
+    int code = grow_file(fd, size, (need + RESERVE_STEP - 1) / RESERVE_STEP * RESERVE_STEP);
+    return code == 0 ? 0 : grow_file(fd, size, need);
+}
+
+static int commit_guarded(void *argument) {
+    struct partition_txn *txn = argument;
+    int code = txn->bytes_put > 0 ? reserve_room(txn) : 0;
+    if (code != 0)
+        mdb_txn_abort(txn->txn);
+    return code != 0 ? code : mdb_txn_commit(txn->txn);
+}
+
+static void free_txn(struct partition_txn *txn) {
+    while (txn->copies) {
+        struct partition_copy *copy = txn->copies;
+        txn->copies = copy->next;
+        free(copy);
+    }
+    free(txn);
+}
+
+int partition_commit(struct partition_txn *txn, struct error *error) {
+    struct partition *partition = txn->partition;
+    check(!txn->failed);
+    int code = partition->faulted ? -EFAULT : guard_run(GUARD_ALL, commit_guarded, txn);
+    partition->faulted |= code == -EFAULT;
+    free_txn(txn);
+    return code == 0 ? 0 : partition_error(error, partition, "commit to it", code);
+}
+
+static int abort_guarded(void *argument) {
+    mdb_txn_abort(argument);
+    return 0;
+}
+
+void partition_abort(struct partition_txn *txn) {
+    if (!txn)
+        return;
+    /* After a fault a writer's lists may be half done; a reader only gives its slot back, which else held pages for good. */
+    if (!txn->partition->faulted || !txn->write)
+        txn->partition->faulted |= guard_run(GUARD_ALL, abort_guarded, txn->txn) == -EFAULT;
+    free_txn(txn);
+}
