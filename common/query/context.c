@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "common/query/candidates.h"
+#include "common/query/stored_entry.h"
 
 struct context {
     struct store_reader *reader;
@@ -92,7 +93,7 @@ static int fetch(struct context *context, uint64_t sequence, struct entry *ret, 
     int status = block_load_all(context->block, error);
     if (status < 0)
         return status;
-    block_entry(context->block, (uint32_t)(sequence - context->block_first), ret);
+    stored_entry(context->block, (uint32_t)(sequence - context->block_first), ret);
     return 1;
 }
 

@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "common/model/pack.h"
 #include "common/query/filter.h"
+#include "common/query/stored_entry.h"
 
 static bool is_negative(enum filter_operator op) {
     return op == FILTER_NOT_EQUAL || op == FILTER_NOT_MATCH;
@@ -33,7 +34,9 @@ int filter_matcher_uuid(const struct filter_matcher *matcher, const struct uuid 
 
 /* A metadata value by its key; a key with dots goes down where it does not stand as it is. */
 static bool find_metadata(struct text map, struct text key, struct pack_value *ret) {
-    while (map.length > 0 && pack_is_map(map)) {
+    if (!stored_metadata_is_sound(map)) /* also of a ring's or a block's that somebody else made */
+        return false;
+    while (pack_is_map(map)) {
         if (pack_find(map, key, ret))
             return true;
         const char *dot = memchr(key.data, '.', key.length);

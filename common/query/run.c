@@ -7,6 +7,7 @@
 #include "common/base/check.h"
 #include "common/query/candidates.h"
 #include "common/query/entry_copy.h"
+#include "common/query/stored_entry.h"
 
 enum { WINDOW_ENTRIES = 256, WINDOW_BYTES = 1024 * 1024 };
 
@@ -101,7 +102,7 @@ static int fill_window(struct run *run, struct store_reader *reader, struct erro
         sequence = run->matches[i].sequence;
         if (sequence < first || sequence - first >= block_count(block) || run->window.bytes.length > WINDOW_BYTES)
             break;
-        block_entry(block, (uint32_t)(sequence - first), &entry);
+        stored_entry(block, (uint32_t)(sequence - first), &entry);
         status = entry_copies_add(&run->window, &entry);
         if (status < 0)
             error_set(error, status, "out of memory for entries found");
@@ -116,7 +117,7 @@ int run_entry(struct run *run, struct store_reader *reader, struct entry *ret, s
         status = block_load_all(run->block, error);
         if (status < 0)
             return status;
-        block_entry(run->block, (uint32_t)(run_at(run)->sequence - run->first_sequence), ret);
+        stored_entry(run->block, (uint32_t)(run_at(run)->sequence - run->first_sequence), ret);
         return 1;
     }
     if (run->at < run->window_at || run->at >= run->window_at + run->window.count) {

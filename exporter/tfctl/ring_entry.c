@@ -7,9 +7,13 @@
 #include "common/model/template.h"
 
 void ring_entry_reader_init(struct ring_entry_reader *reader) {
+    char host[ENTRY_HOST_BYTES + 1] = "";
     *reader = (struct ring_entry_reader) { 0 };
-    if (gethostname(reader->host, ENTRY_HOST_BYTES) < 0 || !reader->host[0])
-        memcpy(reader->host, "localhost", sizeof("localhost"));
+    if (gethostname(host, sizeof(host) - 1) < 0 || !host[0]) /* as the collector names it */
+        memcpy(host, "localhost", sizeof("localhost"));
+    if (!text_utf8_valid(text_of(host)))
+        memcpy(host, "unknown", sizeof("unknown"));
+    memcpy(reader->host, host, sizeof(host));
 }
 
 void ring_entry_reader_finish(struct ring_entry_reader *reader) {

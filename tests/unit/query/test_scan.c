@@ -245,6 +245,32 @@ static void passes_over_a_damaged_block_and_says_so(void **state) {
     assert_int_equal(damages, 1);
 }
 
+static void leaves_out_metadata_that_is_no_msgpack(void **state) {
+    (void)state;
+    struct sample sample = { .random = 1 };
+    struct filter filter;
+    struct scan_options options = SCAN_EVERYTHING;
+    struct scan *scan;
+    struct entry got, entries_of_block[2] = { sample_entry(&sample, 1), sample_entry(&sample, 1) };
+    static char nested[60000];
+    uint64_t sequence;
+    memset(nested, '\x91', sizeof(nested)); /* arrays in arrays */
+    entries_of_block[0].metadata = (struct text) { nested, sizeof(nested) };
+    entries_of_block[0].error_details = (struct text) { nested, sizeof(nested) };
+    entries_of_block[1].metadata = TEXT_LITERAL("\x82\xa1");
+    fake_add(&store, FIRST, entries_of_block, 2);
+    filter_init(&filter);
+    assert_int_equal(filter_add_matcher(&filter, TEXT_LITERAL("a.b"), FILTER_EQUAL, TEXT_EMPTY, NULL), 0);
+    assert_int_equal(scan_open(&store, &filter, &options, &scan, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(scan_next(scan, &sequence, NULL), 1);
+        assert_int_equal(scan_entry(scan, &got, NULL), 1);
+        assert_int_equal(got.metadata.length + got.error_details.length, 0);
+    }
+    scan_close(scan);
+    filter_finish(&filter);
+}
+
 static void opens_no_block_that_cannot_match_and_none_behind_a_limit(void **state) {
     (void)state;
     struct filter filter;
@@ -400,6 +426,7 @@ int main(void) {
         cmocka_unit_test_teardown(loses_and_doubles_nothing_while_blocks_are_merged, teardown),
         cmocka_unit_test_teardown(goes_on_behind_a_block_that_was_retired, teardown),
         cmocka_unit_test_teardown(passes_over_a_damaged_block_and_says_so, teardown),
+        cmocka_unit_test_teardown(leaves_out_metadata_that_is_no_msgpack, teardown),
         cmocka_unit_test_teardown(opens_no_block_that_cannot_match_and_none_behind_a_limit, teardown),
         cmocka_unit_test_teardown(counts_what_a_scan_would_find, teardown),
         cmocka_unit_test_teardown(counts_by_service_and_level_from_the_index_alone, teardown),
