@@ -111,7 +111,7 @@ void json_append_double(struct buffer *out, double number) {
         buffer_append(out, "null", 4);
         return;
     }
-    if (number == trunc(number) && fabs(number) < 1e15) {
+    if (fabs(number) < 1e15 && number == (double)(int64_t)number) { /* no trunc(): clang calls libm for it */
         if (signbit(number))
             buffer_append_char(out, '-');
         json_append_uint(out, (uint64_t)fabs(number));
