@@ -84,7 +84,7 @@ static int fingerprint(int fd, uint32_t length, uint64_t *ret) {
 }
 
 int tail_read_matches(int fd, uint64_t expected, uint32_t length) {
-    uint64_t found;
+    uint64_t found = 0;
     if (length == 0)
         return 1;
     int result = fingerprint(fd, length, &found);

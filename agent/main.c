@@ -1,0 +1,104 @@
+/* main.c - taskforge-agent: takes in what apps do not write themselves, and writes it to the ring as any app does. */
+#include "agent/agent.h"
+#include "agent/client/producer.h"
+#include "common/base/diag.h"
+#include "common/process/daemon.h"
+
+#include <sys/resource.h>
+
+enum { FILES_WANTED = 8192, RUNTIME_DIR_MODE = 0755 };
+
+static int write_entry(void *context, const struct record_entry *record) {
+    return producer_write(context, record, 0);
+}
+
+static int write_position(void *context, const struct input_position *position) {
+    struct record record = { .kind = RECORD_INPUT_POSITION, .input_position = *position };
+    return producer_write_record(context, &record);
+}
+
+static void count_loss(void *context, enum level level, uint64_t count) {
+    producer_count_loss(context, level, LOSS_INPUT, count);
+}
+
+/* Thousands of files are followed: as many descriptors as we may have, up to what is enough. */
+static void raise_file_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= FILES_WANTED)
+        return;
+    limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+struct program {
+    struct daemon daemon;
+    struct agent *agent;
+    struct producer *producer;
+    struct outlet outlet;
+    int lock;
+};
+
+static void on_done(void *context) {
+    struct program *program = context;
+    loop_stop(program->daemon.loop, DAEMON_OK);
+}
+
+static void on_stop(void *context) {
+    struct program *program = context;
+    agent_stop(program->agent);
+}
+
+static int on_reload(const struct config *config, void *context, struct error *error) {
+    struct program *program = context;
+    return agent_reload(program->agent, config, error);
+}
+
+static int set_up(struct program *program, struct error *error) {
+    const struct config *config = program->daemon.config;
+    int result = daemon_make_dir(config->runtime_dir, RUNTIME_DIR_MODE, "the runtime folder (runtime_dir)", error);
+    if (result != 0)
+        return result;
+    program->lock = daemon_lock(config->runtime_dir, "agent", error);
+    if (program->lock < 0)
+        return program->lock;
+    result = producer_open(config->runtime_dir, "taskforge-agent", &program->producer, error);
+    if (result != 0)
+        return result;
+    if (error->text[0] != '\0')
+        diag_warn("%s; inputs hold back until that changes", error->text);
+    program->outlet = (struct outlet) { write_entry, write_position, count_loss, program->producer };
+    error->text[0] = '\0';
+    result = agent_create(config, program->daemon.loop, &program->outlet, on_done, program, &program->agent, error);
+    if (result != 0)
+        return result;
+    program->daemon.context = program;
+    program->daemon.stop = on_stop;
+    program->daemon.reload = on_reload;
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    static const struct daemon_spec spec = {
+        .program = "taskforge-agent",
+        .summary = "takes in files, stdin, the journal and syslog, and writes them to the ring",
+    };
+    static struct program program;
+    struct error error = { 0 };
+    int status = daemon_setup(&program.daemon, &spec, argc, argv);
+    if (status != DAEMON_GO_ON)
+        return status;
+    raise_file_limit();
+    if (set_up(&program, &error) == 0) {
+        size_t count = agent_input_count(program.agent);
+        daemon_ready(&program.daemon, "taking in %zu input%s", count, count == 1 ? "" : "s");
+        status = daemon_run(&program.daemon);
+        agent_say_counters(program.agent);
+    } else {
+        diag_error("%s", error.text);
+        status = DAEMON_FAILED;
+    }
+    agent_destroy(program.agent);
+    producer_close(program.producer);
+    daemon_finish(&program.daemon);
+    return status;
+}
