@@ -2,7 +2,7 @@
  * tried. Compiled to nothing unless TASKFORGE_FAULTS is defined (the test's own copy of the program).
  *
  * TASKFORGE_FAULT="NAME:FIRST:COUNT:WHAT": from the FIRST time NAME is passed, COUNT times, do WHAT: "kill" (SIGKILL to
- * itself) or an errno's number. */
+ * itself) or an errno's number. Several are parted by commas. */
 #ifndef TASKFORGE_COLLECTOR_FAULT_H
 #define TASKFORGE_COLLECTOR_FAULT_H
 

@@ -350,7 +350,7 @@ static int open_again(struct partitions *partitions, const char *path, struct er
 }
 
 int partitions_reopen(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence,
-                      struct error *error) {
+                      bool damaged, struct error *error) {
     struct error why = { "" };
     pthread_mutex_lock(&partitions->mutex);
     int result = -EBUSY;
@@ -358,6 +358,8 @@ int partitions_reopen(struct partitions *partitions, const struct state_map *sta
         error_set(&why, result, "the output is just reading"); /* for the length of one block */
     else
         result = open_again(partitions, partitions->current_path, &why);
+    if (result == 0 && damaged)
+        result = error_set(&why, -EBADMSG, "it opens well, but cannot be written to");
     if (is_damage(result)) {
         char path[PARTITION_PATH_MAX];
         snprintf(path, sizeof(path), "%s", partitions->current_path);

@@ -41,10 +41,10 @@ void partitions_close(struct partitions *partitions);
 int partitions_roll(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence,
                     struct error *error);
 
-/* Writer. Close and open the authority again after an I/O error; a damaged one is set aside and a new one is made from *state.
- * -EBUSY while the output reads a block of it: try again soon. */
+/* Writer. Close and open the authority again after a failure. Where it is damaged, or `damaged` says that writing to it found that,
+ * it is set aside and a new one is made from *state. -EBUSY while the output reads a block of it: try again soon. */
 int partitions_reopen(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence,
-                      struct error *error);
+                      bool damaged, struct error *error);
 
 /* The partition that holds `sequence`, or the oldest there is when that is gone; *ret_next is where the one after it
  * begins, 0 when it is the newest. Give it back. */

@@ -15,6 +15,9 @@
 #include "common/store/filter_index.h"
 #include "common/store/state_keys.h"
 
+/* A failure that a fresh look at the file does not explain is believed when it comes again. */
+enum { DAMAGE_BELIEVED = 2 };
+
 /* --- set up --- */
 
 static void read_boot_id(uint8_t out[16]) {
@@ -239,9 +242,10 @@ int writer_commit(struct writer *writer, const struct batch *batch, bool apply, 
         int result = is_roll_due(writer, now_ns) ? roll(writer, error) : 0;
         if (result == 0)
             result = commit(writer, batch, apply, now_ns, error);
+        writer->damage_seen = result == -EBADMSG || result == -EFAULT ? writer->damage_seen + 1 : 0;
         /* LMDB calls a write cut short by a full disk an I/O error, and takes no more of an environment after it. */
         if ((result != -ENOSPC && result != -EIO) || attempt > 0 || unlink(writer->reserve) < 0 ||
-            partitions_reopen(writer->partitions, writer->state, writer->sequence.next, NULL) < 0)
+            partitions_reopen(writer->partitions, writer->state, writer->sequence.next, false, NULL) < 0)
             return result;
         diag_warn("the disk is full: the reserve is used for the last commits");
     }
@@ -250,8 +254,10 @@ int writer_commit(struct writer *writer, const struct batch *batch, bool apply, 
 int writer_recover(struct writer *writer, struct error *error) {
     const struct partition_ref *before = writer->partitions->current;
     make_reserve(writer);
-    int result = partitions_reopen(writer->partitions, writer->state, writer->sequence.next, error);
+    int result = partitions_reopen(writer->partitions, writer->state, writer->sequence.next,
+                                   writer->damage_seen >= DAMAGE_BELIEVED, error);
     if (result == 0 && writer->partitions->current != before) {
+        writer->damage_seen = 0;
         writer->tail.count = 0;
         writer->roll_due = false;
     }

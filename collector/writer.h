@@ -21,6 +21,7 @@ struct writer {
     uint64_t partition_ns;    /* roll after so long; set by whoever knows the configuration */
     uint64_t partition_bytes; /* roll beyond that size */
     bool roll_due;            /* a roll was begun and did not come to its end: the authority may be closed */
+    unsigned damage_seen;     /* commits in a row that found the authority damaged */
     char reserve[PATHS_MAX + 16];
     uint64_t output_stored;         /* the cursor that the store holds */
     _Atomic uint64_t output_cursor; /* the next sequence to be printed: set by the output's thread */
