@@ -8,17 +8,11 @@
 
 void ring_entry_reader_init(struct ring_entry_reader *reader) {
     char host[ENTRY_HOST_BYTES + 1] = "";
-<<<<<<< HEAD
     *reader = (struct ring_entry_reader) { 0 };
     if (gethostname(host, sizeof(host) - 1) < 0 || !host[0]) /* as the collector names it */
         memcpy(host, "localhost", sizeof("localhost"));
     if (!text_utf8_valid(text_of(host)))
         memcpy(host, "unknown", sizeof("unknown"));
-=======
-    if (gethostname(host, ENTRY_HOST_BYTES) < 0 || !host[0])
-        memcpy(host, "localhost", sizeof("localhost"));
-    *reader = (struct ring_entry_reader) { 0 };
->>>>>>> 75e623a (build: ask for no libm under clang, and for no warning under the sanitizers)
     memcpy(reader->host, host, sizeof(host));
 }
 
