@@ -366,6 +366,29 @@ static void a_file_that_is_too_large_is_refused(void **state) {
     free(text);
 }
 
+/* What deploy/ hands out to people is right, and says the defaults as they are. */
+static void the_example_configuration_holds_the_defaults(void **state) {
+    struct config_faults faults = CONFIG_FAULTS_EMPTY;
+    struct config *example = NULL, *defaults = loaded("");
+
+    (void)state;
+    assert_int_equal(config_load(EXAMPLE_CONFIG, &example, &faults), 0);
+    assert_int_equal(example->ring.size, defaults->ring.size);
+    assert_int_equal(example->collector.flush_interval_ns, defaults->collector.flush_interval_ns);
+    assert_int_equal(example->collector.flush_entries, defaults->collector.flush_entries);
+    assert_int_equal(example->collector.retention.max_age_ns, defaults->collector.retention.max_age_ns);
+    assert_int_equal(example->collector.retention.keep_free_percent, defaults->collector.retention.keep_free_percent);
+    assert_int_equal(example->collector.partition_ns, defaults->collector.partition_ns);
+    assert_int_equal(example->agent.input_count, defaults->agent.input_count);
+    for (size_t i = 0; i < example->agent.input_count; i++) {
+        assert_int_equal(example->agent.inputs[i].type, defaults->agent.inputs[i].type);
+        assert_int_equal(example->agent.inputs[i].ignore_older_ns, defaults->agent.inputs[i].ignore_older_ns);
+        assert_string_equal(example->agent.inputs[i].name, defaults->agent.inputs[i].name);
+    }
+    config_destroy(example);
+    config_destroy(defaults);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_file_gives_the_defaults),
@@ -385,6 +408,7 @@ int main(void) {
         cmocka_unit_test(a_named_file_that_is_missing_is_a_fault),
         cmocka_unit_test(the_environment_stands_in_for_the_option),
         cmocka_unit_test(a_file_that_is_too_large_is_refused),
+        cmocka_unit_test(the_example_configuration_holds_the_defaults),
     };
 
     setenv("TASKFORGE_RUNTIME_DIR", "/tmp/tf-run", 1);
