@@ -100,6 +100,8 @@ struct tf_client {
     bool is_default;                 /* tf_default_head_ follows head */
     struct attachment *waiting_room; /* attached without a slot: keeps the anonymous ledger mapped */
     struct error attach_error;
+    uint8_t left_ring_id[16]; /* of the session left last: when it goes on in the same ring, a flush still waits for */
+    uint64_t left_lanes[RING_LANES_MAX / 64]; /* what was written then */
 };
 
 struct thread_lane {

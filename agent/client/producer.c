@@ -30,19 +30,21 @@ void producer_close(struct producer *producer) {
     free(producer);
 }
 
-/* Once, without waiting and without counting. */
-static int producer_put(struct producer *producer, struct put *put, struct record_entry *to_complete) {
+/* Once, without waiting; a record that finds no room is counted only when the caller gives up. */
+static int producer_put(struct producer *producer, struct put *put, struct record_entry *to_complete, bool give_up) {
     struct call call;
     if (!call_enter(&call))
         return -EAGAIN;
     if (to_complete && uuid_is_zero(&to_complete->entry.id))
         uuid_make(&call.thread->ids, put->time_ns, &to_complete->entry.id);
     int r = put_once(&call, producer->client, thread_lane_find(&call, producer->client), put);
+    if (r == -EAGAIN && give_up)
+        put_lose(&call, producer->client, put);
     call_leave();
     return r;
 }
 
-int producer_write(struct producer *producer, const struct record_entry *record, uint64_t time_ns) {
+static int write_entry(struct producer *producer, const struct record_entry *record, uint64_t time_ns, bool give_up) {
     if (record->site != 0)
         return -EINVAL;
     struct record_entry complete = *record;
@@ -53,19 +55,36 @@ int producer_write(struct producer *producer, const struct record_entry *record,
         complete.entry.timestamp_ns = put.time_ns;
     if (text_equal(complete.entry.service, producer->client->service))
         complete.entry.service = TEXT_EMPTY;
-    return producer_put(producer, &put, &complete);
+    return producer_put(producer, &put, &complete, give_up);
+}
+
+int producer_write(struct producer *producer, const struct record_entry *record, uint64_t time_ns) {
+    return write_entry(producer, record, time_ns, false);
+}
+
+int producer_write_or_lose(struct producer *producer, const struct record_entry *record, uint64_t time_ns) {
+    return write_entry(producer, record, time_ns, true);
 }
 
 int producer_write_record(struct producer *producer, const struct record *record) {
     struct put put = { .other = record,
                        .level = LEVEL_ERROR,
                        .time_ns = record->time_ns ? record->time_ns : clock_real_ns() };
-    return producer_put(producer, &put, NULL);
+    return producer_put(producer, &put, NULL, false);
 }
 
 int producer_count_loss(struct producer *producer, enum level level, enum loss_reason reason, uint64_t count) {
     client_count_loss(producer->client, reason, level, count);
     return 0;
+}
+
+bool producer_attached(const struct producer *producer) {
+    int refusal = atomic_load(&producer->client->refusal);
+    return refusal == 0 || refusal == -EAGAIN || refusal == -ESTALE;
+}
+
+void producer_share_lanes(struct producer *producer) {
+    producer->client->shares_lanes = true;
 }
 
 bool producer_wants(const struct producer *producer, enum level level) {

@@ -38,6 +38,9 @@ void producer_close(struct producer *producer);
  * counted. -E2BIG: larger than any record may be. */
 int producer_write(struct producer *producer, const struct record_entry *record, uint64_t time_ns);
 
+/* producer_write for the last time: where there is no room, the entry is counted as lost, with the true reason (-EAGAIN). */
+int producer_write_or_lose(struct producer *producer, const struct record_entry *record, uint64_t time_ns);
+
 /* Write one record of another kind (RECORD_INPUT_POSITION alone, RECORD_AUDIT_EVENT, ...); record->position is ignored, a
  * zero time_ns is now. Takes room as a record of level error does. Returns as producer_write; -EINVAL for what cannot
  * be encoded. */
@@ -45,6 +48,13 @@ int producer_write_record(struct producer *producer, const struct record *record
 
 /* Count `count` records that the caller lets go, in the slot's ledger (kept here until there is one). Returns 0. */
 int producer_count_loss(struct producer *producer, enum level level, enum loss_reason reason, uint64_t count);
+
+/* Whether -EAGAIN is about room, so that waiting makes sense: false while no ring can be attached to at all. */
+bool producer_attached(const struct producer *producer);
+
+/* For a program that writes a record or two and ends: its threads take no lane of their own (half a MiB that only a collector gives
+ * back) but share the overflow lanes. Call before the first record. */
+void producer_share_lanes(struct producer *producer);
 
 /* Whether entries of this level are wanted now: one load. */
 bool producer_wants(const struct producer *producer, enum level level);

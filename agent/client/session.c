@@ -196,6 +196,8 @@ static int session_create(struct tf_client *client, struct attachment *attachmen
     int size = record_encode(&hello, room, sizeof(room));
     check(size > 0);
     session->hello_size = (uint32_t)size;
+    if (memcmp(client->left_ring_id, attachment->ring.ring_id, sizeof(client->left_ring_id)) == 0)
+        memcpy(session->lanes_used, client->left_lanes, sizeof(session->lanes_used));
     session->next = sessions;
     sessions = session;
     *ret = session;
@@ -256,8 +258,11 @@ static void session_leave(struct tf_client *client) {
     client_publish_control(client, &no_control);
     atomic_store(&client->ledger, NULL);
     client->session = NULL;
-    if (session)
-        session_unref(session);
+    if (!session)
+        return;
+    memcpy(client->left_ring_id, session->attachment->ring.ring_id, sizeof(client->left_ring_id));
+    memcpy(client->left_lanes, session->lanes_used, sizeof(client->left_lanes));
+    session_unref(session);
 }
 
 struct session *session_usable(struct tf_client *client) {
@@ -390,6 +395,7 @@ static void fork_child(void) {
         client->session = NULL;
         client_leave_waiting_room(client);
         atomic_store(&client->retry_ns, 0);
+        memset(client->left_ring_id, 0, sizeof(client->left_ring_id));
         memset(client->lost, 0, sizeof(client->lost));
         memset(client->pending, 0, sizeof(client->pending));
         atomic_store(&client->any_pending, false);

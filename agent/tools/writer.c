@@ -1,0 +1,71 @@
+#include "agent/tools/writer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/diag.h"
+
+#define STEP_NS CLOCK_MILLISECOND
+
+int writer_open(struct writer *writer, const char *service, struct error *error) {
+    int r = producer_open(NULL, service, &writer->producer, error);
+    if (r == 0)
+        writer->reason = *error;
+    return r;
+}
+
+void writer_close(struct writer *writer) {
+    producer_close(writer->producer);
+    writer->producer = NULL;
+}
+
+static void pause_a_moment(struct writer *writer) {
+    if (writer->idle)
+        writer->idle(writer->argument);
+    struct timespec step = { .tv_nsec = STEP_NS };
+    nanosleep(&step, NULL);
+}
+
+static int write_waiting(struct writer *writer, const struct record_entry *record) {
+    uint64_t begin = clock_monotonic_ns();
+    int r;
+    while ((r = producer_write(writer->producer, record, 0)) == -EAGAIN) {
+        if (writer->wait_ns == 0 || writer->in_vain || !producer_attached(writer->producer))
+            break;
+        if (clock_monotonic_ns() - begin >= writer->wait_ns) {
+            writer->in_vain = true;
+            break;
+        }
+        pause_a_moment(writer);
+    }
+    return r == -EAGAIN ? producer_write_or_lose(writer->producer, record, 0) : r;
+}
+
+int writer_put(struct writer *writer, const struct entry *entry, struct buffer *scratch) {
+    if (!producer_wants(writer->producer, entry->level))
+        return 0;
+    struct record_entry record = { .entry = *entry };
+    buffer_clear(scratch);
+    int r = entry_repair(&record.entry, 0, scratch);
+    if (r >= 0)
+        r = write_waiting(writer, &record);
+    if (r < 0) {
+        writer->lost++;
+        return r;
+    }
+    writer->written++;
+    writer->in_vain = false;
+    return 0;
+}
+
+void writer_tell_losses(const struct writer *writer, const char *what) {
+    if (writer->lost == 0)
+        return;
+    const char *reason = "the ring is full; is the collector running?";
+    if (!producer_attached(writer->producer))
+        reason = writer->reason.text[0] ? writer->reason.text : "there is no ring";
+    diag_error("%" PRIu64 " of %" PRIu64 " %s did not fit and are counted as lost: %s", writer->lost,
+               writer->lost + writer->written, what, reason);
+}
