@@ -97,6 +97,23 @@ static bool begins_frame(struct spill *spill, uint64_t offset) {
            spill_frame_length((struct text) { header, sizeof(header) }, spill->id, offset, &length) == 0;
 }
 
+/* Where the next frame behind a damaged one at `offset` begins, by its magic and its own word for its place; the end, if there is
+ * none. */
+static uint64_t next_frame(struct spill *spill, uint64_t offset) {
+    char window[64 * 1024], magic[8];
+    state_u64_put(magic, SPILL_FRAME_MAGIC);
+    for (uint64_t at = offset + 1; at + sizeof(magic) <= spill->end; at += sizeof(window) - sizeof(magic) + 1) {
+        size_t size = spill->end - at < sizeof(window) ? (size_t)(spill->end - at) : sizeof(window);
+        if (read_at(spill->fd, at, window, size) < 0)
+            break;
+        for (const char *from = window, *found;
+             (found = memmem(from, size - (size_t)(from - window), magic, sizeof(magic))); from = found + 1)
+            if (begins_frame(spill, at + (uint64_t)(found - window)))
+                return at + (uint64_t)(found - window);
+    }
+    return spill->end;
+}
+
 /* --- opening --- */
 
 struct found {
@@ -138,8 +155,9 @@ static int apply_frames(struct spill *spill, struct state_map *state) {
     while (at < spill->end) {
         uint64_t length;
         result = frame_load(spill, at, &batch, &length);
-        if (result == -EBADMSG && length && begins_frame(spill, at + length)) {
-            at += length; /* spill_next will say it */
+        uint64_t next = result == -EBADMSG ? next_frame(spill, at) : spill->end;
+        if (result == -EBADMSG && next < spill->end) {
+            at = next; /* spill_next will say it */
             result = 0;
             continue;
         }
@@ -286,8 +304,7 @@ int spill_next(struct spill *spill, struct batch *batch, uint64_t *ret_next, str
         }
         if (result != -EBADMSG && result != -ENODATA)
             return error_set(error, result, "cannot read the spill: %s", strerror(-result));
-        if (!length)
-            length = spill->end - at; /* no telling where the next one begins */
+        length = next_frame(spill, at) - at;
         diag_error("the spill is damaged: %" PRIu64 " bytes of it are lost, at offset %" PRIu64, length, at);
         at += length;
         spill->taken = at;

@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from harness import BUILD, Failure, Instance, expect, main, wait_until  # noqa: E402
@@ -150,6 +151,73 @@ def counters(instance, service):
     return [tuple(numbers[i : i + 3]) for i in range(0, len(numbers), 3)]
 
 
+def the_output_goes_on_across_partitions_and_a_kill():
+    with Instance() as instance:
+        out = with_output(instance, "  partition: 1s\n")
+        for number in range(6):
+            collector = instance.start("collector")
+            produce(instance, "rolled", threads=2, count=300)
+            instance.wait_count(600 * (number + 1), "-s", "rolled")
+            if number % 2:
+                collector.kill()
+            else:
+                wait_until(lambda: time.time() % 1 < 0.5, "the next second")
+                collector.stop()
+        instance.start("collector")
+        stored = {entry["id"] for entry in instance.query("-s", "rolled")}
+        expect(len(stored) == 3600, f"{len(stored)} stored")
+        wait_until(lambda: {entry["id"] for entry in lines(out)} >= stored, "all of it in the output")
+        partitions = list((instance.data / "logs").glob("*.mdb"))
+        expect(len(partitions) > 1, f"{len(partitions)} partitions")
+
+
+def old_partitions_go_and_the_authority_stays():
+    with Instance(collector="  output: none\n  partition: 1s\n  retention: { max_age: 1s, keep_free: 0% }\n") as instance:
+        collector = instance.start("collector")
+        produce(instance, "old", count=10)
+        instance.wait_count(10, "-s", "old")
+        wait_until(lambda: time.time() % 1 < 0.2, "another second")
+        produce(instance, "new", count=10)
+        instance.wait_count(10, "-s", "new")
+        collector.stop()
+        time.sleep(1.2)  # what is waited for is age itself
+        collector = instance.start("collector")
+        collector.wait_line("retention removed")
+        expect(instance.count("-s", "old") == 0, "the old partition is gone")
+        expect(instance.count("-s", "new") == 10, "the newest stays, old or not")
+        expect(collector.stop() == 0, "exit status")
+
+
+def a_full_disk_is_survived():
+    with Instance() as instance:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", instance.data], stderr=subprocess.DEVNULL).returncode != 0:
+            print("     skipped: no right to mount a small disk", flush=True)
+            return
+        try:
+            collector = instance.start("collector")
+            produce(instance, "before", count=10)
+            instance.wait_count(10, "-s", "before")
+            filler = instance.data / "filler"
+            with filler.open("wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(bytes(4096))
+                except OSError:
+                    pass
+            produce(instance, "while", threads=2, count=40000, payload=300)  # more than the file has room for as it is
+            collector.wait_line("cannot be written")
+            filler.unlink()
+            collector.wait_line("can be written again")
+            instance.wait_count(80000, "-s", "while")
+            expect(collector.stop() == 0, "exit status")
+            expect(instance.run("tfctl", "verify", check=False).returncode == 0, "tfctl verify")
+        finally:
+            for process in instance.processes:
+                if process.process.poll() is None:
+                    process.kill()
+            subprocess.run(["umount", instance.data], check=True)
+
+
 def bad_places_give_one_line_and_a_status():
     with Instance() as instance:
         file = instance.root / "file"
@@ -177,8 +245,6 @@ def an_idle_collector_uses_next_to_no_processor():
             fields = stat.read_text().rsplit(")", 1)[1].split()
             return int(fields[11]) + int(fields[12])
 
-        import time
-
         before, begin = ticks(), time.monotonic()
         wait_until(lambda: time.monotonic() - begin > 3, "three seconds of rest", pause=0.5)
         used = (ticks() - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - begin)
@@ -198,6 +264,9 @@ if __name__ == "__main__":
                 sighup_reopens_the_output_and_keeps_the_old_configuration_when_the_new_is_faulty,
                 a_blocked_stdout_delays_nothing,
                 losses_are_stored_as_entries_that_add_up,
+                the_output_goes_on_across_partitions_and_a_kill,
+                old_partitions_go_and_the_authority_stays,
+                a_full_disk_is_survived,
                 bad_places_give_one_line_and_a_status,
                 an_idle_collector_uses_next_to_no_processor,
             ]

@@ -185,23 +185,25 @@ static void a_torn_last_frame_is_cut_off(void **unused) {
 
 static void a_damaged_frame_is_passed_over_and_the_ones_behind_it_are_not(void **unused) {
     (void)unused;
-    struct spill spill;
-    struct state_map state = STATE_MAP_EMPTY;
-    char path[128];
-    open_spill(&spill, &state);
-    append(&spill, "one", 1);
-    uint64_t end = spill.end;
-    append(&spill, "two", 2);
-    spill_close(&spill);
-    file_name(path, 1);
-    int fd = open(path, O_RDWR);
-    assert_int_equal(pwrite(fd, "x", 1, (off_t)end - 20), 1);
-    close(fd);
-    open_spill(&spill, &state);
-    take(&spill, &state, "two");
-    assert_true(spill_is_empty(&spill));
-    spill_close(&spill);
-    state_map_finish(&state);
+    const off_t places[] = { 0, 20, 41, 60, 150 }; /* its magic, file id, length, and twice its body */
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        struct spill spill;
+        struct state_map state = STATE_MAP_EMPTY;
+        char path[128];
+        open_spill(&spill, &state);
+        append(&spill, "one", 1);
+        append(&spill, "two", 2);
+        spill_close(&spill);
+        file_name(path, 1);
+        int fd = open(path, O_RDWR);
+        assert_int_equal(pwrite(fd, "\x99", 1, places[i]), 1);
+        close(fd);
+        open_spill(&spill, &state);
+        take(&spill, &state, "two");
+        assert_true(spill_is_empty(&spill));
+        spill_close(&spill);
+        state_map_finish(&state);
+    }
 }
 
 static void a_failed_write_leaves_nothing_of_the_batch(void **unused) {
