@@ -76,7 +76,7 @@ class LineWriter(threading.Thread):
 
 def check_numbers(found, calls, what, killed=False):
     """found: numbers in store order; calls: how many the app made that returned well."""
-    expect(found == sorted(found), f"{what}: out of order near {next(a for a, b in zip(found, found[1:]) if a > b) if found else 0}")
+    expect(found == sorted(found), f"{what}: out of order near {next(((a, b) for a, b in zip(found, found[1:]) if a > b), None)}")
     expect(len(set(found)) == len(found), f"{what}: {len(found) - len(set(found))} entries twice")
     if killed:
         expect(calls <= len(found) <= calls + 1, f"{what} (killed): {len(found)} stored, {calls} calls returned")
