@@ -138,7 +138,9 @@ static int grow_rows(struct block_builder *builder) {
 
 static struct text dictionary_get(const struct dictionary *dictionary, uint32_t index) {
     uint32_t begin = index ? dictionary->ends[index - 1] : 0;
-    return (struct text) { dictionary->bytes.data + begin, dictionary->ends[index] - begin };
+    /* no bytes at all while every text is empty */
+    return (struct text) { begin ? dictionary->bytes.data + begin : dictionary->bytes.data,
+                           dictionary->ends[index] - begin };
 }
 
 static void dictionary_enter(struct dictionary *dictionary, uint32_t index) {

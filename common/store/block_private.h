@@ -52,7 +52,7 @@ struct block_builder {
 
 static inline struct text text_run_get(const struct text_run *run, uint32_t row) {
     uint32_t begin = row ? run->ends[row - 1] : 0;
-    return (struct text) { run->bytes.data + begin, run->ends[row] - begin };
+    return (struct text) { begin ? run->bytes.data + begin : run->bytes.data, run->ends[row] - begin };
 }
 
 /* --- varints: 7 bits a byte, low first --- */

@@ -14,7 +14,8 @@ struct member {                  /* one partition file */
     dev_t device; /* which file stood at the path: another one takes its place by rename */
     ino_t inode;
     struct partition_meta meta;
-    bool damaged; /* told, and passed over until the file changes */
+    bool damaged; /* passed over until the file changes */
+    bool told;    /* of damage in it, once */
     bool seen;    /* while refreshing */
 };
 
@@ -27,12 +28,17 @@ struct store_reader {
     struct buffer value; /* a private copy of what LMDB gave */
 };
 
+static void tell_once(struct store_reader *reader, struct member *member, const char *why) {
+    if (!member->told && reader->damaged)
+        reader->damaged(reader->argument, member->path, why);
+    member->told = true;
+}
+
 static void tell_damaged(struct store_reader *reader, struct member *member, const char *why) {
     partition_close(member->partition);
     member->partition = NULL;
-    if (!member->damaged && reader->damaged)
-        reader->damaged(reader->argument, member->path, why);
     member->damaged = true;
+    tell_once(reader, member, why);
 }
 
 /* --- members come and go --- */
@@ -106,7 +112,7 @@ static int refresh_one(struct store_reader *reader, const struct partition_name 
     if (member && (member->device != status.st_dev || member->inode != status.st_ino)) {
         partition_close(member->partition);
         member->partition = NULL;
-        member->damaged = false;
+        member->damaged = member->told = false;
     }
     if (!member)
         member = add_member(reader, name->path);
@@ -218,42 +224,69 @@ static int next_index(struct store_reader *reader, struct member *member, uint64
     return result;
 }
 
-/* The same, decoded and checked against its key. index is to be finished when 1 is returned. */
+/* The same, decoded and checked against its key. index is to be finished when 1 is returned; -EILSEQ: the partition may be sound, but
+ * the value at *ret_key is not. */
 static int next_entry(struct store_reader *reader, struct member *member, uint64_t sequence, bool descending,
-                      struct index_entry *index, struct error *error) {
+                      uint64_t *ret_key, struct index_entry *index, struct error *error) {
     uint64_t key = 0;
     int result = next_index(reader, member, sequence, descending, &key, error);
+    *ret_key = key;
     if (result != 1)
         return result;
     if (descending ? key > sequence : key < sequence) /* so that a walk over a damaged tree always ends */
         return error_set(error, -EBADMSG, "the index is out of order");
     result = index_decode(buffer_text(&reader->value), index);
     if (result < 0)
-        return error_set(error, result, "the index value of block %llu is damaged", (unsigned long long)key);
+        return error_set(error, result == -EBADMSG ? -EILSEQ : result, "the index value of block %llu is damaged",
+                         (unsigned long long)key);
     if (index->first_sequence != key || index->count == 0 || index->count > UINT64_MAX - key) {
         index_entry_finish(index);
-        return error_set(error, -EBADMSG, "the index value of block %llu is another block's", (unsigned long long)key);
+        return error_set(error, -EILSEQ, "the index value of block %llu is another block's", (unsigned long long)key);
     }
+    return 1;
+}
+
+/* The newest ready partition. */
+static struct member *authority(struct store_reader *reader) {
+    for (size_t i = reader->count; i-- > 0;) {
+        if (reader->members[i]->partition)
+            return reader->members[i];
+    }
+    return NULL;
+}
+
+/* Where one partition's entries end: 1, 0 when it has none. */
+static int member_end(struct store_reader *reader, struct member *member, uint64_t *ret_sequence, struct error *error) {
+    struct index_entry index;
+    struct error why = { "" };
+    uint64_t key;
+    int result = member->partition ? next_entry(reader, member, UINT64_MAX, true, &key, &index, &why) : 0;
+    if (result == -ENOMEM)
+        return error_set(error, result, "%s", why.text);
+    if (result == -EILSEQ) { /* one entry at least stood there */
+        tell_once(reader, member, why.text);
+        *ret_sequence = key + 1;
+        return 1;
+    }
+    if (result < 0)
+        tell_damaged(reader, member, why.text);
+    if (result != 1)
+        return 0;
+    *ret_sequence = index.first_sequence + index.count;
+    index_entry_finish(&index);
     return 1;
 }
 
 int store_reader_end(struct store_reader *reader, uint64_t *ret_sequence, struct error *error) {
     *ret_sequence = 0;
     for (size_t i = reader->count; i-- > 0;) {
-        struct member *member = reader->members[i];
-        struct index_entry index;
-        struct error why = { "" };
-        int result = member->partition ? next_entry(reader, member, UINT64_MAX, true, &index, &why) : 0;
-        if (result == -ENOMEM)
-            return error_set(error, result, "%s", why.text);
-        if (result < 0)
-            tell_damaged(reader, member, why.text);
-        if (result != 1)
-            continue;
-        *ret_sequence = index.first_sequence + index.count;
-        index_entry_finish(&index);
-        return 0;
+        int result = member_end(reader, reader->members[i], ret_sequence, error);
+        if (result != 0)
+            return result < 0 ? result : 0;
     }
+    struct member *member = authority(reader); /* empty, yet what came before it may have been retired */
+    if (member && member->meta.first_sequence > 1)
+        *ret_sequence = member->meta.first_sequence;
     return 0;
 }
 
@@ -268,10 +301,13 @@ struct walk {
 static int first_of(struct store_reader *reader, struct member *member, const struct walk *walk, uint64_t *ret_seek,
                     struct error *error) {
     struct index_entry index;
+    uint64_t key;
     *ret_seek = walk->from;
-    int result = next_entry(reader, member, walk->from, true, &index, error);
+    int result = next_entry(reader, member, walk->from, true, &key, &index, error);
+    if (result == -EILSEQ)
+        tell_once(reader, member, error->text);
     if (result != 1)
-        return result;
+        return result == -EILSEQ ? 0 : result;
     if (index.first_sequence + index.count > walk->from)
         *ret_seek = index.first_sequence;
     index_entry_finish(&index);
@@ -285,9 +321,18 @@ static int walk_member(struct store_reader *reader, struct member *member, const
     int result = 0;
     if (!walk->descending)
         result = first_of(reader, member, walk, &seek, error);
-    while (result >= 0) {
+    while (result >= 0 && member->partition) { /* the visitor may find it damaged, which closes it */
         struct index_entry index;
-        result = next_entry(reader, member, seek, walk->descending, &index, error);
+        uint64_t key;
+        result = next_entry(reader, member, seek, walk->descending, &key, &index, error);
+        if (result == -EILSEQ) { /* only this block is lost */
+            tell_once(reader, member, error->text);
+            if (key == (walk->descending ? 0 : UINT64_MAX))
+                return 0;
+            seek = walk->descending ? key - 1 : key + 1;
+            result = 0;
+            continue;
+        }
         if (result != 1)
             return result;
         uint64_t first = index.first_sequence, end = first + index.count;
@@ -299,7 +344,7 @@ static int walk_member(struct store_reader *reader, struct member *member, const
             return 0;
         seek = walk->descending ? first - 1 : end;
     }
-    return result;
+    return result < 0 ? result : 0;
 }
 
 int store_reader_walk(struct store_reader *reader, uint64_t from, uint64_t to, bool descending,
@@ -353,15 +398,6 @@ int store_reader_block(struct store_reader *reader, uint64_t first_sequence, str
         return error_set(error, result, "%s", why.text);
     }
     return error_set(error, -ENOENT, "block %llu is not in the store any more", (unsigned long long)first_sequence);
-}
-
-/* The newest ready partition. */
-static struct member *authority(struct store_reader *reader) {
-    for (size_t i = reader->count; i-- > 0;) {
-        if (reader->members[i]->partition)
-            return reader->members[i];
-    }
-    return NULL;
 }
 
 int store_reader_state(struct store_reader *reader, struct text key, struct buffer *out, struct error *error) {

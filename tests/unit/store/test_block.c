@@ -182,10 +182,42 @@ static void packs_the_ids_of_a_few_threads_into_little_more_than_a_byte(void **s
     buffer_finish(&without);
 }
 
+static void encodes_as_many_rows_as_it_takes_though_no_two_have_a_value_in_common(void **state) {
+    (void)state;
+    struct block_builder *builder;
+    struct buffer encoded = BUFFER_EMPTY;
+    struct block *block;
+    uint32_t rows = 0;
+    char service[16];
+    struct entry entry = { .message = TEXT_LITERAL("m"), .module = TEXT_LITERAL("m"), .operation = TEXT_LITERAL("o") };
+    assert_int_equal(block_builder_create(&builder), 0);
+    do {
+        rows++;
+        snprintf(service, sizeof(service), "s%u", rows);
+        entry.service = text_of(service);
+        entry.pid = rows;
+        memcpy(entry.user_id.bytes, &rows, sizeof(rows));
+    } while (block_builder_add(builder, &entry) == 0);
+    rows--;
+    assert_int_equal(block_builder_count(builder), rows);
+    assert_true(rows >= BLOCK_ENTRIES_MAX - 1);
+    assert_int_equal(block_builder_encode(builder, 1, &encoded), 0);
+    assert_int_equal(block_open(buffer_text(&encoded), 1, &block, NULL), 0);
+    assert_int_equal(block_load_all(block, NULL), 0);
+    assert_int_equal(block_pid(block, rows - 1), rows);
+    assert_memory_equal(block_uuid(block, BLOCK_USER_ID, rows - 1)->bytes, &rows, sizeof(rows));
+    assert_true(text_is(block_text(block, BLOCK_SERVICE, 0), "s1"));
+    assert_int_equal(block_text(block, BLOCK_HOST, 5).length, 0);
+    block_destroy(block);
+    buffer_finish(&encoded);
+    block_builder_destroy(builder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_back_every_field_of_every_entry),
         cmocka_unit_test(begins_anew_after_a_clear),
+        cmocka_unit_test(encodes_as_many_rows_as_it_takes_though_no_two_have_a_value_in_common),
         cmocka_unit_test(is_no_block_under_another_sequence),
         cmocka_unit_test(notices_any_flipped_bit_and_any_cut),
         cmocka_unit_test(packs_the_ids_of_a_few_threads_into_little_more_than_a_byte),

@@ -1,0 +1,91 @@
+/* An encoded block. First byte even: the rest as it stands. Odd: the rest is a count (u16) and for each column a codec (u8), a raw size
+ * (u24) and the stored bytes behind their length (u16); table and checksums are made right, so that what lies behind them is reached. */
+#include <stdlib.h>
+
+#include "common/base/hash.h"
+#include "common/store/block.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { SEQUENCE = 77 };
+
+static void put(struct buffer *out, uint64_t value, size_t size) {
+    buffer_append(out, &value, size);
+}
+
+static uint32_t take(const uint8_t **data, size_t *size, size_t count) {
+    uint32_t value = 0;
+    for (size_t i = 0; i<count && * size> 0; i++, (*data)++, (*size)--)
+        value |= (uint32_t) * *data << (8 * i);
+    return value;
+}
+
+static void make(const uint8_t *data, size_t size, struct buffer *out) {
+    _cleanup_buffer_ struct buffer table = BUFFER_EMPTY, columns = BUFFER_EMPTY;
+    uint32_t count = take(&data, &size, 2), column = 0;
+    for (; size > 0 && column < BLOCK_COLUMN_COUNT; column++) {
+        uint32_t codec = take(&data, &size, 1), raw = take(&data, &size, 3), length = take(&data, &size, 2);
+        length = length > size ? (uint32_t)size : length;
+        if (length > 0) {
+            put(&table, column, 2);
+            put(&table, codec, 2);
+            put(&table, length, 4);
+            put(&table, codec == 0 ? length : raw, 4);
+            put(&table, columns.length, 4);
+            put(&table, hash_bytes_seeded(data, length, SEQUENCE + column), 8);
+            put(&table, 0, 8);
+        }
+        buffer_append(&columns, data, length);
+        data += length;
+        size -= length;
+    }
+    buffer_append(out, "TBLK\1\0", 6);
+    put(out, table.length / 32, 2);
+    put(out, count, 4);
+    put(out, 0, 4);
+    buffer_append_text(out, buffer_text(&table));
+    put(out, hash_bytes_seeded(out->data, out->length, SEQUENCE), 8);
+    buffer_append_text(out, buffer_text(&columns));
+}
+
+static uint64_t read_all(struct block *block) {
+    bool loaded[BLOCK_COLUMN_COUNT];
+    uint64_t sum = 0;
+    bool all = true;
+    for (unsigned column = 0; column < BLOCK_COLUMN_COUNT; column++)
+        all &= loaded[column] = block_load(block, (enum block_column)column, NULL) == 0;
+    if (loaded[BLOCK_MESSAGE]) {
+        const uint32_t *offsets;
+        struct text bytes = block_message_bytes(block, &offsets);
+        sum += hash_bytes(bytes.data, bytes.length) + offsets[block_count(block)];
+    }
+    for (uint32_t row = 0; all && row < block_count(block); row++) {
+        struct entry entry;
+        block_entry(block, row, &entry);
+        const struct text texts[] = { entry.service,       entry.module,  entry.operation, entry.message,
+                                      entry.trace_id,      entry.span_id, entry.metadata,  entry.correlation_id,
+                                      entry.error_details, entry.host };
+        for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+            sum += texts[i].length ? hash_bytes(texts[i].data, texts[i].length) : 0;
+        sum += entry.id.bytes[0] + entry.user_id.bytes[15] + (unsigned)entry.level + entry.pid;
+    }
+    return sum;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    _cleanup_buffer_ struct buffer made = BUFFER_EMPTY;
+    struct text encoded = { (const char *)data + 1, size - 1 };
+    struct block *block;
+    if (size < 1)
+        return 0;
+    if (data[0] & 1) {
+        make(data + 1, size - 1, &made);
+        encoded = buffer_text(&made);
+    }
+    if (block_open(encoded, SEQUENCE, &block, NULL) < 0)
+        return 0;
+    uint64_t sum = read_all(block);
+    __asm__ volatile("" : : "r"(sum)); /* so that all of it is read */
+    block_destroy(block);
+    return 0;
+}

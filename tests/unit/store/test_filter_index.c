@@ -1,0 +1,157 @@
+/* The index value: it never says no wrongly, seldom perhaps for nothing, and no bytes whatever take its reader down. */
+#include "store_entries.h"
+
+enum { ROWS = 4096 };
+
+static struct buffer block, encoded;
+static struct index_entry entry;
+
+static int set_up(void **state) {
+    (void)state;
+    make_block(1000, ROWS, &block, &encoded);
+    return index_decode(buffer_text(&encoded), &entry);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    index_entry_finish(&entry);
+    buffer_finish(&block);
+    buffer_finish(&encoded);
+    return 0;
+}
+
+static void knows_the_range_and_the_counts(void **state) {
+    (void)state;
+    assert_int_equal(entry.first_sequence, 1000);
+    assert_int_equal(entry.count, ROWS);
+    assert_int_equal(entry.min_timestamp_ns, FIXTURE_NOW + 1000000);
+    assert_int_equal(entry.max_timestamp_ns, FIXTURE_NOW + (1000 + ROWS - 1) * 1000);
+    assert_int_equal(entry.count_count, 3);
+    uint64_t counts[3][LEVEL_COUNT] = { { 0 } };
+    for (uint64_t sequence = 1000; sequence < 1000 + ROWS; sequence++)
+        counts[sequence % 3][sequence % LEVEL_COUNT]++;
+    static const char *const services[] = { "billing", "queue", "mail" };
+    for (uint32_t i = 0; i < 3; i++)
+        for (uint32_t k = 0; k < 3; k++)
+            if (text_is(entry.counts[i].service, services[k]))
+                assert_memory_equal(entry.counts[i].by_level, counts[k], sizeof(counts[k]));
+}
+
+static void keeps_when_which_rows_arrived(void **state) {
+    (void)state;
+    const struct index_flush flushes[] = { { 0, 10 }, { 3, 20 }, { 9, 5 } };
+    struct block_builder *builder;
+    _cleanup_buffer_ struct buffer out = BUFFER_EMPTY;
+    struct index_entry got;
+    must(block_builder_create(&builder));
+    for (uint64_t i = 0; i < 10; i++) {
+        struct made_entry made;
+        make_entry(i, &made);
+        must(block_builder_add(builder, &made.entry));
+    }
+    must(index_encode(builder, 0, flushes, 3, &out));
+    must(index_decode(buffer_text(&out), &got));
+    assert_int_equal(got.flush_count, 3);
+    assert_memory_equal(&got.flushes[2].flush_ns, &flushes[2].flush_ns, 8);
+    assert_int_equal(got.flushes[1].first_row, 3);
+    index_entry_finish(&got);
+    block_builder_destroy(builder);
+}
+
+static void never_misses_an_id_that_is_there(void **state) {
+    (void)state;
+    for (uint64_t sequence = 1000; sequence < 1000 + ROWS; sequence++) {
+        struct made_entry made;
+        make_entry(sequence, &made);
+        assert_true(index_may_have_id(&entry, INDEX_TRACE, made.entry.trace_id));
+        if (!uuid_is_zero(&made.entry.user_id))
+            assert_true(index_may_have_id(&entry, INDEX_USER,
+                                          (struct text) { (const char *)made.entry.user_id.bytes, UUID_SIZE }));
+    }
+}
+
+static void seldom_says_perhaps_of_an_id_that_is_not(void **state) {
+    (void)state;
+    unsigned wrong = 0, other_kind = 0;
+    for (uint64_t sequence = 100000; sequence < 140000; sequence += 4) {
+        struct made_entry made;
+        make_entry(sequence, &made);
+        wrong += index_may_have_id(&entry, INDEX_TRACE, made.entry.trace_id);
+    }
+    for (uint64_t sequence = 1000; sequence < 1000 + ROWS; sequence += 4) {
+        struct made_entry made;
+        make_entry(sequence, &made);
+        other_kind += index_may_have_id(&entry, INDEX_SPAN, made.entry.trace_id); /* a trace's id is no span's */
+    }
+    assert_true(wrong < 10000 * 3 / 100);
+    assert_true(other_kind < 1024 * 5 / 100);
+}
+
+static void never_misses_a_text_that_is_there(void **state) {
+    (void)state;
+    static const char *const parts[] = { "entry number_1005 was",
+                                         "ntry number_1005 w",
+                                         " number_1005 ",
+                                         "y number_4099 was writte",
+                                         "number_1005",
+                                         "mber_10",
+                                         "",
+                                         "e",
+                                         "try number_1005 was wri" };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+        assert_true(index_may_contain(&entry, text_of(parts[i])));
+}
+
+static void rules_out_a_text_by_its_whole_words_only(void **state) {
+    (void)state;
+    unsigned wrong = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        char text[64];
+        snprintf(text, sizeof(text), " absent_%u ", i);
+        wrong += index_may_contain(&entry, text_of(text));
+        snprintf(text, sizeof(text), "absent_%u", i); /* may go on at both sides */
+        assert_true(index_may_contain(&entry, text_of(text)));
+        snprintf(text, sizeof(text), " absent_%u", i);
+        assert_true(index_may_contain(&entry, text_of(text)));
+    }
+    assert_true(wrong < 30);
+    assert_true(index_may_contain(&entry, TEXT_LITERAL(" x "))); /* too short to be in the filter */
+}
+
+static void nothing_was_said_says_no_to_every_id(void **state) {
+    (void)state;
+    struct index_entry empty = { .count = 1 };
+    assert_false(index_may_have_id(&empty, INDEX_TRACE, TEXT_LITERAL("abc")));
+    assert_false(index_may_contain(&empty, TEXT_LITERAL(" word ")));
+    assert_true(index_may_contain(&empty, TEXT_LITERAL("...")));
+}
+
+static void notices_any_flipped_bit_and_any_cut(void **state) {
+    (void)state;
+    _cleanup_buffer_ struct buffer small_block = BUFFER_EMPTY, small = BUFFER_EMPTY;
+    struct index_entry got;
+    make_block(5, 20, &small_block, &small);
+    must(index_decode(buffer_text(&small), &got));
+    index_entry_finish(&got);
+    for (size_t bit = 0; bit < small.length * 8; bit++) {
+        small.data[bit / 8] ^= (char)(1 << bit % 8);
+        assert_int_equal(index_decode(buffer_text(&small), &got), -EBADMSG);
+        small.data[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    for (size_t length = 0; length < small.length; length++)
+        assert_int_equal(index_decode((struct text) { small.data, length }, &got), -EBADMSG);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(knows_the_range_and_the_counts),
+        cmocka_unit_test(keeps_when_which_rows_arrived),
+        cmocka_unit_test(never_misses_an_id_that_is_there),
+        cmocka_unit_test(seldom_says_perhaps_of_an_id_that_is_not),
+        cmocka_unit_test(never_misses_a_text_that_is_there),
+        cmocka_unit_test(rules_out_a_text_by_its_whole_words_only),
+        cmocka_unit_test(nothing_was_said_says_no_to_every_id),
+        cmocka_unit_test(notices_any_flipped_bit_and_any_cut),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

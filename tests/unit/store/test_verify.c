@@ -1,0 +1,203 @@
+/* store_verify: what is damaged is found; what is not found does not matter. */
+#include "common/base/hash.h"
+#include "common/store/reader.h"
+#include "store_entries.h"
+
+static unsigned faults;
+static char last_fault[700];
+
+static void note_fault(void *argument, const char *line) {
+    (void)argument;
+    faults++;
+    snprintf(last_fault, sizeof(last_fault), "%s", line);
+}
+
+static uint64_t verify(void) {
+    uint64_t entries = 0;
+    faults = 0;
+    last_fault[0] = '\0';
+    int result = store_verify(fixture_folder, note_fault, NULL, &entries, &error);
+    assert_int_equal(result, faults);
+    return entries;
+}
+
+static void assert_fault(const char *part) {
+    verify();
+    if (faults == 0 || !strstr(last_fault, part))
+        fail_msg("%u faults, the last: %s", faults, last_fault);
+}
+
+static void a_sound_store_has_no_faults(void **state) {
+    (void)state;
+    assert_int_equal(verify(), 0);
+    struct partition *partition = fixture_create(fixture_path(1), 1);
+    put_entries(partition, 1, 100);
+    put_entries(partition, 101, 1);
+    fixture_put_state(partition, "key", "value");
+    partition_close(partition);
+    partition = fixture_create(fixture_path(102), 102);
+    put_entries(partition, 102, 50);
+    partition_close(partition);
+    assert_int_equal(verify(), 151);
+    assert_int_equal(faults, 0);
+}
+
+static void finds_missing_and_overlapping_sequences(void **state) {
+    (void)state;
+    struct partition *partition = fixture_create(fixture_path(1), 1);
+    put_entries(partition, 1, 10);
+    put_entries(partition, 12, 10);
+    partition_close(partition);
+    assert_fault("missing");
+    assert_int_equal(faults, 1);
+    partition_unlink(fixture_path(1));
+    partition = fixture_create(fixture_path(1), 1);
+    put_entries(partition, 1, 10);
+    put_entries(partition, 10, 10);
+    partition_close(partition);
+    assert_fault("overlap");
+}
+
+static void finds_entries_missing_between_partitions(void **state) {
+    (void)state;
+    struct partition *partition = fixture_create(fixture_path(1), 1);
+    put_entries(partition, 1, 10);
+    partition_close(partition);
+    partition = fixture_create(fixture_path(20), 20);
+    put_entries(partition, 20, 10);
+    partition_close(partition);
+    assert_fault("missing");
+}
+
+static void finds_an_index_that_tells_of_another_block(void **state) {
+    (void)state;
+    _cleanup_buffer_ struct buffer block = BUFFER_EMPTY, index = BUFFER_EMPTY, other = BUFFER_EMPTY,
+                                   none = BUFFER_EMPTY;
+    make_block(1, 10, &block, &index);
+    make_block(1, 11, &none, &other);
+    struct partition *partition = fixture_create(fixture_path(1), 1);
+    put_raw(partition, 1, buffer_text(&block), buffer_text(&other));
+    partition_close(partition);
+    assert_fault("index");
+}
+
+static void finds_a_block_that_strayed_to_another_sequence(void **state) {
+    (void)state;
+    _cleanup_buffer_ struct buffer block = BUFFER_EMPTY, index = BUFFER_EMPTY, other = BUFFER_EMPTY,
+                                   none = BUFFER_EMPTY;
+    make_block(1, 10, &block, &none);
+    make_block(11, 10, &other, &index);
+    struct partition *partition = fixture_create(fixture_path(1), 1);
+    put_entries(partition, 1, 10);
+    put_raw(partition, 11, buffer_text(&block), buffer_text(&index));
+    partition_close(partition);
+    assert_fault("checksum");
+}
+
+/* A checksum over every entry and every state that the store gives, or 0 when it gives an error. */
+static uint64_t sum;
+
+static int add_state(void *argument, struct text key, struct text value) {
+    (void)argument;
+    sum = hash_bytes_seeded(value.data, value.length, hash_bytes_seeded(key.data, key.length, sum));
+    return 0;
+}
+
+static int add_block(void *argument, const struct index_entry *index) {
+    struct block *block;
+    int result = store_reader_block(argument, index->first_sequence, &block, &error);
+    if (result < 0)
+        return result;
+    result = block_load_all(block, &error);
+    for (uint32_t row = 0; result == 0 && row < block_count(block); row++) {
+        struct entry entry;
+        block_entry(block, row, &entry);
+        sum = hash_bytes_seeded(entry.id.bytes, UUID_SIZE, sum + entry.timestamp_ns);
+        sum = hash_bytes_seeded(entry.message.data, entry.message.length, sum);
+    }
+    block_destroy(block);
+    return result;
+}
+
+static uint64_t content_sum(void) {
+    struct store_reader *reader;
+    sum = 1;
+    if (store_reader_open(fixture_folder, NULL, NULL, &reader, &error) < 0)
+        return 0;
+    if (store_reader_walk(reader, 0, UINT64_MAX, false, add_block, reader, &error) < 0 ||
+        store_reader_state_walk(reader, TEXT_EMPTY, add_state, NULL, &error) < 0)
+        sum = 0;
+    store_reader_close(reader);
+    return sum;
+}
+
+static void what_it_does_not_find_changes_nothing(void **state) {
+    (void)state;
+    char path[PARTITION_PATH_MAX];
+    snprintf(path, sizeof(path), "%s", fixture_path(1));
+    struct partition *partition = fixture_create(path, 1);
+    struct partition_txn *txn = fixture_begin(partition, true); /* one transaction: few pages stay free */
+    for (uint64_t i = 1; i < 2000; i += 400) {
+        _cleanup_buffer_ struct buffer block = BUFFER_EMPTY, index = BUFFER_EMPTY;
+        make_block(i, 400, &block, &index);
+        must(partition_block_put(txn, i, buffer_text(&block), buffer_text(&index), &error));
+    }
+    must(partition_state_put(txn, TEXT_LITERAL("lane/1"), TEXT_LITERAL("position"), &error));
+    must(partition_commit(txn, &error));
+    partition_close(partition);
+    uint64_t good = content_sum();
+    verify();
+    assert_int_equal(faults, 0);
+    int fd = open(path, O_RDWR);
+    struct stat status;
+    assert_true(fd >= 0 && fstat(fd, &status) == 0);
+    unsigned seed = 11, found = 0;
+    for (off_t page = 0; page < status.st_size; page += 4096)
+        for (int i = 0; i < 6; i++) {
+            off_t at = page + (off_t)(i % 2 ? (unsigned)rand_r(&seed) % 4096 : (unsigned)rand_r(&seed) % 160);
+            unsigned char before, after;
+            assert_int_equal(pread(fd, &before, 1, at), 1);
+            after = before ^ (unsigned char)(1 << rand_r(&seed) % 8);
+            assert_int_equal(pwrite(fd, &after, 1, at), 1);
+            verify();
+            found += faults > 0;
+            if (faults == 0 && content_sum() != good)
+                fail_msg("byte %lld: %02x instead of %02x is not found", (long long)at, after, before);
+            assert_int_equal(pwrite(fd, &before, 1, at), 1);
+        }
+    close(fd);
+    if (found <= 10)
+        fail_msg("only %u of the flips in %lld pages were found", found, (long long)status.st_size / 4096);
+    verify();
+    assert_int_equal(faults, 0);
+}
+
+static void finds_a_cut_at_every_page(void **state) {
+    (void)state;
+    char path[PARTITION_PATH_MAX];
+    snprintf(path, sizeof(path), "%s", fixture_path(1));
+    struct partition *partition = fixture_create(path, 1);
+    put_entries(partition, 1, 500);
+    partition_close(partition);
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    for (off_t size = status.st_size - 4096; size >= 0; size -= 4096) {
+        assert_int_equal(truncate(path, size), 0);
+        assert_fault("");
+    }
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        test(a_sound_store_has_no_faults),
+        test(finds_missing_and_overlapping_sequences),
+        test(finds_entries_missing_between_partitions),
+        test(finds_an_index_that_tells_of_another_block),
+        test(finds_a_block_that_strayed_to_another_sequence),
+        test(what_it_does_not_find_changes_nothing),
+        test(finds_a_cut_at_every_page),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
