@@ -224,13 +224,13 @@ int tf_flush(tf_client *given, uint64_t deadline_ns) {
     return r < 0 ? error_set(thread_error(), r, "the collector has not taken everything in time") : 0;
 }
 
-int tf_losses(tf_client *given, struct tf_losses *ret, size_t size) {
+int tf_losses(tf_client *given, struct tf_loss_counts *ret, size_t size) {
     struct tf_client *client = client_or_default(given);
     if (!client)
         return -ENOMEM;
     if (size != sizeof(*ret))
-        return error_set(thread_error(), -EINVAL, "size must be sizeof(struct tf_losses)");
-    struct tf_losses losses = { .total = 0 };
+        return error_set(thread_error(), -EINVAL, "size must be sizeof(struct tf_loss_counts)");
+    struct tf_loss_counts losses = { .total = 0 };
     uint64_t *const by_reason[LOSS_REASON_COUNT] = {
         [LOSS_LANE_FULL] = losses.lane_full, [LOSS_LANES_BUSY] = losses.lanes_busy, [LOSS_NO_RING] = losses.no_ring
     };

@@ -147,7 +147,7 @@ TF_API int tf_prepare(tf_client *client);
 TF_API int tf_flush(tf_client *client, uint64_t deadline_ns);
 
 /* What was lost in this process through this client since it was opened (in a child: since fork). */
-struct tf_losses {
+struct tf_loss_counts {
     uint64_t lane_full[TF_LEVELS];  /* the thread's lane had no room for that level */
     uint64_t lanes_busy[TF_LEVELS]; /* no lane for the thread, and the shared ones busy or full */
     uint64_t no_ring[TF_LEVELS];    /* no ring to write to */
@@ -155,7 +155,7 @@ struct tf_losses {
 };
 
 /* Copies the counts into *ret, whose size the caller gives (sizeof *ret). 0, or -EINVAL for a size that is not known. */
-TF_API int tf_losses(tf_client *client, struct tf_losses *ret, size_t size);
+TF_API int tf_losses(tf_client *client, struct tf_loss_counts *ret, size_t size);
 
 /* The sentence about the last failure of a tf_ call on this thread: "message must be 1 to 10000 characters, is 0". It
  * stands until the next failure (a call that succeeds leaves it, tf_open apart); "" when nothing has failed yet. Calls

@@ -112,7 +112,7 @@ int main(int argc, char **argv) {
     TF_INFO("stop", "%u jobs done", job_count);
     if (tf_flush(NULL, FLUSH_SECONDS * UINT64_C(1000000000)) < 0)
         fprintf(stderr, "worker: %s (no matter: what is in the ring stays)\n", tf_last_error());
-    struct tf_losses losses;
+    struct tf_loss_counts losses;
     tf_losses(NULL, &losses, sizeof(losses));
     printf("worker: %u jobs done, %" PRIu64 " entries lost\n", job_count, losses.total);
     return 0;

@@ -32,7 +32,7 @@ static void log_large(tf_client *client, int level, const char *text) {
 }
 
 static unsigned long long flood(tf_client *client, int level, long count) {
-    struct tf_losses losses;
+    struct tf_loss_counts losses;
     for (long i = 0; i < count; i++)
         (void)tf_log(client, level, NULL, "flood", "one of very many entries, long enough to fill a lane in a while");
     check(tf_losses(client, &losses, sizeof(losses)) == 0);

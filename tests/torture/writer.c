@@ -22,7 +22,7 @@ struct progress {
 };
 
 static uint64_t lost(tf_client *client) {
-    struct tf_losses losses;
+    struct tf_loss_counts losses;
     if (tf_losses(client, &losses, sizeof(losses)) < 0)
         abort();
     return losses.total;

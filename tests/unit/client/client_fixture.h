@@ -61,7 +61,7 @@ static inline tf_client *fixture_open(const struct fixture *fixture, int policy,
 }
 
 static inline uint64_t fixture_lost(tf_client *client) {
-    struct tf_losses losses;
+    struct tf_loss_counts losses;
     assert_int_equal(tf_losses(client, &losses, sizeof(losses)), 0);
     return losses.total;
 }

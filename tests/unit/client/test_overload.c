@@ -24,7 +24,7 @@ static void drops_lowest_levels_first_and_counts_each_loss_once(void **state) {
         assert_true(written[levels[k]] > 0);
     }
     assert_non_null(strstr(tf_last_error(), "full for level error"));
-    struct tf_losses losses;
+    struct tf_loss_counts losses;
     assert_int_equal(tf_losses(client, &losses, sizeof(losses)), 0);
     assert_int_equal(losses.lane_full[TF_LEVEL_INFO], lost[TF_LEVEL_INFO]);
     struct drain drain;
@@ -189,7 +189,7 @@ static void an_application_runs_the_same_without_a_ring(void **state) {
     assert_string_equal(tf_last_error(), "no ring to write an entry of level info to");
     TF_LOG_TO(client, TF_LEVEL_ERROR, "o", "lost %d", 2);
     assert_int_equal(tf_log(client, TF_LEVEL_INFO, NULL, "o", ""), -EINVAL);
-    struct tf_losses losses;
+    struct tf_loss_counts losses;
     assert_int_equal(tf_losses(client, &losses, sizeof(losses)), 0);
     assert_int_equal(losses.no_ring[TF_LEVEL_INFO], 1);
     assert_int_equal(losses.no_ring[TF_LEVEL_ERROR], 1);
