@@ -235,6 +235,30 @@ static int commit(struct writer *writer, const struct batch *batch, bool apply, 
     return 0;
 }
 
+/* After a failed commit the environment was opened anew. LMDB writes its meta page back when that write fails; should the commit stand all the
+ * same, memory is behind the store, and going on would store the batch twice: begin again from what is on disk. */
+static int confirm(struct writer *writer, struct error *error) {
+    struct partition_txn *txn;
+    struct text value;
+    struct state_sequence stored;
+    int result = partition_begin(writer->partitions->current->partition, false, &txn, error);
+    if (result < 0)
+        return result;
+    result = partition_state_get(txn, TEXT_LITERAL(STATE_SEQUENCE), &value, error);
+    if (result == 1 && state_sequence_decode(value, &stored))
+        check(stored.commits == writer->sequence.commits);
+    partition_abort(txn);
+    return result < 0 ? result : 0;
+}
+
+static int reopen(struct writer *writer, bool damaged, struct error *error) {
+    const struct partition_ref *before = writer->partitions->current;
+    int result = partitions_reopen(writer->partitions, writer->state, writer->sequence.next, damaged, error);
+    if (result == 0 && writer->partitions->current == before)
+        result = confirm(writer, error);
+    return result;
+}
+
 int writer_commit(struct writer *writer, const struct batch *batch, bool apply, uint64_t now_ns, struct error *error) {
     if (!writer->partitions->current->partition)
         return error_set(error, -EAGAIN, "the store's newest partition is not open");
@@ -245,7 +269,7 @@ int writer_commit(struct writer *writer, const struct batch *batch, bool apply, 
         writer->damage_seen = result == -EBADMSG || result == -EFAULT ? writer->damage_seen + 1 : 0;
         /* LMDB calls a write cut short by a full disk an I/O error, and takes no more of an environment after it. */
         if ((result != -ENOSPC && result != -EIO) || attempt > 0 || unlink(writer->reserve) < 0 ||
-            partitions_reopen(writer->partitions, writer->state, writer->sequence.next, false, NULL) < 0)
+            reopen(writer, false, NULL) < 0)
             return result;
         diag_warn("the disk is full: the reserve is used for the last commits");
     }
@@ -254,8 +278,7 @@ int writer_commit(struct writer *writer, const struct batch *batch, bool apply, 
 int writer_recover(struct writer *writer, struct error *error) {
     const struct partition_ref *before = writer->partitions->current;
     make_reserve(writer);
-    int result = partitions_reopen(writer->partitions, writer->state, writer->sequence.next,
-                                   writer->damage_seen >= DAMAGE_BELIEVED, error);
+    int result = reopen(writer, writer->damage_seen >= DAMAGE_BELIEVED, error);
     if (result == 0 && writer->partitions->current != before) {
         writer->damage_seen = 0;
         writer->tail.count = 0;

@@ -19,7 +19,8 @@ enum {
     POSITION_KEY_MAX = 200, /* bytes (record.h) */
     POSITION_VALUE_MAX = 600,
     POSITIONS_RETRY_MS = 250,
-    POSITIONS_ANSWER_S = 20, /* without a whole answer after this the question is asked anew */
+    POSITIONS_PATIENCE_S = 5, /* waiting for the collector is said after this */
+    POSITIONS_ANSWER_S = 20,  /* without a whole answer after this the question is asked anew */
 };
 
 struct position {

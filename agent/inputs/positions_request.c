@@ -22,6 +22,7 @@ struct positions_request {
     int fd; /* -1: between two tries */
     size_t sent;
     struct buffer answer;
+    uint64_t begun_ns; /* monotonic: when the first try was made */
     bool said;
 };
 
@@ -37,9 +38,11 @@ static void drop(struct positions_request *request) {
 
 static void try_again(struct positions_request *request, const char *why) {
     drop(request);
-    if (!request->said)
+    /* Started side by side, the collector is a moment later than we are: that is not worth a line. */
+    if (!request->said && clock_monotonic_ns() - request->begun_ns >= POSITIONS_PATIENCE_S * CLOCK_SECOND) {
         diag_info("input %s waits for the collector: %s", request->input, why);
-    request->said = true;
+        request->said = true;
+    }
     loop_set_timer(request->timer, POSITIONS_RETRY_MS * CLOCK_MILLISECOND);
 }
 
@@ -152,7 +155,9 @@ int positions_ask(struct loop *loop, const char *socket_path, const char *input,
     struct positions_request *request = calloc(1, sizeof(*request));
     if (!request)
         return error_set(error, -ENOMEM, "out of memory");
-    *request = (struct positions_request) { .loop = loop, .function = function, .context = context, .fd = -1 };
+    *request = (struct positions_request) {
+        .loop = loop, .function = function, .context = context, .fd = -1, .begun_ns = clock_monotonic_ns()
+    };
     request->path = strdup(socket_path);
     request->input = strdup(input);
     int result = asprintf(&request->line, "positions %s\n", input) < 0 ? -ENOMEM : 0;

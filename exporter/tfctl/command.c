@@ -100,15 +100,11 @@ static bool is_set(const char *variable) {
     return value && value[0] == '/'; /* as paths.c takes it */
 }
 
-static int resolve(struct session *session, const char *variable, const char *option_name, const char *option,
-                   const char *configured, int (*find)(const char *configured, char out[PATHS_MAX]),
+/* An option stands above the environment, that above the file and its defaults (config.c has settled those). */
+static int resolve(struct session *session, const char *option_name, const char *option, const char *configured,
                    char out[PATHS_MAX]) {
-    int status = find(option ? option : configured, out);
-    if (status < 0)
-        return usage_error(session, "%s: the path is too long", option_name);
-    if (option && is_set(variable) && strcmp(option, out) != 0)
-        note(session, "%s=%s stands above %s", variable, out, option_name);
-    return GO_ON;
+    int length = snprintf(out, PATHS_MAX, "%s", option ? option : configured);
+    return length < PATHS_MAX ? GO_ON : usage_error(session, "%s: the path is too long", option_name);
 }
 
 int session_resolve(struct session *session) {
@@ -120,12 +116,11 @@ int session_resolve(struct session *session) {
         config_faults_finish(&faults);
         return EXIT_FAULT;
     }
-    int status = resolve(session, "TASKFORGE_DATA_DIR", "--data-dir", session->data_dir_option, config->data_dir,
-                         paths_data_dir, session->data_dir);
+    int status = resolve(session, "--data-dir", session->data_dir_option, config->data_dir, session->data_dir);
     if (status == GO_ON)
-        status = resolve(session, "TASKFORGE_RUNTIME_DIR", "--runtime-dir", session->runtime_dir_option,
-                         config->runtime_dir, paths_runtime_dir, session->runtime_dir);
-    bool data_named = session->data_dir_option && !is_set("TASKFORGE_DATA_DIR");
+        status =
+            resolve(session, "--runtime-dir", session->runtime_dir_option, config->runtime_dir, session->runtime_dir);
+    bool data_named = session->data_dir_option != NULL;
     session->rings_belong = !data_named || session->runtime_dir_option || is_set("TASKFORGE_RUNTIME_DIR");
     config_destroy(config);
     return status;
