@@ -24,6 +24,7 @@ enum {
     POLL_MS = 1000,    /* in case that a change was not told */
     REOPEN_MS = 10000, /* while there is no journal, or none that we may read */
     VALUE_MAX = 600,
+    NANOSECONDS_PER_MICROSECOND = 1000,
 };
 
 struct journal_input {
@@ -69,18 +70,35 @@ static struct text position_value(const char *cursor, uint64_t realtime_us, char
 
 /* --- opening and finding the place --- */
 
+/* Where the current boot begins. Its first entry is looked for by a match: a seek by monotonic time would begin at the
+ * head of every file in which this boot does not occur. */
 static int seek_boot(struct journal_input *self) {
     sd_id128_t boot;
+    char match[sizeof("_BOOT_ID=") + SD_ID128_STRING_MAX] = "_BOOT_ID=", *cursor = NULL;
     int result = sd_id128_get_boot(&boot);
+    if (result < 0)
+        return result;
+    sd_id128_to_string(boot, match + strlen(match));
+    result = sd_journal_add_match(self->journal, match, 0);
     if (result >= 0)
-        result = sd_journal_seek_monotonic_usec(self->journal, boot, 0);
+        result = sd_journal_seek_head(self->journal);
+    if (result >= 0)
+        result = sd_journal_next(self->journal);
+    if (result > 0)
+        result = sd_journal_get_cursor(self->journal, &cursor);
+    sd_journal_flush_matches(self->journal);
+    if (result >= 0)
+        result = cursor ? sd_journal_seek_cursor(self->journal, cursor)
+                        : sd_journal_seek_realtime_usec(self->journal, (clock_real_ns() - clock_monotonic_ns()) /
+                                                                           NANOSECONDS_PER_MICROSECOND);
+    free(cursor);
     return result;
 }
 
 /* Stand before the next entry to be read. */
 static int seek(struct journal_input *self) {
     if (!self->cursor)
-        return self->directory ? sd_journal_seek_head(self->journal) : seek_boot(self);
+        return seek_boot(self);
     int result = sd_journal_seek_cursor(self->journal, self->cursor);
     if (result >= 0)
         result = sd_journal_next(self->journal);

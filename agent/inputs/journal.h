@@ -4,8 +4,7 @@
 
 #include "agent/inputs/input.h"
 
-/* Read the journal files of this folder, from their beginning, instead of the host's; before start. `directory` is
- * borrowed. */
+/* Read the journal files of this folder instead of the host's; before start. `directory` is borrowed. */
 void journal_set_directory(struct input *input, const char *directory);
 
 #endif

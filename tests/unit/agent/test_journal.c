@@ -33,21 +33,41 @@ static const struct {
 
 enum { GIVEN = sizeof(given) / sizeof(given[0]), THEIRS = 3 };
 
+#define OTHER_BOOT "0123456789abcdef0123456789abcdef"
+
+/* The id of this boot, which is where a first start begins. */
+static const char *this_boot(void) {
+    static char id[40];
+    size_t length = 0;
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "r");
+    assert_non_null(file);
+    for (int c; (c = fgetc(file)) != EOF && c != '\n';)
+        if (c != '-')
+            id[length++] = (char)c;
+    fclose(file);
+    assert_int_equal(length, 32);
+    return id;
+}
+
 /* A file of entries first .. before `end`, in the journal's export format. */
-static void make_journal(const struct bench *bench, const char *name, size_t first, size_t end) {
+static void make_boot(const struct bench *bench, const char *name, const char *boot, size_t first, size_t end) {
     char path[128], command[512];
     snprintf(path, sizeof(path), "%s/export", bench->folder);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     for (size_t i = first; i < end; i++)
         fprintf(file,
-                "__REALTIME_TIMESTAMP=%zu\n__MONOTONIC_TIMESTAMP=%zu\n_BOOT_ID=0123456789abcdef0123456789abcdef\n"
+                "__REALTIME_TIMESTAMP=%zu\n__MONOTONIC_TIMESTAMP=%zu\n_BOOT_ID=%s\n"
                 "_MACHINE_ID=fedcba9876543210fedcba9876543210\nMESSAGE=%s\nPRIORITY=4\n_SYSTEMD_UNIT=%s\n\n",
-                (size_t)1700000000000000 + i * 1000, 1000000 + i * 1000, given[i].message, given[i].service);
+                (size_t)1700000000000000 + i * 1000, 1000000 + i * 1000, boot, given[i].message, given[i].service);
     fclose(file);
     snprintf(command, sizeof(command), REMOTE " --output=%s/%s.journal %s >/dev/null 2>&1", bench->folder, name, path);
     assert_int_equal(system(command), 0);
     unlink(path);
+}
+
+static void make_journal(const struct bench *bench, const char *name, size_t first, size_t end) {
+    make_boot(bench, name, this_boot(), first, end);
 }
 
 static void start(struct bench *bench) {
@@ -107,6 +127,16 @@ static void reads_all_but_our_own(void **state) {
     assert_int_equal(bench->input->counters.own, 1);
 }
 
+static void begins_with_the_current_boot(void **state) {
+    struct bench *bench = *state;
+    need_remote();
+    make_boot(bench, "old", OTHER_BOOT, 0, 1);
+    make_journal(bench, "new", 2, GIVEN);
+    start(bench);
+    fake_outlet_wait(bench->fake, bench->loop, 2);
+    fake_outlet_expect(bench->fake, 2, (const char *const[]) { "second", "third" });
+}
+
 static void goes_on_at_its_cursor(void **state) {
     struct bench *bench = *state;
     need_remote();
@@ -151,9 +181,8 @@ static void sees_a_file_that_comes_later(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(reads_all_but_our_own),
-        TEST(goes_on_at_its_cursor),
-        TEST(goes_on_by_time_when_the_cursors_entry_is_gone),
+        TEST(reads_all_but_our_own),        TEST(begins_with_the_current_boot),
+        TEST(goes_on_at_its_cursor),        TEST(goes_on_by_time_when_the_cursors_entry_is_gone),
         TEST(sees_a_file_that_comes_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
