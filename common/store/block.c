@@ -44,24 +44,6 @@ struct block {
 
 static const struct uuid zero_uuid;
 
-static uint16_t get_u16(const char *at) {
-    uint16_t value;
-    memcpy(&value, at, sizeof(value));
-    return le16toh(value);
-}
-
-static uint32_t get_u32(const char *at) {
-    uint32_t value;
-    memcpy(&value, at, sizeof(value));
-    return le32toh(value);
-}
-
-static uint64_t get_u64(const char *at) {
-    uint64_t value;
-    memcpy(&value, at, sizeof(value));
-    return le64toh(value);
-}
-
 static int damaged(const struct block *block, struct error *error, const char *what) {
     return error_set(error, -EBADMSG, "block %llu is damaged: %s", (unsigned long long)block->first_sequence, what);
 }

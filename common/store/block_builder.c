@@ -231,21 +231,6 @@ int block_builder_add(struct block_builder *builder, const struct entry *entry) 
 
 /* --- packing --- */
 
-static void append_u16(struct buffer *out, uint16_t value) {
-    value = htole16(value);
-    buffer_append(out, &value, sizeof(value));
-}
-
-static void append_u32(struct buffer *out, uint32_t value) {
-    value = htole32(value);
-    buffer_append(out, &value, sizeof(value));
-}
-
-static void append_u64(struct buffer *out, uint64_t value) {
-    value = htole64(value);
-    buffer_append(out, &value, sizeof(value));
-}
-
 static void pack_timestamps(const struct block_builder *builder, struct buffer *out) {
     uint64_t before = 0;
     if (!buffer_reserve(out, (size_t)builder->count * 10))

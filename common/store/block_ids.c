@@ -41,11 +41,6 @@ static uint64_t high_of(uint64_t timestamp_ns) {
     return be64toh(high);
 }
 
-static void append_u64(struct buffer *out, uint64_t value) {
-    value = htole64(value);
-    buffer_append(out, &value, 8);
-}
-
 void block_ids_pack(const struct uuid *ids, const uint64_t *timestamps, uint32_t count, struct buffer *out) {
     struct generators generators = { .count = 0 };
     size_t codes = out->length;

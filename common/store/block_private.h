@@ -2,7 +2,9 @@
 #ifndef TASKFORGE_COMMON_STORE_BLOCK_PRIVATE_H
 #define TASKFORGE_COMMON_STORE_BLOCK_PRIVATE_H
 
+#include <endian.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "common/store/block.h"
 
@@ -53,6 +55,41 @@ struct block_builder {
 static inline struct text text_run_get(const struct text_run *run, uint32_t row) {
     uint32_t begin = row ? run->ends[row - 1] : 0;
     return (struct text) { begin ? run->bytes.data + begin : run->bytes.data, run->ends[row] - begin };
+}
+
+/* --- integers, little-endian wherever they stand --- */
+
+static inline uint16_t get_u16(const void *at) {
+    uint16_t value;
+    memcpy(&value, at, sizeof(value));
+    return le16toh(value);
+}
+
+static inline uint32_t get_u32(const void *at) {
+    uint32_t value;
+    memcpy(&value, at, sizeof(value));
+    return le32toh(value);
+}
+
+static inline uint64_t get_u64(const void *at) {
+    uint64_t value;
+    memcpy(&value, at, sizeof(value));
+    return le64toh(value);
+}
+
+static inline void append_u16(struct buffer *out, uint16_t value) {
+    value = htole16(value);
+    buffer_append(out, &value, sizeof(value));
+}
+
+static inline void append_u32(struct buffer *out, uint32_t value) {
+    value = htole32(value);
+    buffer_append(out, &value, sizeof(value));
+}
+
+static inline void append_u64(struct buffer *out, uint64_t value) {
+    value = htole64(value);
+    buffer_append(out, &value, sizeof(value));
 }
 
 /* --- varints: 7 bits a byte, low first --- */

@@ -171,21 +171,6 @@ bool index_may_have_id(const struct index_entry *entry, enum index_filter_kind k
 
 /* --- encoding --- */
 
-static void append_u16(struct buffer *out, uint16_t value) {
-    value = htole16(value);
-    buffer_append(out, &value, sizeof(value));
-}
-
-static void append_u32(struct buffer *out, uint32_t value) {
-    value = htole32(value);
-    buffer_append(out, &value, sizeof(value));
-}
-
-static void append_u64(struct buffer *out, uint64_t value) {
-    value = htole64(value);
-    buffer_append(out, &value, sizeof(value));
-}
-
 static void append_varint(struct buffer *out, uint64_t value) {
     unsigned char room[10];
     buffer_append(out, room, varint_put(room, value));
@@ -285,18 +270,6 @@ int index_encode(const struct block_builder *builder, uint64_t first_sequence, c
 }
 
 /* --- decoding --- */
-
-static uint32_t get_u32(const unsigned char *at) {
-    uint32_t value;
-    memcpy(&value, at, sizeof(value));
-    return le32toh(value);
-}
-
-static uint64_t get_u64(const unsigned char *at) {
-    uint64_t value;
-    memcpy(&value, at, sizeof(value));
-    return le64toh(value);
-}
 
 static int decode_counts(struct index_entry *entry, const unsigned char **at, const unsigned char *end) {
     uint64_t total = 0;
