@@ -80,7 +80,7 @@ static int set_up(struct program *program, struct error *error) {
 int main(int argc, char **argv) {
     static const struct daemon_spec spec = {
         .program = "taskforge-agent",
-        .summary = "takes in files, stdin, the journal and syslog, and writes them to the ring",
+        .summary = "Takes in files, stdin, the journal and syslog, and writes them to the ring.",
     };
     static struct program program;
     struct error error = { 0 };

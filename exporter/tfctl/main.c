@@ -27,8 +27,10 @@ static const char usage[] =
     "  stats             how many entries by service and level\n"
     "  losses            what was dropped: from whom, how many, when, why\n"
     "  verify            check the store\n\n"
-    "\"tfctl COMMAND --help\" says more. The environment variables TASKFORGE_CONFIG, TASKFORGE_DATA_DIR and\n"
-    "TASKFORGE_RUNTIME_DIR stand in for the options.\n";
+    "  --help            of a command with \"tfctl COMMAND --help\"\n"
+    "  --version\n\n"
+    "The environment variables TASKFORGE_CONFIG, TASKFORGE_DATA_DIR and TASKFORGE_RUNTIME_DIR stand in for the\n"
+    "options.\n";
 
 static const struct command general = { .name = NULL, .help = usage };
 

@@ -1,0 +1,78 @@
+#!/bin/sh
+# Fails when a manual page and what it describes part: the long options of each program (as its --help has them), the keys of
+# the configuration (as the schema tables have them), the functions of taskforge.h. Both ways.
+# Usage: manuals.sh SOURCE_ROOT PROGRAM...
+set -eu
+root=$1
+shift
+pages=$root/deploy/man
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+bad=0
+
+say() {
+    echo "$1"
+    bad=$((bad + 1))
+}
+
+# same WHAT_THE_FIRST_IS WHAT_THE_SECOND_IS FIRST SECOND: sorted lists in files.
+same() {
+    [ -s "$3" ] || say "nothing was found in $1"
+    for name in $(comm -23 "$3" "$4"); do say "$name is in $1, but not in $2"; done
+    for name in $(comm -13 "$3" "$4"); do say "$name is in $2, but not in $1"; done
+}
+
+long_options() {
+    sed 's/\\-/-/g' | grep -oE -e '--[a-z][a-z-]*' | LC_ALL=C sort -u
+}
+
+help_of() { # a program's, and those of its commands
+    "$1" --help
+    [ "${1##*/}" != tfctl ] || for command in query tail stats losses verify; do "$1" $command --help; done
+}
+
+LC_ALL=C
+export LC_ALL
+for program in "$@"; do
+    name=${program##*/}
+    page=$(echo "$pages/$name".[18])
+    help_of "$program" | long_options >"$work/help"
+    long_options <"$page" >"$work/page"
+    same "$name --help" "${page##*/}" "$work/help" "$work/page"
+done
+
+# A row without a reader is a key that is not built: it stands in the page's section of those.
+tables="$root/common/process/config_schema.c $root/common/process/config_inputs.c"
+page=$pages/taskforge.yaml.5
+cat $tables | grep -oE '\.name = "[a-z_]+" ?\}' | grep -oE '"[a-z_]+"' | tr -d '"' |
+    grep -vxE 'statsd|otlp|forward' | sort -u >"$work/missing"
+cat $tables | grep -oE '\.name = "[a-z_]+"' | grep -oE '"[a-z_]+"' | tr -d '"' | grep -vxE 'statsd|otlp|forward' |
+    sort -u | comm -23 - "$work/missing" >"$work/built"
+keys() { # the last parts of the names in bold at the beginning of a line
+    grep -E '^\.BR? [a-z_.]+( |$)' | sed -E 's/^\.BR? ([a-z_.]+).*/\1/; s/.*\.//' | sort -u
+}
+sed '/^\.SH NOT BUILT YET/,$d' "$page" | sed -n '/^\.TP/{n;p}' | keys >"$work/page"
+grep -vxE 'ring|agent|collector' "$work/built" >"$work/leaves" # sections: their keys have them before the dot
+grep -vxE 'ring|agent|collector' "$work/page" >"$work/page-leaves"
+same "the schema" "taskforge.yaml.5" "$work/leaves" "$work/page-leaves"
+sed -n '/^\.SH NOT BUILT YET/,/^\.SH EXAMPLES/p' "$page" | sed -E 's/ ,$//' | keys >"$work/page"
+same "the schema's keys that are not built" "taskforge.yaml.5" "$work/missing" "$work/page"
+while read -r key; do
+    grep -qE "(^|[ {#-])$key:" "$root/deploy/examples/taskforge.yaml" || say "$key is not in deploy/examples/taskforge.yaml"
+done <"$work/built"
+
+sed -n 's/^TF_API [^(]*[ *]\(tf_[a-z_]*[a-z]\)(.*/\1/p' "$root/agent/client/taskforge.h" | sort -u >"$work/header"
+[ -s "$work/header" ] || say "no function was found in taskforge.h"
+while read -r function; do
+    grep -qw "$function" "$pages/taskforge.3" || say "$function of taskforge.h is not in taskforge.3"
+done <"$work/header"
+
+for page in "$pages"/*; do
+    grep -q "'man/${page##*/}'" "$root/deploy/meson.build" || say "${page##*/} is not installed by deploy/meson.build"
+    if command -v groff >/dev/null; then # with man's macros where they are installed
+        groff -t -ww -man -Tutf8 -z "$page" >"$work/warnings" 2>&1 || true
+        ! grep -v "can't open\|can't find\|no such" "$work/warnings" | grep . || say "${page##*/} is no clean roff"
+    fi
+done
+echo "$# programs, $(wc -l <"$work/built") keys, $(wc -l <"$work/header") functions: $bad differences"
+[ "$bad" -eq 0 ]
