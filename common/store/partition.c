@@ -147,6 +147,9 @@ static int open_at(struct partition *partition, unsigned flags, uint64_t map_siz
         mend_lock(partition);
     if (code == 0)
         code = guard_run(GUARD_ALL, open_databases, &call);
+    /* LMDB maps the lock file without allocating it: on a full disk that is a fault, too, but no damage. */
+    if (code == -EFAULT && !(flags & MDB_RDONLY) && disk_is_full(partition->path))
+        code = ENOSPC;
     if (code == MDB_NOTFOUND)
         return error_set(error, -EBADMSG, "%s: not a partition (a database is missing)", partition->path);
     if (code == -EFAULT)
