@@ -40,8 +40,8 @@ static bool array_room(void **items, size_t *capacity, size_t count, size_t size
 
 /* What entry_repair made anew stands in the scratch buffer, which the next entry will overwrite. */
 static void keep_repaired(struct batch *batch, struct text *text) {
-    const char *from = batch->scratch.data, *to = from + batch->scratch.length;
-    if (text->length && from && text->data >= from && text->data < to)
+    const char *from = batch->scratch.data;
+    if (from && text->length && text->data >= from && text->data < from + batch->scratch.length)
         *text = arena_copy(&batch->arena, *text);
 }
 

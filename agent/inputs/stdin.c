@@ -18,6 +18,7 @@ struct stdin_input {
     struct line_buffer lines;
     struct parse_scratch scratch;
     bool at_end;
+    bool started;
 };
 
 static struct stdin_input *stdin_of(struct input *input) {
@@ -120,8 +121,28 @@ static void on_timer(struct loop_timer *timer, void *context) {
     go_on(self);
 }
 
+/* Lines that were read and found no room until the end: nobody can read them again, so they are counted as lost. */
+static void count_rest(struct stdin_input *self) {
+    const struct outlet *outlet = self->input.context->outlet;
+    struct text line;
+    uint64_t lost = 0;
+    size_t next;
+    bool cut;
+    while (line_buffer_next(&self->lines, true, &line, &cut, &next)) {
+        lost += text_trim(line).length > 0;
+        line_buffer_take(&self->lines, next);
+    }
+    if (lost == 0)
+        return;
+    outlet->count_loss(outlet->context, LEVEL_INFO, lost);
+    diag_warn("input %s: %llu lines found no room in the ring and are counted as lost", self->input.config->name,
+              (unsigned long long)lost);
+}
+
 static void destroy(struct input *input) {
     struct stdin_input *self = stdin_of(input);
+    if (self->started)
+        count_rest(self);
     loop_remove_fd(self->source);
     loop_remove_timer(self->timer);
     line_buffer_finish(&self->lines);
@@ -149,6 +170,7 @@ static int create(const struct config_input *config, const struct input_context 
 static int start(struct input *input, const struct positions *known, struct error *error) {
     (void)known;
     struct stdin_input *self = stdin_of(input);
+    self->started = true;
     int result = loop_add_fd(input->context->loop, STDIN_FILENO, EPOLLIN, on_readable, self, &self->source);
     if (result == -EPERM) { /* a regular file */
         loop_set_timer(self->timer, 0);

@@ -1,12 +1,16 @@
 """The agent as a user meets it: files, stdin, syslog by logger(1), reload, refusals, bad input."""
 
+import fcntl
+import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from harness import Instance, expect, main, wait_until  # noqa: E402
@@ -128,6 +132,32 @@ def stdin_is_held_back_without_a_collector():
         instance.wait_count(written // 1000, "-s", "piped")
 
 
+def stdin_lines_that_find_no_room_until_the_end_are_counted():
+    with Instance() as instance:
+        instance.write_config("[{ type: stdin, service: piped }]", ring_size="8MiB")
+        reader, writer = os.pipe()
+        agent = instance.start("agent", stdin=reader)
+        os.write(writer, b"".join(b"line %d\n" % n for n in range(6000)))  # less than a pipe takes, more than a lane
+        wait_until(lambda: agent.process.poll() is None and unread(reader) < 60000, "the agent to read")
+        agent.process.terminate()
+        agent.wait_line("are counted as lost")
+        expect(agent.process.wait(30) == 0, "the agent ended well")
+        os.close(writer)
+        left = os.read(reader, 1 << 20) if unread(reader) else b""  # what it never took is not its to lose
+        os.close(reader)
+        taken = 6000 - left.count(b"\n") + (left != b"" and not left.startswith(b"line "))
+        instance.start("collector")
+        told = lambda: [json.loads(line) for line in instance.run("tfctl", "losses", "--format", "json").stdout.splitlines()]
+        wait_until(told, "the losses")
+        lost = sum(loss["count"] for loss in told())
+        stored = instance.count("-s", "piped")
+        expect(lost > 0 and stored + lost == taken, f"{stored} stored, {lost} told as lost, {taken} taken")
+
+
+def unread(pipe):
+    return struct.unpack("=i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
+
+
 def a_second_agent_names_the_first():
     with Instance() as instance:
         instance.write_config("[]")
@@ -207,6 +237,7 @@ if __name__ == "__main__":
                 a_socket_that_another_listens_on_is_left_alone,
                 stdin_is_taken_to_its_end,
                 stdin_is_held_back_without_a_collector,
+                stdin_lines_that_find_no_room_until_the_end_are_counted,
                 a_second_agent_names_the_first,
                 a_reload_keeps_what_did_not_change_and_goes_on_with_what_did,
                 nothing_of_our_own_comes_in_again,

@@ -38,7 +38,8 @@ def with_output(instance, extra=""):
 
 
 def lines(path):
-    return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+    whole = path.read_bytes().rpartition(b"\n")[0] if path.exists() else b""  # the last line may be being written
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def what_a_process_writes_is_stored_once_and_printed():
