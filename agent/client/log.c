@@ -126,7 +126,16 @@ static int site_compose(struct call *call, struct tf_client *client, struct thre
     return 0;
 }
 
+/* Whether the level is wanted. Where there is no session yet (after fork, say) only attaching tells which threshold holds. */
+static inline bool call_wants(struct call *call, struct tf_client *client, int level) {
+    if (unlikely(atomic_load_explicit(&client->session_id, memory_order_relaxed) == 0))
+        thread_lane_find(call, client);
+    return tf_wants(client, level);
+}
+
 static int site_log(struct call *call, struct tf_client *client, struct tf_site_ *site, int level, va_list *arguments) {
+    if (unlikely(!call_wants(call, client, level)))
+        return 0;
     struct record_entry record = { .entry = { .level = (enum level)level } };
     struct put put = { .entry = &record, .level = (enum level)level, .time_ns = clock_real_ns() };
     record.entry.timestamp_ns = put.time_ns;
@@ -188,13 +197,13 @@ int tf_site_log_(tf_client *given, struct tf_site_ *site, int level, const char 
 /* --- with a struct tf_entry --- */
 
 static int entry_write(struct call *call, struct tf_client *client, const struct tf_entry *entry) {
+    if (!call_wants(call, client, entry->level))
+        return 0;
     struct record_entry record;
     uint64_t now = clock_real_ns();
     int r = entry_compose(call, client, entry, now, &record);
     if (r < 0)
         return refuse(call, r);
-    if (!tf_wants(client, entry->level))
-        return 0;
     struct put put = { .entry = &record, .level = record.entry.level, .time_ns = now };
     make_id(call, now, &record.entry.id);
     r = put_by_policy(call, client, &put);

@@ -50,7 +50,7 @@
  *
  * A signal handler may call the macros, tf_log, tf_wants and tf_entry_write, also when the signal came in the middle of a log
  * call; such a nested call never waits, goes through a lane that all share, keeps at most 128 bytes of each string
- * argument and 500 bytes of metadata. For a handler that runs on a thread that has not logged yet, call tf_prepare on
+ * argument and 500 bytes of metadata. The client it uses must be open, the default one too. For a handler that runs on a thread that has not logged yet, call tf_prepare on
  * that thread before; formats that cannot be deferred (below) are put together with vsnprintf(3), which the C library does
  * not promise for handlers. fork inside a handler is not supported.
  *
@@ -226,7 +226,7 @@ TF_API int tf_vlogf(tf_client *client, int level, const char *module, const char
  * ------------------------------------------------------------------------------------------------------------------
  *
  * Here the message is taken as it stands (no '%' is looked at), and an entry that breaks a rule is refused with -EINVAL.
- * module NULL: the client's. An entry below the wanted level is passed over: 0. All strings are borrowed for the call only.
+ * module NULL: the client's. An entry below the wanted level is passed over unseen: 0. All strings are borrowed for the call only.
  */
 TF_API int tf_log(tf_client *client, int level, const char *module, const char *operation, const char *message);
 
@@ -348,7 +348,7 @@ static inline void tf_entry_add(struct tf_entry *entry, struct tf_field field) {
     entry->field_count++;
 }
 
-/* Write it: 0, -EINVAL, -EAGAIN; 0 also when its level is not wanted. */
+/* Write it: 0, -EINVAL, -EAGAIN; 0 also, and before anything else is looked at, when its level is not wanted. */
 TF_API int tf_entry_write(tf_client *client, const struct tf_entry *entry);
 
 /* Whether it would be accepted (-EINVAL and the sentence otherwise), without writing it and whatever its level. */

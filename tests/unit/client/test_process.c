@@ -136,6 +136,25 @@ static void parent_and_child_both_go_on(void **state) {
     tf_close(client);
 }
 
+static int log_below_the_threshold(void *client) {
+    TF_LOG_TO((tf_client *)client, TF_LEVEL_DEBUG, "child", "%s", "not wanted");
+    return tf_log(client, TF_LEVEL_DEBUG, NULL, "child", "not wanted");
+}
+
+static void a_child_s_first_record_keeps_to_the_threshold(void **state) {
+    struct fixture *fixture = *state;
+    struct shared_settings settings;
+    settings_read(fixture->runtime_dir, &settings);
+    settings.level = LEVEL_INFO;
+    assert_int_equal(settings_write(fixture->runtime_dir, &settings, NULL), 0);
+    tf_client *client = fixture_open(fixture, TF_POLICY_DROP, 0);
+    assert_int_equal(in_child(log_below_the_threshold, client), 0);
+    struct drain drain;
+    assert_int_equal(drain_once(fixture->runtime_dir, true, &drain), 0);
+    buffer_finish(&drain.lines);
+    tf_close(client);
+}
+
 static int write_one_id(void *client) {
     return tf_log(client, TF_LEVEL_INFO, NULL, "o", "text") != 0;
 }
@@ -312,6 +331,7 @@ int main(void) {
         fixture_test(close_lets_go_of_other_threads_lanes),
         fixture_test(one_thread_may_use_more_clients_than_it_keeps_lanes_for),
         fixture_test(parent_and_child_both_go_on),
+        fixture_test(a_child_s_first_record_keeps_to_the_threshold),
         fixture_test(parent_and_child_make_different_ids),
         fixture_test(fork_while_other_threads_log),
         fixture_test(a_child_may_close_what_its_parent_uses),
