@@ -137,8 +137,7 @@ unsigned drain_count(const struct drain *drain, const char *part) {
     unsigned count = 0;
     for (const char *line = drain->lines.data; line && *line;) {
         const char *end = strchr(line, '\n');
-        const char *found = strstr(line, part);
-        count += found && found < end;
+        count += memmem(line, (size_t)(end - line), part, strlen(part)) != NULL;
         line = end + 1;
     }
     return count;

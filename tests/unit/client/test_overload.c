@@ -279,6 +279,9 @@ static void attaches_anew_when_the_ring_is_retired(void **state) {
     assert_int_equal(fixture_lost(client), 0);
     assert_int_equal(drain_read(&old, true), 1);
     assert_int_equal(drain_count(&old, "in the old ring"), 1);
+    struct slot_info slot;
+    assert_int_equal(ring_reader_slot(&old.ring, 0, &slot), 0);
+    assert_int_equal(slot.state, SLOT_CLOSED); /* left, lane and all */
     drain_close(&old);
     assert_entry_with(fixture, "in the new ring");
     tf_close(client);

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/time.h>
 
-#include "common/base/clock.h"
+#include "agent/client/client_internal.h"
 
 /* --- threads --- */
 
@@ -258,6 +258,22 @@ static void log_in_handler(int number) {
     handled++;
 }
 
+/* Each "loop" entry carries the number after the one before, each other what the handler wrote: nothing was mixed up. */
+static void assert_unmixed(const struct drain *drain, int *next) {
+    static const char loop[] = "\"operation\":\"loop\",\"message\":\"";
+    for (const char *line = drain->lines.data; *line; line = strchr(line, '\n') + 1) {
+        const char *found = memmem(line, (size_t)(strchr(line, '\n') - line), loop, strlen(loop));
+        if (!found)
+            continue;
+        char *behind;
+        assert_int_equal(strtol(found + strlen(loop), &behind, 10), (*next)++);
+        assert_int_equal(*behind, '"');
+    }
+    assert_int_equal(drain_count(drain, "\"message\":\"signal 14 of a timer\"") +
+                         drain_count(drain, "\"message\":\"plain\"") + drain_count(drain, loop),
+                     drain->entries);
+}
+
 static void a_handler_may_log_in_the_middle_of_a_log_call(void **state) {
     struct fixture *fixture = *state;
     handler_client = fixture_open(fixture, TF_POLICY_DROP, 0);
@@ -270,19 +286,50 @@ static void a_handler_may_log_in_the_middle_of_a_log_call(void **state) {
     drain_open(&drain, fixture->runtime_dir);
     setitimer(ITIMER_REAL, &often, NULL);
     unsigned read = 0, written = 0, overflow = 0;
+    int next = 0;
     for (int round = 0; round < 3000 && (round < 100 || overflow == 0 || handled < 100); round++) {
         for (int i = 0; i < 300; i++, written++)
-            TF_LOG_TO(handler_client, TF_LEVEL_INFO, "loop", "%d", i);
+            TF_LOG_TO(handler_client, TF_LEVEL_INFO, "loop", "%d", (int)written);
         read += drain_read(&drain, true);
+        assert_unmixed(&drain, &next);
         overflow += drain.in_overflow;
     }
     setitimer(ITIMER_REAL, &never, NULL);
     sigaction(SIGALRM, &before, NULL);
     read += drain_read(&drain, true);
+    assert_unmixed(&drain, &next);
     assert_true(overflow > 0); /* some did come in the middle */
     assert_int_equal(read + fixture_lost(handler_client), written + 2 * (unsigned)handled);
     assert_int_equal(drain.lost_total, fixture_lost(handler_client));
     drain_close(&drain);
+    tf_close(handler_client);
+}
+
+static void a_nested_call_leaves_the_outer_one_s_memory_alone(void **state) {
+    struct fixture *fixture = *state;
+    handler_client = fixture_open(fixture, TF_POLICY_DROP, 0);
+    assert_int_equal(tf_prepare(handler_client), 0);
+    struct sigaction action = { .sa_handler = log_in_handler }, before;
+    sigaction(SIGALRM, &action, &before);
+    struct call call;
+    assert_true(call_enter(&call)); /* from here to call_leave stands for any moment inside a log call */
+    strcpy(call.scratch.message, "captured arguments");
+    struct thread_lane *lane = thread_lane_find(&call, handler_client);
+    uint64_t position, head = atomic_load(&lane->writer.header->head);
+    assert_non_null(lane_claim(&lane->writer, 64, LEVEL_INFO, &position));
+    raise(SIGALRM);
+    assert_string_equal(call.scratch.message, "captured arguments");
+    assert_int_equal(atomic_load(&lane->writer.header->head), head);
+    registry_lock(); /* nor does it wait for a lock that its own thread holds */
+    raise(SIGALRM);
+    registry_unlock();
+    call_leave();
+    sigaction(SIGALRM, &before, NULL);
+    struct drain drain;
+    drain_once(fixture->runtime_dir, true, &drain);
+    assert_int_equal(drain.entries, 4);
+    assert_int_equal(drain.in_overflow, 4);
+    buffer_finish(&drain.lines);
     tf_close(handler_client);
 }
 
@@ -337,6 +384,7 @@ int main(void) {
         fixture_test(a_child_may_close_what_its_parent_uses),
         fixture_test(closing_all_descriptors_does_no_harm),
         fixture_test(a_handler_may_log_in_the_middle_of_a_log_call),
+        fixture_test(a_nested_call_leaves_the_outer_one_s_memory_alone),
         fixture_test(the_default_client_takes_the_program_s_name),
         fixture_test(the_default_client_may_be_opened_with_a_name),
     };
