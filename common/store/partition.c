@@ -129,6 +129,13 @@ static void mend_lock(const struct partition *partition) {
         (void)chmod(lock, LOCK_MODE); /* fails for a reader who is not the owner: then the owner did it */
 }
 
+static bool lock_exists(const char *path) {
+    char lock[PARTITION_PATH_MAX + 8];
+    struct stat status;
+    snprintf(lock, sizeof(lock), "%s-lock", path);
+    return lstat(lock, &status) == 0;
+}
+
 /* The environment of partition->path. LMDB gives the lock file the data file's mode: it is widened afterwards. */
 static int open_at(struct partition *partition, unsigned flags, uint64_t map_size, struct error *error) {
     int code = mdb_env_create(&partition->environment);
@@ -141,15 +148,16 @@ static int open_at(struct partition *partition, unsigned flags, uint64_t map_siz
     if (code == 0)
         code = mdb_env_set_mapsize(partition->environment, map_size);
     struct open_call call = { .partition = partition, .flags = flags | MDB_NOSUBDIR | MDB_NOTLS, .mode = FILE_MODE };
+    /* LMDB maps a new lock file without allocating it: on a full disk that would be a fault, which is no damage. */
+    if (code == 0 && !(flags & (MDB_RDONLY | MDB_NOLOCK)) && !lock_exists(partition->path) &&
+        disk_is_full(partition->path))
+        code = ENOSPC;
     if (code == 0)
         code = guard_run(GUARD_ALL, open_environment, &call);
     if (code == 0 && !(flags & MDB_NOLOCK))
         mend_lock(partition);
     if (code == 0)
         code = guard_run(GUARD_ALL, open_databases, &call);
-    /* LMDB maps the lock file without allocating it: on a full disk that is a fault, too, but no damage. */
-    if (code == -EFAULT && !(flags & MDB_RDONLY) && disk_is_full(partition->path))
-        code = ENOSPC;
     if (code == MDB_NOTFOUND)
         return error_set(error, -EBADMSG, "%s: not a partition (a database is missing)", partition->path);
     if (code == -EFAULT)
@@ -163,13 +171,6 @@ static struct partition *new_partition(const char *path) {
         return NULL;
     snprintf(partition->path, sizeof(partition->path), "%s", path);
     return partition;
-}
-
-static bool lock_exists(const char *path) {
-    char lock[PARTITION_PATH_MAX + 8];
-    struct stat status;
-    snprintf(lock, sizeof(lock), "%s-lock", path);
-    return lstat(lock, &status) == 0;
 }
 
 /* Meta record and version of a just opened one; and what is read without its lock, though it has one, must be closed. */
