@@ -115,6 +115,7 @@ struct thread_lane {
 
 /* Room to put an entry's variable parts together. */
 struct scratch {
+    struct record_entry *record;
     char *message, *metadata, *error_details;
     size_t message_size, packed_size;
     size_t string_max; /* of a captured argument */
@@ -130,6 +131,7 @@ struct thread {
     struct uuid_generator ids;
     struct text trace_id, span_id, correlation_id; /* the context; borrow context_bytes */
     char context_bytes[3][ENTRY_TRACE_BYTES];
+    struct record_entry record; /* of the macros: what they never set stays zero, which saves clearing it each time */
     enum failure failure;
     enum loss_reason reason; /* FAILURE_NO_ROOM: why */
     enum level level;        /* FAILURE_NO_ROOM: of what */
@@ -215,7 +217,7 @@ static inline bool call_enter(struct call *call) {
     }
     struct thread *thread = call->thread;
     call->error = &thread->error;
-    call->scratch = (struct scratch) { thread->message, thread->metadata,     thread->error_details,
+    call->scratch = (struct scratch) { &thread->record, thread->message,      thread->metadata, thread->error_details,
                                        FORMAT_SIZE,     ENTRY_METADATA_BYTES, SIZE_MAX };
     return true;
 }

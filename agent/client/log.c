@@ -113,6 +113,7 @@ static int site_compose(struct call *call, struct tf_client *client, struct thre
         int used = capture(call, site, arguments);
         if (likely(used >= 0)) {
             ret->site = (uint32_t)number;
+            ret->entry.module = ret->entry.operation = TEXT_EMPTY; /* the site's are meant */
             ret->entry.message = (struct text) { call->scratch.message, (size_t)used };
             return 0;
         }
@@ -136,20 +137,21 @@ static inline bool call_wants(struct call *call, struct tf_client *client, int l
 static int site_log(struct call *call, struct tf_client *client, struct tf_site_ *site, int level, va_list *arguments) {
     if (unlikely(!call_wants(call, client, level)))
         return 0;
-    struct record_entry record = { .entry = { .level = (enum level)level } };
-    struct put put = { .entry = &record, .level = (enum level)level, .time_ns = clock_real_ns() };
-    record.entry.timestamp_ns = put.time_ns;
-    make_id(call, put.time_ns, &record.entry.id);
+    struct record_entry *record = call->scratch.record;
+    struct put put = { .entry = record, .level = (enum level)level, .time_ns = clock_real_ns() };
+    record->entry.level = put.level;
+    record->entry.timestamp_ns = put.time_ns;
+    make_id(call, put.time_ns, &record->entry.id);
     if (likely(call->thread)) {
-        record.entry.trace_id = call->thread->trace_id;
-        record.entry.span_id = call->thread->span_id;
-        record.entry.correlation_id = call->thread->correlation_id;
+        record->entry.trace_id = call->thread->trace_id;
+        record->entry.span_id = call->thread->span_id;
+        record->entry.correlation_id = call->thread->correlation_id;
     }
     uint64_t step = 0, deadline = 0;
     int r;
     do {
         struct thread_lane *lane = thread_lane_find(call, client);
-        r = site_compose(call, client, lane, site, level, arguments, &record);
+        r = site_compose(call, client, lane, site, level, arguments, record);
         if (likely(r == 0))
             r = put_once(call, client, lane, &put);
         if (likely(r == 0))
@@ -158,16 +160,27 @@ static int site_log(struct call *call, struct tf_client *client, struct tf_site_
     return r == -EAGAIN ? put_lose(call, client, &put) : refuse(call, r);
 }
 
-/* Small memory on the stack for a call in the middle of another. */
-#define NESTED_SCRATCH(call)                                                                                           \
-    char nested_message[NESTED_MESSAGE_SIZE], nested_metadata[NESTED_PACKED_SIZE], nested_error[NESTED_PACKED_SIZE];   \
-    (call)->scratch = (struct scratch) {                                                                               \
-        nested_message, nested_metadata, nested_error, NESTED_MESSAGE_SIZE, NESTED_PACKED_SIZE, NESTED_STRING_MAX      \
-    }
+/* Small memory on the stack, for a call in the middle of another. */
+struct nested_memory {
+    struct record_entry record;
+    char message[NESTED_MESSAGE_SIZE], metadata[NESTED_PACKED_SIZE], error_details[NESTED_PACKED_SIZE];
+};
+
+static void call_use(struct call *call, struct nested_memory *memory) {
+    memset(&memory->record, 0, sizeof(memory->record));
+    call->scratch = (struct scratch) { .record = &memory->record,
+                                       .message = memory->message,
+                                       .metadata = memory->metadata,
+                                       .error_details = memory->error_details,
+                                       .message_size = NESTED_MESSAGE_SIZE,
+                                       .packed_size = NESTED_PACKED_SIZE,
+                                       .string_max = NESTED_STRING_MAX };
+}
 
 static __attribute__((noinline)) int site_log_nested(struct call *call, struct tf_client *client, struct tf_site_ *site,
                                                      int level, va_list *arguments) {
-    NESTED_SCRATCH(call);
+    struct nested_memory memory;
+    call_use(call, &memory);
     return site_log(call, client, site, level, arguments);
 }
 
@@ -212,7 +225,8 @@ static int entry_write(struct call *call, struct tf_client *client, const struct
 
 static __attribute__((noinline)) int entry_write_nested(struct call *call, struct tf_client *client,
                                                         const struct tf_entry *entry) {
-    NESTED_SCRATCH(call);
+    struct nested_memory memory;
+    call_use(call, &memory);
     return entry_write(call, client, entry);
 }
 
