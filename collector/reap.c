@@ -78,6 +78,7 @@ static void free_released(struct collector_ring *ring) {
             continue;
         if (ring_reader_lane_free(&ring->ring, i, lane->state.owner) == 0)
             lane->state.owner = 0;
+        fault_hit("lane_freed");
     }
 }
 
