@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/text.h"
 #include "common/process/config.h"
@@ -123,6 +124,12 @@ int session_resolve(struct session *session) {
     bool data_named = session->data_dir_option != NULL;
     session->rings_belong = !data_named || session->runtime_dir_option || is_set("TASKFORGE_RUNTIME_DIR");
     config_destroy(config);
+    struct error error = { "" };
+    if (status == GO_ON && session->data_dir_option &&
+        access(session->data_dir, F_OK) < 0) { /* a slip is no empty store */
+        error_set(&error, -errno, "--data-dir %s: %s", session->data_dir, strerror(errno));
+        return fault(session, &error);
+    }
     return status;
 }
 

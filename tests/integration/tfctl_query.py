@@ -111,12 +111,19 @@ def shows_neighbours_by_arrival():
 
 
 def says_nothing_when_nothing_is_found():
-    for arguments in (["-s", "nobody"], ["-s", "nobody", "-o", "csv"], ["--data-dir", ROOT / "none"]):
+    (ROOT / "empty").mkdir()
+    for arguments in (["-s", "nobody"], ["-s", "nobody", "-o", "csv"], ["--data-dir", ROOT / "empty"]):
         done = run("query", *arguments)
         assert done.stdout == b"" and done.stderr == b"", done
     assert run("query", "--count", "-s", "nobody").stdout == b"0\n"
     for command in ("tail", "stats", "losses"):
-        assert run(command, "--data-dir", ROOT / "none").stdout == b""
+        assert run(command, "--data-dir", ROOT / "empty").stdout == b""
+
+
+def says_that_a_named_store_is_not_there():
+    for command in ("query", "tail", "stats", "losses", "verify"):
+        done = run(command, "--data-dir", ROOT / "none", status=1)
+        assert b"none: No such file or directory" in done.stderr and done.stdout == b"", done
 
 
 def prints_json_with_the_contracts_keys():

@@ -79,7 +79,7 @@ def shows_what_stands_in_the_rings_without_a_collector():
         expect(instance.count() == 0, "query reads the store alone")
         writer.end()
         expect(len(tail(instance)) == 3, "what the application left is not there")
-        expect(len(tail(instance, "--data-dir", "/nowhere")) == 3, "the environment stands above the option")
+        expect(len(tail(instance, "--data-dir", instance.data)) == 3, "the runtime folder of the environment holds beside the option")
 
 
 def shows_each_entry_once_when_it_is_stored_later():
