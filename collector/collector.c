@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "collector/reap.h"
 #include "collector/retention.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
@@ -254,6 +255,7 @@ void collector_drain_all(struct collector *collector) {
     uint64_t until = clock_monotonic_ns() + STOP_NS;
     struct position_targets targets; /* producers may go on: what they write from now on is for the next start */
     rings_scan(&collector->rings);
+    reap_scan(&collector->rings); /* a slot that only ever lost is known by no lane: what it lost is told all the same */
     position_targets_mark(&targets, &collector->rings, POSITIONS_ANY_USER);
     do {
         drain_round(&collector->drain, &collector->seen);

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -38,8 +39,11 @@ def check_whole(instance, service="before", number=200):
 def as_nobody(instance, name, env=None, arguments=()):
     """A run as somebody who may not write: nobody when we are root, else ourselves."""
     user = {"user": 65534, "group": 65534, "extra_groups": []} if ROOT else {}
+    program = instance.root / f"copy-of-{name}"  # where nobody may reach it, which the build folder need not be
+    if not program.exists():
+        shutil.copy(instance.program(name), program)
     return subprocess.run(
-        [instance.program(name), *arguments], env={**instance.env, **(env or {})}, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, **user
+        [program, *arguments], env={**instance.env, **(env or {})}, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, **user
     )
 
 
@@ -59,8 +63,6 @@ def read_only_folders_are_refused():
     with Instance() as instance:
         fill(instance)
         instance.root.chmod(0o755)
-        if ROOT and as_nobody(instance, "tfctl", arguments=("--version",)).returncode != 0:
-            return print("     skipped: nobody may not run the programs")
         closed = instance.root / "closed"
         closed.mkdir()
         opened = instance.root / "opened"

@@ -7,7 +7,7 @@ source=$1 build=$2 meson=$3 pkg_config=$4
 shift 4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/run"
+mkdir "$work/run" "$work/data"
 export TASKFORGE_RUNTIME_DIR="$work/run"
 
 fail() {
