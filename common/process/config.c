@@ -6,6 +6,7 @@
 #include "common/process/config_fault.h"
 #include "common/process/config_inputs.h"
 #include "common/process/config_read.h"
+#include "common/process/config_value.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,9 +30,14 @@ static struct config *config_new(const char *file) {
     config->collector.retention.max_age_ns = 30 * DAY;
     config->collector.retention.keep_free_percent = 15;
     config->collector.partition_ns = DAY;
+    config->agent.host_metrics_interval_ns = 10 * CLOCK_SECOND;
+    config->alerter.interval_ns = 5 * CLOCK_SECOND;
+    config->exporter.health.memory = config->exporter.health.disk = (struct config_thresholds) { 10, 3 };
+    config->exporter.listen = strdup("127.0.0.1:9740");
+    config->exporter.gauge_suffix = strdup("_gauge");
     config->namespace_ = strdup("taskforge");
     config->file = file ? strdup(file) : NULL;
-    if (!config->namespace_ || (file && !config->file)) {
+    if (!config->namespace_ || (file && !config->file) || !config->exporter.listen || !config->exporter.gauge_suffix) {
         config_destroy(config);
         return NULL;
     }
@@ -48,6 +54,13 @@ void config_destroy(struct config *config) {
     free(config->data_dir);
     free(config->collector.output_path);
     free(config->collector.spill_dir);
+    for (size_t i = 0; i < config->alerter.rules_files.count; i++)
+        free(config->alerter.rules_files.items[i]);
+    free(config->alerter.rules_files.items);
+    free(config->exporter.listen);
+    free(config->exporter.token_file);
+    free(config->exporter.admin_token_file);
+    free(config->exporter.gauge_suffix);
     free(config);
 }
 
@@ -74,6 +87,27 @@ static void settle_sockets(struct config_reader *reader) {
                              agent->inputs[i].listen, CONFIG_SOCKET_PATH_MAX);
 }
 
+static void settle_thresholds(struct config_reader *reader, const struct config_thresholds *thresholds,
+                              const char *what) {
+    if (thresholds->unhealthy_below_percent > thresholds->degraded_below_percent)
+        config_fault_add(reader->faults, reader->file, 0, 0,
+                         "exporter.health.%s: unhealthy_below (%u%%) must not be above degraded_below (%u%%)", what,
+                         thresholds->unhealthy_below_percent, thresholds->degraded_below_percent);
+}
+
+/* What is read from other hosts is read with a token. */
+static void settle_exporter(struct config_reader *reader) {
+    const struct config_exporter *exporter = &reader->config->exporter;
+    struct config_endpoint endpoint;
+
+    if (config_parse_endpoint(text_of(exporter->listen), &endpoint) == 0 && !endpoint.loopback && !exporter->token_file)
+        config_fault_add(reader->faults, reader->file, 0, 0,
+                         "exporter.listen %s can be reached from other hosts: set exporter.token_file as well",
+                         exporter->listen);
+    settle_thresholds(reader, &exporter->health.memory, "memory");
+    settle_thresholds(reader, &exporter->health.disk, "disk");
+}
+
 static int settle_defaults(struct config_reader *reader) {
     struct config *config = reader->config;
     struct config_collector *collector = &config->collector;
@@ -91,6 +125,7 @@ static int settle_defaults(struct config_reader *reader) {
     if (config_default_inputs(config) < 0 || reader->out_of_memory)
         return -ENOMEM;
     settle_sockets(reader);
+    settle_exporter(reader);
     return reader->faults->count > 0 ? -EINVAL : 0;
 }
 

@@ -50,6 +50,7 @@ struct config_agent {
     struct config_input *inputs;
     size_t input_count;
     bool inputs_default; /* nothing was written: the host's logs, as far as they can be read (warn, do not fail) */
+    uint64_t host_metrics_interval_ns; /* between two looks at the host's metrics; default 10 s */
 };
 
 enum config_output { CONFIG_OUTPUT_STDOUT, CONFIG_OUTPUT_NONE, CONFIG_OUTPUT_FILE };
@@ -71,6 +72,27 @@ struct config_collector {
     char *spill_dir;       /* default /var/spool/taskforge for root, else DATA_DIR/spill */
 };
 
+struct config_alerter {
+    uint64_t interval_ns;              /* between two evaluations of all rules; default 5 s */
+    struct config_strings rules_files; /* absolute paths; each is read by the alerter alone */
+};
+
+/* A share of what there is in all, in percent, below which a health check changes its mind. */
+struct config_thresholds {
+    unsigned degraded_below_percent;  /* default 10 */
+    unsigned unhealthy_below_percent; /* default 3; never above degraded */
+};
+
+struct config_exporter {
+    char *listen; /* "HOST:PORT" or "[IPV6]:PORT", numeric; default 127.0.0.1:9740. Loopback, or token_file is set */
+    char *token_file;       /* NULL: reading needs no token */
+    char *admin_token_file; /* NULL: the reading token serves */
+    char *gauge_suffix;     /* default "_gauge"; may be empty */
+    struct config_health {
+        struct config_thresholds memory, disk;
+    } health;
+};
+
 struct config_ring {
     uint64_t size; /* bytes of shared memory for each user id; default 64 MiB */
 };
@@ -83,6 +105,8 @@ struct config {
     struct config_ring ring;
     struct config_agent agent;
     struct config_collector collector;
+    struct config_alerter alerter;
+    struct config_exporter exporter;
 };
 
 /* What is wrong, one "FILE:LINE:COLUMN: sentence" for each fault, in the order of the file. */

@@ -244,6 +244,11 @@ void config_read_path(struct config_reader *reader, const struct config_value *v
         config_keep(reader, field, text);
 }
 
+void config_read_path_or_null(struct config_reader *reader, const struct config_value *value, void *field) {
+    if (!yaml_tree_is_null(value->node))
+        config_read_path(reader, value, field);
+}
+
 bool config_choose(struct config_reader *reader, const struct config_value *value, const char *name, int *ret) {
     char list[160] = "", text[SHOWN_MAX + 8];
     size_t used = 0;

@@ -70,6 +70,43 @@ static void read_keep_free(struct config_reader *reader, const struct config_val
                         text.length ? text.data : "", text.length ? "\"" : "");
 }
 
+static void read_percent(struct config_reader *reader, const struct config_value *value, void *field) {
+    const struct yaml_tree_node *node = value->node;
+    unsigned percent;
+
+    if (node->kind != YAML_TREE_SCALAR || config_parse_percent(text_of(node->text), &percent) < 0)
+        config_fault_of(reader, value, "must be a share from 0%% to 100%%");
+    else
+        *(unsigned *)field = percent;
+}
+
+static void read_listen(struct config_reader *reader, const struct config_value *value, void *field) {
+    const char *text = config_text(reader, value);
+    struct config_endpoint endpoint;
+
+    if (!text)
+        return;
+    if (config_parse_endpoint(text_of(text), &endpoint) < 0)
+        config_fault_of(reader, value,
+                        "must be an address in numbers and a port, such as 127.0.0.1:9740 or [::1]:9740, not \"%.60s\"",
+                        text);
+    else
+        config_keep(reader, field, text);
+}
+
+/* What may stand at the end of a metric's name. */
+static void read_gauge_suffix(struct config_reader *reader, const struct config_value *value, void *field) {
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    const char *text = config_text(reader, value);
+
+    if (!text)
+        return;
+    if (strlen(text) > NAMESPACE_MAX || strspn(text, allowed) != strlen(text))
+        config_fault_of(reader, value, "must be at most %d letters, digits and '_'", NAMESPACE_MAX);
+    else
+        config_keep(reader, field, text);
+}
+
 static const struct config_key ring_keys[] = {
     { .name = "size",
       .read = config_read_size,
@@ -79,8 +116,17 @@ static const struct config_key ring_keys[] = {
     { .name = NULL },
 };
 
+static const struct config_key host_metrics_keys[] = {
+    { .name = "interval",
+      .read = config_read_duration,
+      .offset = offsetof(struct config_agent, host_metrics_interval_ns),
+      .min = CLOCK_SECOND,
+      .max = 60 * MINUTE },
+    { .name = NULL },
+};
+
 static const struct config_key agent_keys[] = {
-    { .name = "host_metrics" },
+    { .name = "host_metrics", .read = config_read_nested, .offset = 0, .keys = host_metrics_keys },
     { .name = "inputs", .read = config_read_inputs, .offset = 0 },
     { .name = NULL },
 };
@@ -133,6 +179,56 @@ static const struct config_key collector_keys[] = {
     { .name = NULL },
 };
 
+static const struct config_key alerter_keys[] = {
+    { .name = "interval",
+      .read = config_read_duration,
+      .offset = offsetof(struct config_alerter, interval_ns),
+      .min = 100 * CLOCK_MILLISECOND,
+      .max = 60 * MINUTE },
+    { .name = "rules_files", .read = config_read_paths, .offset = offsetof(struct config_alerter, rules_files) },
+    { .name = "heartbeat" },
+    { .name = NULL },
+};
+
+static const struct config_key thresholds_keys[] = {
+    { .name = "degraded_below",
+      .read = read_percent,
+      .offset = offsetof(struct config_thresholds, degraded_below_percent) },
+    { .name = "unhealthy_below",
+      .read = read_percent,
+      .offset = offsetof(struct config_thresholds, unhealthy_below_percent) },
+    { .name = NULL },
+};
+
+static const struct config_key health_keys[] = {
+    { .name = "memory",
+      .read = config_read_nested,
+      .offset = offsetof(struct config_health, memory),
+      .keys = thresholds_keys },
+    { .name = "disk",
+      .read = config_read_nested,
+      .offset = offsetof(struct config_health, disk),
+      .keys = thresholds_keys },
+    { .name = "checks" },
+    { .name = NULL },
+};
+
+static const struct config_key exporter_keys[] = {
+    { .name = "listen", .read = read_listen, .offset = offsetof(struct config_exporter, listen) },
+    { .name = "token_file", .read = config_read_path_or_null, .offset = offsetof(struct config_exporter, token_file) },
+    { .name = "admin_token_file",
+      .read = config_read_path_or_null,
+      .offset = offsetof(struct config_exporter, admin_token_file) },
+    { .name = "tls" },
+    { .name = "gauge_suffix", .read = read_gauge_suffix, .offset = offsetof(struct config_exporter, gauge_suffix) },
+    { .name = "health",
+      .read = config_read_nested,
+      .offset = offsetof(struct config_exporter, health),
+      .keys = health_keys },
+    { .name = "sinks" },
+    { .name = NULL },
+};
+
 const struct config_key config_top_keys[] = {
     { .name = "namespace", .read = read_namespace, .offset = offsetof(struct config, namespace_) },
     { .name = "runtime_dir", .read = config_read_path, .offset = offsetof(struct config, runtime_dir) },
@@ -144,7 +240,10 @@ const struct config_key config_top_keys[] = {
       .read = config_read_nested,
       .offset = offsetof(struct config, collector),
       .keys = collector_keys },
-    { .name = "alerter" },
-    { .name = "exporter" },
+    { .name = "alerter", .read = config_read_nested, .offset = offsetof(struct config, alerter), .keys = alerter_keys },
+    { .name = "exporter",
+      .read = config_read_nested,
+      .offset = offsetof(struct config, exporter),
+      .keys = exporter_keys },
     { .name = NULL },
 };

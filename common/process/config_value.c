@@ -3,7 +3,9 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 
 int config_parse_count(struct text text, uint64_t *ret) {
@@ -108,6 +110,48 @@ int config_parse_address(struct text text, struct config_address *ret) {
         return 0;
     }
     return -EINVAL;
+}
+
+static int parse_ipv4(const char *host, uint16_t port, struct config_endpoint *ret) {
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+    if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
+        return -EINVAL;
+    *ret = (struct config_endpoint) { .length = sizeof(address),
+                                      .loopback = ntohl(address.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET };
+    memcpy(&ret->address, &address, sizeof(address));
+    return 0;
+}
+
+static int parse_ipv6(const char *host, uint16_t port, struct config_endpoint *ret) {
+    struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+
+    if (inet_pton(AF_INET6, host, &address.sin6_addr) != 1)
+        return -EINVAL;
+    *ret = (struct config_endpoint) { .length = sizeof(address), .loopback = IN6_IS_ADDR_LOOPBACK(&address.sin6_addr) };
+    memcpy(&ret->address, &address, sizeof(address));
+    return 0;
+}
+
+int config_parse_endpoint(struct text text, struct config_endpoint *ret) {
+    const char *colon = text.length ? memrchr(text.data, ':', text.length) : NULL;
+    char host[INET6_ADDRSTRLEN + 2];
+    uint64_t port;
+
+    if (!colon || (size_t)(colon - text.data) >= sizeof(host))
+        return -EINVAL;
+    struct text number = { colon + 1, text.length - (size_t)(colon - text.data) - 1 };
+    if (config_parse_count(number, &port) < 0 || port > UINT16_MAX)
+        return -EINVAL;
+    size_t length = (size_t)(colon - text.data);
+    memcpy(host, text.data, length);
+    host[length] = '\0';
+    if (strcmp(host, "localhost") == 0)
+        return parse_ipv4("127.0.0.1", (uint16_t)port, ret);
+    if (length < 2 || host[0] != '[' || host[length - 1] != ']')
+        return parse_ipv4(host, (uint16_t)port, ret);
+    host[length - 1] = '\0';
+    return parse_ipv6(host + 1, (uint16_t)port, ret);
 }
 
 static const char *format_even(uint64_t value, const struct unit *units, size_t count, char out[CONFIG_VALUE_SIZE]) {

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 /* Decimal digits alone. -EINVAL; -ERANGE above 64 bits. */
 int config_parse_count(struct text text, uint64_t *ret);
@@ -26,6 +27,14 @@ struct config_address {
 
 /* "udp://HOST:PORT", "tcp://HOST:PORT", "unix:///PATH", "unixgram:///PATH", and the short "udp:HOST:PORT", "unix:/PATH". */
 int config_parse_address(struct text text, struct config_address *ret);
+
+/* A numeric address to listen on: "127.0.0.1:9740", "0.0.0.0:9740", "[::1]:9740". Port 0 is for tests: the kernel chooses. */
+struct config_endpoint {
+    struct sockaddr_storage address;
+    socklen_t length;
+    bool loopback; /* reachable from this host alone */
+};
+int config_parse_endpoint(struct text text, struct config_endpoint *ret); /* -EINVAL */
 
 /* Durations and sizes as people write them, for sentences: "100ms", "30d", "64MiB"; the largest unit that comes out even. */
 enum { CONFIG_VALUE_SIZE = 32 };

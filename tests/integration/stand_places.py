@@ -152,13 +152,14 @@ FAULTS = (
     ("agent: { inputs: [{ type: taill, paths: [a] }] }\n", "1:27", "taill"),
     ("ring: [\n", "2:1", "YAML"),
     ("data_dir: [a]\n", "1:11", "data_dir"),
-    ("alerter: { interval: 5s }\n", "1:1", "alerter is not built yet"),
-    ("exporter: { listen: x }\n", "1:1", "exporter is not built yet"),
+    ("alerter: { interval: 5 }\n", "1:22", "alerter.interval"),
+    ("exporter: { listen: x }\n", "1:21", "exporter.listen"),
+    ("exporter: { sinks: [] }\n", "1:13", "exporter.sinks is not built yet"),
     ("labels: { site: a }\n", "1:1", "labels is not built yet"),
     ("collector: { redact: { keys: [a] } }\n", "1:14", "collector.redact is not built yet"),
     ("collector: { dedup: { window: 1s } }\n", "1:14", "collector.dedup is not built yet"),
     ("agent: { inputs: [{ type: otlp }] }\n", "1:27", "otlp"),
-    ("agent: { host_metrics: { interval: 1s } }\n", "1:10", "host_metrics is not built yet"),
+    ("agent: { host_metrics: { interval: 1 } }\n", "1:36", "agent.host_metrics.interval"),
 )
 
 

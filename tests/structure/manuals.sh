@@ -52,8 +52,8 @@ keys() { # the last parts of the names in bold at the beginning of a line
     grep -E '^\.BR? [a-z_.]+( |$)' | sed -E 's/^\.BR? ([a-z_.]+).*/\1/; s/.*\.//' | sort -u
 }
 sed '/^\.SH NOT BUILT YET/,$d' "$page" | sed -n '/^\.TP/{n;p}' | keys >"$work/page"
-grep -vxE 'ring|agent|collector' "$work/built" >"$work/leaves" # sections: their keys have them before the dot
-grep -vxE 'ring|agent|collector' "$work/page" >"$work/page-leaves"
+grep -vxE 'ring|agent|collector|host_metrics|alerter|exporter|health|memory|disk' "$work/built" >"$work/leaves" # sections: their keys have them before the dot
+grep -vxE 'ring|agent|collector|host_metrics|alerter|exporter|health|memory|disk' "$work/page" >"$work/page-leaves"
 same "the schema" "taskforge.yaml.5" "$work/leaves" "$work/page-leaves"
 sed -n '/^\.SH NOT BUILT YET/,/^\.SH EXAMPLES/p' "$page" | sed -E 's/ ,$//' | keys >"$work/page"
 same "the schema's keys that are not built" "taskforge.yaml.5" "$work/missing" "$work/page"

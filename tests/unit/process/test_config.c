@@ -173,7 +173,8 @@ static void an_unknown_key_is_named_with_the_one_that_was_meant(void **state) {
 }
 
 static void a_key_that_is_not_built_is_refused_by_name(void **state) {
-    static const char *const top[] = { "labels", "alerter", "exporter" };
+    static const char *const top[] = { "labels" };
+    static const char *const exporter[] = { "tls", "sinks" };
     static const char *const collector[] = { "history", "redact", "encrypt", "sampling", "flight_recorder", "dedup" };
     char text[200], line[200];
 
@@ -188,7 +189,13 @@ static void a_key_that_is_not_built_is_refused_by_name(void **state) {
         snprintf(line, sizeof(line), "c.yaml:2:3: collector.%s is not built yet", collector[i]);
         refused(text, line);
     }
-    refused("agent: { host_metrics: { interval: 10s } }", "c.yaml:1:10: agent.host_metrics is not built yet");
+    for (size_t i = 0; i < COUNT_OF(exporter); i++) {
+        snprintf(text, sizeof(text), "exporter:\n  %s: { a: 1 }\n", exporter[i]);
+        snprintf(line, sizeof(line), "c.yaml:2:3: exporter.%s is not built yet", exporter[i]);
+        refused(text, line);
+    }
+    refused("exporter: { health: { checks: [] } }", "c.yaml:1:23: exporter.health.checks is not built yet");
+    refused("alerter: { heartbeat: {} }", "c.yaml:1:12: alerter.heartbeat is not built yet");
     refused("collector: { retention: { levels: {} } }", "c.yaml:1:27: collector.retention.levels is not built yet");
     refused("collector: { retention: { services: {} } }", "c.yaml:1:27: collector.retention.services is not built yet");
     refused("agent: { inputs: [{ type: statsd }] }", "c.yaml:1:27: inputs of type statsd are not built yet");
@@ -200,6 +207,51 @@ static void a_key_that_is_not_built_is_refused_by_name(void **state) {
             "c.yaml:1:54: format of a tail input \"logfmt\" is not built yet");
     refused("agent: { inputs: [{ type: tail, paths: [/x], multiline: java }] }",
             "c.yaml:1:46: multiline of a tail input is not built yet");
+}
+
+static void what_is_served_and_judged_is_read(void **state) {
+    struct config *config = loaded("agent: { host_metrics: { interval: 30s } }\n"
+                                   "alerter: { interval: 1s, rules_files: [/etc/a.yaml, /etc/b.yaml] }\n"
+                                   "exporter:\n"
+                                   "  listen: \"[::]:1234\"\n"
+                                   "  token_file: /etc/token\n"
+                                   "  admin_token_file: null\n"
+                                   "  gauge_suffix: \"\"\n"
+                                   "  health: { memory: { degraded_below: 20% }, disk: { unhealthy_below: 0% } }\n");
+
+    (void)state;
+    assert_int_equal(config->agent.host_metrics_interval_ns, 30 * CLOCK_SECOND);
+    assert_int_equal(config->alerter.interval_ns, CLOCK_SECOND);
+    assert_int_equal(config->alerter.rules_files.count, 2);
+    assert_string_equal(config->alerter.rules_files.items[1], "/etc/b.yaml");
+    assert_string_equal(config->exporter.listen, "[::]:1234");
+    assert_string_equal(config->exporter.token_file, "/etc/token");
+    assert_null(config->exporter.admin_token_file);
+    assert_string_equal(config->exporter.gauge_suffix, "");
+    assert_int_equal(config->exporter.health.memory.degraded_below_percent, 20);
+    assert_int_equal(config->exporter.health.memory.unhealthy_below_percent, 3);
+    assert_int_equal(config->exporter.health.disk.unhealthy_below_percent, 0);
+    config_destroy(config);
+    config = loaded("");
+    assert_string_equal(config->exporter.listen, "127.0.0.1:9740");
+    assert_string_equal(config->exporter.gauge_suffix, "_gauge");
+    assert_int_equal(config->alerter.interval_ns, 5 * CLOCK_SECOND);
+    config_destroy(config);
+}
+
+static void an_address_that_others_reach_needs_a_token(void **state) {
+    (void)state;
+    refused("exporter: { listen: \"0.0.0.0:9740\" }",
+            "c.yaml: exporter.listen 0.0.0.0:9740 can be reached from other hosts: set exporter.token_file as well");
+    refused("exporter: { listen: here }",
+            "c.yaml:1:21: exporter.listen must be an address in numbers and a port, such as 127.0.0.1:9740 or "
+            "[::1]:9740, not \"here\"");
+    refused("exporter: { gauge_suffix: a-b }",
+            "c.yaml:1:27: exporter.gauge_suffix must be at most 64 letters, digits and '_'");
+    refused("exporter: { health: { disk: { degraded_below: 2% } } }",
+            "c.yaml: exporter.health.disk: unhealthy_below (3%) must not be above degraded_below (2%)");
+    refused("exporter: { health: { disk: { degraded_below: lots } } }",
+            "c.yaml:1:47: exporter.health.disk.degraded_below must be a share from 0% to 100%");
 }
 
 static void a_wrong_type_is_said_with_its_place(void **state) {
@@ -397,6 +449,8 @@ int main(void) {
         cmocka_unit_test(without_the_environment_the_file_names_the_folders),
         cmocka_unit_test(an_unknown_key_is_named_with_the_one_that_was_meant),
         cmocka_unit_test(a_key_that_is_not_built_is_refused_by_name),
+        cmocka_unit_test(what_is_served_and_judged_is_read),
+        cmocka_unit_test(an_address_that_others_reach_needs_a_token),
         cmocka_unit_test(a_wrong_type_is_said_with_its_place),
         cmocka_unit_test(an_impossible_value_is_refused),
         cmocka_unit_test(what_stands_twice_is_refused),

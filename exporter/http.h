@@ -1,0 +1,113 @@
+/* http.h - the exporter's HTTP server: the only owner of libmicrohttpd. What a request is, what an answer is, and what is
+ * refused before any route sees it.
+ *
+ * Two threads matter to those who write routes: the server's own, which runs the routes marked HTTP_INLINE (they must
+ * not block: no store, no socket, no file but /proc), and one query thread, which runs the others one after the other, so that a
+ * long query delays other queries and never /metrics or /livez. A route function gets a request that is whole, checked and
+ * private to it, and fills an answer; it never sees a socket.
+ *
+ * Refused here, with {"error": "..."}: both Content-Length and Transfer-Encoding, two lengths, a NUL, a bad target or
+ * query (400); a header section over HTTP_HEADERS_MAX (431) or a body over HTTP_BODY_MAX (413); a request that has not
+ * arrived within HTTP_ARRIVE_NS (408, then closed); a path nobody serves (404); a method the path does not have (405 with
+ * Allow); a token that is missing or wrong (401 with WWW-Authenticate: Bearer), each of them an audit entry, at most one a second; a
+ * change (POST) whose Origin or Sec-Fetch-Site says that another site's page asked for it (403); more than
+ * HTTP_CONNECTIONS_MAX connections: an idle or half-arrived one gives way, the oldest first. HEAD is GET without the body.
+ */
+#ifndef TASKFORGE_EXPORTER_HTTP_H
+#define TASKFORGE_EXPORTER_HTTP_H
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/process/config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    HTTP_CONNECTIONS_MAX = 512,
+    HTTP_HEADERS_MAX = 32 * 1024, /* bytes, request line included */
+    HTTP_BODY_MAX = 64 * 1024,
+    HTTP_PARAMETERS_MAX = 64, /* of a query */
+};
+#define HTTP_ARRIVE_NS (10 * CLOCK_SECOND)
+
+enum http_method { HTTP_GET = 1, HTTP_POST = 2 }; /* HEAD comes as GET */
+
+struct http_parameter {
+    struct text name, value; /* percent-decoded, valid UTF-8, no NUL */
+};
+
+struct http_request {
+    enum http_method method;
+    struct text path;                        /* decoded: "/api/v1/alerts/0193.../ack" */
+    struct text rest;                        /* what of the path stands behind a route that ends with '/', else empty */
+    const struct http_parameter *parameters; /* in the order of the query */
+    size_t parameter_count;
+    struct text accept, accept_encoding, if_none_match, last_event_id; /* headers as they came; empty when absent */
+    struct text body;                                                  /* POST: at most HTTP_BODY_MAX */
+    bool scrape_timeout_given;
+    uint64_t scrape_timeout_ns; /* X-Prometheus-Scrape-Timeout-Seconds */
+};
+
+/* The first parameter of that name; NULL: none. */
+const struct text *http_parameter(const struct http_request *request, const char *name);
+
+/* Begun with status 200, no body. The body is owned by the answer; the server adds Content-Length, Date, security headers
+ * (nosniff, no-referrer, frame-ancestors 'none') and, where the client takes it and `compress` is set, gzip. */
+struct http_answer {
+    unsigned status;
+    const char *content_type;            /* a literal; NULL: application/json */
+    const char *cache_control;           /* a literal; NULL: no-store */
+    const char *content_security_policy; /* a literal; NULL: "default-src 'none'" and so on */
+    char etag[40];                       /* "" for none; the server answers If-None-Match with 304 */
+    char allow[32];                      /* for 405; filled in by the server */
+    bool compress;
+    struct buffer body;
+    struct text borrowed_body; /* instead of body: memory that stays for the process's life (the dashboard) */
+};
+
+/* {"error": "sentence"} and the status. */
+void http_fail(struct http_answer *answer, unsigned status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+enum http_access { HTTP_OPEN, HTTP_READ, HTTP_ADMIN };
+enum http_thread { HTTP_INLINE, HTTP_QUERY };
+
+/* `context` is the exporter's (struct exporter). An answer whose body has failed (out of memory) becomes 500. */
+typedef void http_route_function(const struct http_request *request, struct http_answer *answer, void *context);
+
+struct http_route {
+    const char
+        *path; /* exact, or ending with '/': everything below it ("/api/v1/alerts/"); the longest match is taken */
+    unsigned methods;              /* of enum http_method */
+    enum http_access read_access;  /* asked of GET */
+    enum http_access write_access; /* asked of POST */
+    enum http_thread thread;
+    http_route_function *function;
+};
+
+struct http_counters { /* since start; read by any thread */
+    uint64_t requests, refused, connections, timeouts, bytes_out;
+};
+
+struct http;
+
+/* Listen and serve in threads of its own. -EADDRINUSE and so on with one sentence that names the address; tokens are read from
+ * the files of the configuration (a file that cannot be read, is readable by everybody, is empty or longer than 4 KiB: an
+ * error that names it). routes and context are borrowed. */
+int http_create(const struct config_exporter *config, const struct http_route *routes, size_t route_count,
+                void *context, struct http **ret, struct error *error);
+
+/* SIGHUP: tokens anew; listen cannot change (-EINVAL with a sentence). On failure the old tokens stay. */
+int http_reload(struct http *http, const struct config_exporter *config, struct error *error);
+
+/* The port listened on (for port 0). */
+unsigned http_port(const struct http *http);
+void http_counters_get(struct http *http, struct http_counters *ret);
+
+/* Stops taking connections, lets answers in hand go out for a second at most. NULL is fine. */
+void http_destroy(struct http *http);
+
+#endif
