@@ -2,7 +2,7 @@
  *
  *   call site          [site, level, module, operation, format, argument types]
  *   metric definition  [metric, kind, name, unit, help, {labels}, [bounds]]
- *   metric update      [metric, kind, value, name, {labels}, trace id]
+ *   metric update      [kind, naming, operation, value, name, {labels}, unit, help, trace id]
  *   span start         [trace id, span id, parent id, operation, {metadata}, start]
  *   span end           [trace id, span id, {metadata}, end, failed]
  *   alert change       [id, rule, status, severity, {details}]
@@ -21,14 +21,14 @@
 #include <limits.h>
 
 #include "common/base/check.h"
+#include "common/model/metric.h"
 #include "common/model/record_priv.h"
 #include "common/model/template.h"
 
 enum {
-    FIELDS_MAX = 7,
-    METRIC_NAME_BYTES = 255,
-    UNIT_BYTES = 63,
-    HELP_BYTES = 1024,
+    FIELDS_MAX = 9,
+    UNIT_BYTES = METRIC_UNIT_BYTES,
+    HELP_BYTES = METRIC_HELP_BYTES,
     WORD_BYTES = 255,   /* states, reasons, actions, ids of alerts and rules */
     DETAIL_BYTES = 8192 /* a health report's words */
 };
@@ -82,10 +82,12 @@ static const struct kind kinds[] = {
                                      REQUIRED(metric_definition.name, METRIC_NAME_BYTES),
                                      TEXT(metric_definition.unit, UNIT_BYTES), TEXT(metric_definition.help, HELP_BYTES),
                                      MAP(metric_definition.labels), ARRAY(metric_definition.bounds) } },
-    [RECORD_METRIC_UPDATE] = { 6,
-                               { VALUE(FIELD_U32, metric_update.metric), VALUE(FIELD_U8, metric_update.metric_kind),
-                                 VALUE(FIELD_DOUBLE, metric_update.value), TEXT(metric_update.name, METRIC_NAME_BYTES),
-                                 MAP(metric_update.labels), TEXT(metric_update.trace_id, ENTRY_TRACE_BYTES) } },
+    [RECORD_METRIC_UPDATE] = { 9,
+                               { VALUE(FIELD_U8, metric_update.metric_kind), VALUE(FIELD_U8, metric_update.naming),
+                                 VALUE(FIELD_U8, metric_update.operation), VALUE(FIELD_DOUBLE, metric_update.value),
+                                 REQUIRED(metric_update.name, METRIC_NAME_BYTES), MAP(metric_update.labels),
+                                 TEXT(metric_update.unit, UNIT_BYTES), TEXT(metric_update.help, HELP_BYTES),
+                                 TEXT(metric_update.trace_id, ENTRY_TRACE_BYTES) } },
     [RECORD_SPAN_START] = { 6,
                             { TEXT(span_start.trace_id, ENTRY_TRACE_BYTES), TEXT(span_start.span_id, ENTRY_TRACE_BYTES),
                               TEXT(span_start.parent_id, ENTRY_TRACE_BYTES),

@@ -105,11 +105,13 @@ struct record_metric_definition {
     uint8_t metric_kind;
     struct text name, unit, help, labels /* packed map */, bounds /* packed array */;
 };
-struct record_metric_update {
-    uint32_t metric /* 0: by name */;
-    uint8_t metric_kind;
-    double value;
-    struct text name, labels /* packed map */, trace_id;
+struct record_metric_update { /* by name; updates by handle are cells of the slot (common/shm/slot_metrics.h) */
+    uint8_t
+        metric_kind; /* enum metric_kind, metric_naming, metric_operation of metric.h: judged by whoever reads them */
+    uint8_t naming;
+    uint8_t operation;
+    double value; /* timers: seconds */
+    struct text name, labels /* packed map, canonical */, unit, help, trace_id;
 };
 struct record_span_start {
     struct text trace_id, span_id, parent_id, operation, metadata /* packed map */;

@@ -198,7 +198,7 @@ static const struct record others[] = {
                                                         "b"),
                              .bounds = TEXT_INITIALIZER("\x92\x01\x02") } },
     { .kind = RECORD_METRIC_UPDATE,
-      .metric_update = { .metric = UINT32_MAX,
+      .metric_update = { .naming = UINT8_MAX,
                          .metric_kind = 1,
                          .value = -1.25,
                          .name = TEXT_INITIALIZER("n"),
@@ -287,7 +287,7 @@ static void keeps_each_field_in_its_place(void **state) {
     assert_same_texts(&back.metric_definition.name, &others[1].metric_definition.name, 5);
     length = encode(&others[2]);
     assert_int_equal(record_decode(room, length, 0, &back), 0);
-    assert_true(back.metric_update.value == -1.25 && back.metric_update.metric == UINT32_MAX);
+    assert_true(back.metric_update.value == -1.25 && back.metric_update.naming == UINT8_MAX);
     length = encode(&others[7]);
     assert_int_equal(record_decode(room, length, 0, &back), 0);
     assert_memory_equal(back.process_hello.producer_id, others[7].process_hello.producer_id, 16);

@@ -1,0 +1,222 @@
+#include "common/model/metric.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/base/check.h"
+#include "common/model/pack.h"
+
+const char *metric_kind_name(enum metric_kind kind) {
+    static const char *const names[] = {
+        [METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge",     [METRIC_HISTOGRAM] = "histogram",
+        [METRIC_TIMER] = "timer",     [METRIC_UNKNOWN] = "unknown",
+    };
+    check(metric_kind_is_valid(kind));
+    return names[kind];
+}
+
+/* --- names --- */
+
+static bool is_name_byte(char c, bool first, bool colon) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c == ':' && colon) ||
+           (!first && c >= '0' && c <= '9');
+}
+
+/* The first byte that may not stand in a name, or its length. */
+static size_t name_span(struct text name, bool colon) {
+    size_t i = 0;
+    while (i < name.length && is_name_byte(name.data[i], i == 0, colon))
+        i++;
+    return i;
+}
+
+int metric_name_check(struct text name, struct error *error) {
+    if (name.length < 1 || name.length > METRIC_NAME_BYTES)
+        return error_set(error, -EINVAL, "a metric's name must have 1 to %d bytes, has %zu", METRIC_NAME_BYTES,
+                         name.length);
+    size_t good = name_span(name, true);
+    if (good < name.length)
+        return error_set(
+            error, -EINVAL,
+            "a metric's name must be letters, digits, '_' and ':', no digit first: byte %zu of \"%.*s\" is not",
+            good + 1, (int)(good < 60 ? good : 60), name.data);
+    return 0;
+}
+
+int metric_label_check(const struct metric_label *label, struct error *error) {
+    struct text name = label->name;
+    if (name.length < 1 || name.length > METRIC_LABEL_NAME_BYTES || name_span(name, false) < name.length ||
+        text_starts_with(name, TEXT_LITERAL("__")))
+        return error_set(error, -EINVAL,
+                         "a label's name must be 1 to %d letters, digits and '_', no digit and no \"__\" first",
+                         METRIC_LABEL_NAME_BYTES);
+    if (text_is(name, "le") || text_is(name, "quantile"))
+        return error_set(error, -EINVAL, "a label must not be called %.*s: histograms and summaries use that name",
+                         TEXT_FORMAT(name));
+    if (label->value.length > METRIC_LABEL_VALUE_BYTES)
+        return error_set(error, -EINVAL, "the value of label %.*s must have at most %d bytes, has %zu",
+                         TEXT_FORMAT(name), METRIC_LABEL_VALUE_BYTES, label->value.length);
+    if (!text_utf8_valid(label->value) || (label->value.length && memchr(label->value.data, '\0', label->value.length)))
+        return error_set(error, -EINVAL, "the value of label %.*s must be UTF-8 without NUL", TEXT_FORMAT(name));
+    return 0;
+}
+
+/* --- labels --- */
+
+static int compare_labels(const void *left, const void *right) {
+    const struct metric_label *a = left, *b = right;
+    size_t shorter = a->name.length < b->name.length ? a->name.length : b->name.length;
+    int order = memcmp(a->name.data, b->name.data, shorter);
+    return order != 0 ? order : (a->name.length > b->name.length) - (a->name.length < b->name.length);
+}
+
+int metric_labels_pack(const struct metric_label *labels, size_t count, char out[METRIC_LABELS_BYTES], struct text *ret,
+                       struct error *error) {
+    struct metric_label sorted[METRIC_LABELS_MAX];
+    size_t kept = 0;
+    if (count > METRIC_LABELS_MAX)
+        return error_set(error, -EINVAL, "a series has at most %d labels, not %zu", METRIC_LABELS_MAX, count);
+    for (size_t i = 0; i < count; i++) {
+        int result = metric_label_check(&labels[i], error);
+        if (result < 0)
+            return result;
+        if (labels[i].value.length > 0)
+            sorted[kept++] = labels[i];
+    }
+    if (kept == 0) {
+        *ret = TEXT_EMPTY;
+        return 0;
+    }
+    qsort(sorted, kept, sizeof(sorted[0]), compare_labels);
+    struct pack_writer writer = { .data = out, .capacity = METRIC_LABELS_BYTES };
+    pack_map(&writer, (uint32_t)kept);
+    for (size_t i = 0; i < kept; i++) {
+        if (i > 0 && text_equal(sorted[i - 1].name, sorted[i].name))
+            return error_set(error, -EINVAL, "label %.*s is given twice", TEXT_FORMAT(sorted[i].name));
+        pack_text(&writer, sorted[i].name);
+        pack_text(&writer, sorted[i].value);
+    }
+    if (writer.failed)
+        return error_set(error, -E2BIG, "the labels of a series must fit %d bytes", METRIC_LABELS_BYTES);
+    *ret = (struct text) { out, writer.length };
+    return 0;
+}
+
+int metric_labels_check(struct text labels) {
+    struct metric_label list[METRIC_LABELS_MAX];
+    char canonical[METRIC_LABELS_BYTES];
+    struct text made;
+    struct pack_value value;
+    if (labels.length == 0)
+        return 0;
+    if (labels.length > METRIC_LABELS_BYTES || pack_check(labels) < 0)
+        return -EINVAL;
+    struct pack_reader reader = { labels.data, labels.data + labels.length };
+    if (pack_next(&reader, &value) != 1 || value.type != PACK_MAP || value.count < 1 || value.count > METRIC_LABELS_MAX)
+        return -EINVAL;
+    size_t count = value.count;
+    for (size_t i = 0; i < count; i++) {
+        if (pack_next(&reader, &value) != 1 || value.type != PACK_TEXT)
+            return -EINVAL;
+        list[i].name = value.text;
+        if (pack_next(&reader, &value) != 1 || value.type != PACK_TEXT)
+            return -EINVAL;
+        list[i].value = value.text;
+    }
+    if (metric_labels_pack(list, count, canonical, &made, NULL) < 0 || !text_equal(made, labels))
+        return -EINVAL;
+    return 0;
+}
+
+bool metric_labels_next(struct text labels, size_t *at, struct metric_label *ret) {
+    struct pack_value value;
+    if (*at == 0 && labels.length > 0) { /* past the map's header, whose children follow */
+        struct pack_reader head = { labels.data, labels.data + labels.length };
+        check(pack_next(&head, &value) == 1 && value.type == PACK_MAP);
+        *at = (size_t)(head.at - labels.data);
+    }
+    if (*at >= labels.length)
+        return false;
+    struct pack_reader reader = { labels.data + *at, labels.data + labels.length };
+    check(pack_next(&reader, &value) == 1 && value.type == PACK_TEXT);
+    ret->name = value.text;
+    check(pack_next(&reader, &value) == 1 && value.type == PACK_TEXT);
+    ret->value = value.text;
+    *at = (size_t)(reader.at - labels.data);
+    return true;
+}
+
+struct text metric_labels_find(struct text labels, struct text name) {
+    struct metric_label label;
+    for (size_t at = 0; metric_labels_next(labels, &at, &label);)
+        if (text_equal(label.name, name))
+            return label.value;
+    return TEXT_EMPTY;
+}
+
+/* --- bounds --- */
+
+int metric_bounds_pack(const double *bounds, size_t count, char out[METRIC_BOUNDS_BYTES], struct text *ret,
+                       struct error *error) {
+    if (count > METRIC_BOUNDS_MAX)
+        return error_set(error, -EINVAL, "a histogram has at most %d bounds, not %zu", METRIC_BOUNDS_MAX, count);
+    struct pack_writer writer = { .data = out, .capacity = METRIC_BOUNDS_BYTES };
+    pack_array(&writer, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(bounds[i]) || (i > 0 && bounds[i] <= bounds[i - 1]))
+            return error_set(error, -EINVAL, "the bounds of a histogram must be finite and ascending");
+        pack_double(&writer, bounds[i]);
+    }
+    check(!writer.failed);
+    *ret = count ? (struct text) { out, writer.length } : TEXT_EMPTY;
+    return 0;
+}
+
+/* How many, or -EINVAL. */
+static int read_bounds(struct text bounds, double out[METRIC_BOUNDS_MAX]) {
+    struct pack_value value;
+    if (bounds.length == 0)
+        return 0;
+    if (bounds.length > METRIC_BOUNDS_BYTES || pack_check(bounds) < 0)
+        return -EINVAL;
+    struct pack_reader reader = { bounds.data, bounds.data + bounds.length };
+    if (pack_next(&reader, &value) != 1 || value.type != PACK_ARRAY || value.count > METRIC_BOUNDS_MAX)
+        return -EINVAL;
+    int count = (int)value.count;
+    for (int i = 0; i < count; i++) {
+        if (pack_next(&reader, &value) != 1 || value.type != PACK_DOUBLE || !isfinite(value.number) ||
+            (i > 0 && value.number <= out[i - 1]))
+            return -EINVAL;
+        out[i] = value.number;
+    }
+    return count;
+}
+
+size_t metric_bounds_read(struct text bounds, double out[METRIC_BOUNDS_MAX]) {
+    int count = read_bounds(bounds, out);
+    check(count >= 0);
+    return (size_t)count;
+}
+
+int metric_definition_check(const struct metric_definition *definition, struct error *error) {
+    double bounds[METRIC_BOUNDS_MAX];
+    if (!metric_kind_is_valid(definition->kind) || (unsigned)definition->naming >= METRIC_NAMING_END)
+        return error_set(error, -EINVAL, "there is no metric of kind %d and naming %d", (int)definition->kind,
+                         (int)definition->naming);
+    int result = metric_name_check(definition->name, error);
+    if (result < 0)
+        return result;
+    if (metric_labels_check(definition->labels) < 0)
+        return error_set(error, -EINVAL, "the labels of metric %.*s are not canonical", TEXT_FORMAT(definition->name));
+    if (definition->unit.length > METRIC_UNIT_BYTES || name_span(definition->unit, false) < definition->unit.length)
+        return error_set(error, -EINVAL, "the unit of metric %.*s must be at most %d letters, digits and '_'",
+                         TEXT_FORMAT(definition->name), METRIC_UNIT_BYTES);
+    if (definition->help.length > METRIC_HELP_BYTES || !text_utf8_valid(definition->help))
+        return error_set(error, -EINVAL, "the help of metric %.*s must be at most %d bytes of UTF-8",
+                         TEXT_FORMAT(definition->name), METRIC_HELP_BYTES);
+    if (read_bounds(definition->bounds, bounds) < 0)
+        return error_set(error, -EINVAL, "the bounds of metric %.*s must be finite and ascending",
+                         TEXT_FORMAT(definition->name));
+    return 0;
+}

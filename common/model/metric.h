@@ -1,0 +1,135 @@
+/* metric.h - the vocabulary of metrics: kinds, names, labels, and how an application's name comes out on /metrics.
+ *
+ * A series is a name and its labels; all series of a name are one family, of one kind. Labels are kept canonical: one
+ * msgpack map of strings, sorted by name, so that equal labels are equal bytes. Rules of names: those of Prometheus
+ * (prometheus.io/docs/concepts/data_model) and OpenMetrics 1.0. Pure.
+ */
+#ifndef TASKFORGE_COMMON_MODEL_METRIC_H
+#define TASKFORGE_COMMON_MODEL_METRIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/text.h"
+
+enum {
+    METRIC_NAME_BYTES = 200,
+    METRIC_LABELS_MAX = 32, /* of one series */
+    METRIC_LABEL_NAME_BYTES = 128,
+    METRIC_LABEL_VALUE_BYTES = 1024,
+    METRIC_LABELS_BYTES = 4096, /* packed */
+    METRIC_UNIT_BYTES = 63,
+    METRIC_HELP_BYTES = 1024,
+    METRIC_BOUNDS_MAX = 64,    /* of the classic buckets of a histogram */
+    METRIC_FAMILY_BYTES = 400, /* namespace, name and suffixes */
+};
+
+enum metric_kind {
+    METRIC_COUNTER = 1, /* a total that only grows */
+    METRIC_GAUGE,
+    METRIC_HISTOGRAM,
+    METRIC_TIMER,   /* a histogram in seconds */
+    METRIC_UNKNOWN, /* a number of which nobody says what it is; as a gauge, but so told */
+    METRIC_KIND_END,
+};
+static inline bool metric_kind_is_valid(unsigned kind) {
+    return kind >= METRIC_COUNTER && kind < METRIC_KIND_END;
+}
+static inline bool metric_kind_is_histogram(enum metric_kind kind) {
+    return kind == METRIC_HISTOGRAM || kind == METRIC_TIMER;
+}
+const char *metric_kind_name(enum metric_kind kind); /* "counter" "gauge" "histogram" "timer" "unknown" */
+
+/* How the name comes out on /metrics, for namespace "taskforge". */
+enum metric_naming {
+    METRIC_NAMING_APP, /* counter x, x_total: taskforge_x_total; gauge x: taskforge_x_gauge; histogram x: taskforge_x;
+                               timer x, x_seconds: taskforge_x_seconds */
+    METRIC_NAMING_PREFIXED, /* taskforge_x as it is: queue_count, our own; counters end with _total, timers with _seconds */
+    METRIC_NAMING_VERBATIM, /* x as it is: node_load1; what OTLP, StatsD and the host call so */
+    METRIC_NAMING_END,
+};
+
+enum metric_operation {
+    METRIC_ADD, /* counters and gauges: to the value; histograms and timers: one observation */
+    METRIC_SET, /* gauges; counters whose total somebody else keeps (it may begin anew) */
+    METRIC_OPERATION_END,
+};
+
+struct metric_label {
+    struct text name, value;
+};
+
+/* What a series is. Texts are borrowed. */
+struct metric_definition {
+    enum metric_kind kind;
+    enum metric_naming naming;
+    struct text name;
+    struct text labels; /* canonical; empty: none */
+    struct text unit;   /* "" where the name says it or there is none */
+    struct text help;   /* "": none was given */
+    struct text
+        bounds; /* histograms: packed array of ascending doubles, the classic buckets; empty: the default ones */
+};
+
+/* 1 to METRIC_NAME_BYTES of [a-zA-Z0-9_:], no digit first. -EINVAL with the reason. */
+int metric_name_check(struct text name, struct error *error);
+
+/* A label: [a-zA-Z0-9_], no digit and no "__" first, not "le" or "quantile"; the value UTF-8 without NUL. -EINVAL. */
+int metric_label_check(const struct metric_label *label, struct error *error);
+
+/* Make canonical labels in `out`: sorted, no two of one name (-EINVAL), none with an empty value (left out, as Prometheus does).
+ * -E2BIG when they do not fit. *ret borrows `out`; it is the empty text for none. */
+int metric_labels_pack(const struct metric_label *labels, size_t count, char out[METRIC_LABELS_BYTES], struct text *ret,
+                       struct error *error);
+
+/* Whether bytes from outside are canonical labels (or empty). -EINVAL. */
+int metric_labels_check(struct text labels);
+
+/* The labels one after the other, out of checked ones: true and *ret, false at the end. Begin with *at = 0. */
+bool metric_labels_next(struct text labels, size_t *at, struct metric_label *ret);
+
+/* The value of one label; the empty text when there is none. */
+struct text metric_labels_find(struct text labels, struct text name);
+
+/* Kind, naming, name, labels, unit, help and bounds of what came from outside. -EINVAL with the reason. */
+int metric_definition_check(const struct metric_definition *definition, struct error *error);
+
+/* The doubles of checked bounds: how many (0 for empty ones). */
+size_t metric_bounds_read(struct text bounds, double out[METRIC_BOUNDS_MAX]);
+/* Pack bounds (ascending, finite; -EINVAL otherwise) into `out` of METRIC_BOUNDS_MAX * 9 + 5 bytes. */
+enum { METRIC_BOUNDS_BYTES = METRIC_BOUNDS_MAX * 9 + 5 };
+int metric_bounds_pack(const double *bounds, size_t count, char out[METRIC_BOUNDS_BYTES], struct text *ret,
+                       struct error *error);
+
+/* --- names on /metrics --- */
+
+struct metric_scheme {
+    const char *namespace_;   /* "taskforge" */
+    const char *gauge_suffix; /* "_gauge" */
+};
+
+/* The family's name as OpenMetrics has it: without _total for counters. NUL-terminated in out; its length. */
+size_t metric_family(const struct metric_scheme *scheme, enum metric_kind kind, enum metric_naming naming,
+                     struct text name, char out[METRIC_FAMILY_BYTES]);
+
+/* What stands behind the family's name in the names a family of that kind takes for itself: "" "_total" "_created" for
+ * counters, "" "_bucket" "_sum" "_count" "_created" for histograms, "" for the others. Ends with NULL. */
+const char *const *metric_suffixes(enum metric_kind kind);
+
+/* The families there are, to find two of different kinds with one name, and names that would collide with another's samples.
+ * One thread, or a lock of the caller's. */
+struct metric_families {
+    struct metric_claim **claims; /* open addressing, a power of two */
+    size_t capacity, count;
+};
+#define METRIC_FAMILIES_EMPTY ((struct metric_families) { 0 })
+
+/* Note a family. 0 when it is new or was there with the same kind; -EEXIST with the reason in words of the family's name
+ * ("jobs is a counter already", "the gauge jobs_total would collide with the counter jobs"); -ENOMEM. */
+int metric_families_add(struct metric_families *families, enum metric_kind kind, struct text family,
+                        struct error *error);
+void metric_families_finish(struct metric_families *families);
+
+#endif

@@ -1,0 +1,106 @@
+/* segment.h - the metric segment, RUNTIME_DIR/metrics: every series' value now, one writer (the collector), any readers.
+ *
+ *   0          4096                                                             used
+ *  +----------+----------------------------------------------------------------+------------------------------+
+ *  | header   | series, octaves of histograms, one behind the other, 8-aligned | not there yet (a sparse file) |
+ *  +----------+----------------------------------------------------------------+------------------------------+
+ *
+ *   series  +------+------+--------+----------+---------+------+-------+---------+---------+-------------+--------------------+
+ *           | size | kind | naming | lengths  | seqlock | sum  | count | created | updated | first octave| family name labels |
+ *           |      |      | hidden |          |         | value| zero  |         |         |             | unit help bounds   |
+ *           +------+------+--------+----------+---------+------+-------+---------+---------+-------------+--------------------+
+ *   octave  number, next octave of the series, HISTOGRAM_BUCKETS counts (histogram.h)
+ *
+ * The file has one size for its life, mapped whole by everyone, so that it grows without a new mapping: the writer allocates
+ * (fallocate) what it uses next. A series is published by a release-store of `used`; it never moves. Its values change
+ * under its own seqlock: a reader copies them and looks at the sequence again. When the collector starts (or the file is
+ * damaged) it builds a new file under a temporary name from the totals of the store and renames it into place; the old one
+ * is marked replaced, and readers open anew. So a reader sees each counter grow or stay, never fall.
+ *
+ * The segment holds only what was committed: the collector folds after the commit. Mode 0640, the collector's group.
+ * Readers trust nothing: everything is checked against the file's size and touched under the guard. Version 1.
+ */
+#ifndef TASKFORGE_COMMON_SHM_SEGMENT_H
+#define TASKFORGE_COMMON_SHM_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/model/histogram.h"
+#include "common/model/metric.h"
+
+enum { SEGMENT_VERSION = 1, SEGMENT_HEADER_SIZE = 4096, SEGMENT_SCHEME_TEXT = 72 };
+#define SEGMENT_SIZE (UINT64_C(256) << 20) /* address space; memory is what is used of it */
+
+/* --- the writer; one thread --- */
+
+struct segment_writer;
+
+/* Begin a new segment under a temporary name in RUNTIME_DIR (which exists). scheme: how names come out; copied into the
+ * header, so that readers need no configuration. -ENOSPC and so on with a sentence. */
+int segment_create(const char *runtime_dir, const struct metric_scheme *scheme, struct segment_writer **ret,
+                   struct error *error);
+/* Rename it into place and mark the one before as replaced. */
+int segment_publish(struct segment_writer *writer, struct error *error);
+void segment_destroy(struct segment_writer *writer); /* unmaps; the file stays where it was published. NULL is fine */
+
+/* A new series: *ret names it in the calls below. The definition is valid, `family` as metric_family made it. -ENOSPC when the segment or the
+ * memory is full. */
+int segment_add(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
+                uint64_t created_ns, uint64_t *ret);
+void segment_set_value(struct segment_writer *writer, uint64_t series, double value, uint64_t updated_ns);
+/* -ENOSPC when an octave finds no room: then nothing of it has changed. Counts never shrink. */
+int segment_set_histogram(struct segment_writer *writer, uint64_t series, const struct histogram *histogram,
+                          uint64_t updated_ns);
+/* A hidden series is passed over by readers (stale); setting a value does not show it again, this does. */
+void segment_set_hidden(struct segment_writer *writer, uint64_t series, bool hidden);
+
+/* Once a second, and after each commit: that the collector lives, and how far it is. Real ns. */
+void segment_beat(struct segment_writer *writer, uint64_t now_ns, uint64_t last_commit_ns);
+
+/* Whether the file is still ours and whole (somebody may cut or remove it): -EBADMSG says: begin a new one. */
+int segment_check(const struct segment_writer *writer);
+
+/* --- readers; one thread for each --- */
+
+struct segment;
+
+/* -ENOENT: no collector has been here; -EACCES with "join the group taskforge"; -EPROTO newer; -EBADMSG damaged. Needs
+ * map_guard_install (map.h) in the process. */
+int segment_open(const char *runtime_dir, struct segment **ret, struct error *error);
+void segment_close(struct segment *segment); /* NULL is fine */
+/* Look whether another file has taken its place, and open that: 1 when it did, 0, or a negative errno and the old one stays. */
+int segment_refresh(struct segment *segment, struct error *error);
+
+struct segment_info {
+    char namespace_[SEGMENT_SCHEME_TEXT], gauge_suffix[SEGMENT_SCHEME_TEXT];
+    uint64_t heartbeat_ns, last_commit_ns, created_ns; /* real */
+    uint64_t used, series_count;
+    uint8_t id[16]; /* random: another segment, another id; series positions hold within one */
+};
+int segment_info_get(struct segment *segment, struct segment_info *ret);
+
+/* One series, copied. Texts and bounds point into `bytes`, which belongs to the reader of this sample. */
+struct segment_sample {
+    uint64_t position; /* names it within this segment's id */
+    struct metric_definition definition;
+    struct text family;
+    bool hidden;
+    double value; /* counters and gauges */
+    uint64_t created_ns, updated_ns;
+    struct histogram histogram; /* histograms and timers: owned by the sample */
+    struct buffer bytes;
+};
+#define SEGMENT_SAMPLE_EMPTY ((struct segment_sample) { 0 })
+void segment_sample_finish(struct segment_sample *sample);
+
+/* The series behind position `after` (0: the first) into *sample, which is used again: 1, 0 at the end, -EBADMSG, -EFAULT, -ENOMEM.
+ * Hidden ones come too. */
+int segment_next(struct segment *segment, uint64_t after, struct segment_sample *sample);
+/* The values anew of a series whose position is known. */
+int segment_read(struct segment *segment, uint64_t position, struct segment_sample *sample);
+
+#endif
