@@ -65,11 +65,12 @@ struct alert {
 
     /* Real times in ns; 0: not yet. */
     uint64_t pending_since_ns; /* when the condition was first seen to hold */
-    uint64_t timestamp_ns;     /* when it became active (while pending: pending_since_ns) */
-    uint64_t last_true_ns;     /* when the condition last held */
+    uint64_t timestamp_ns;     /* when it became active; while pending, pending_since_ns */
+    uint64_t cleared_since_ns; /* active or acknowledged: since when the condition holds no more; keep_firing_for counts
+                                  from there */
     uint64_t last_notified_ns; /* when the last notification of any kind was put out */
-    uint64_t last_firing_ns;   /* when the last one that says "active" was, this alert's or an earlier one's of the same
-                                    rule and labels: cooldown_period and repeat_interval count from there */
+    uint64_t last_firing_ns;   /* when the last one that says "active" was, of this alert or an earlier one of the same
+                                  rule and labels: cooldown_period and repeat_interval count from there */
     uint64_t resolved_at_ns;
     bool told; /* that it is active was notified: then its end is, too */
 
