@@ -88,11 +88,9 @@ static int put_change(struct alerter *alerter, struct alert_store_txn *txn, stru
     int result = put_alert(txn, change, error);
     if (result == 0 && change->change.moved)
         result = history_put_alert(alerter->history, txn, &change->content, change->from, now_ns, error);
-    if (result == 0 && change->change.notify) {
-        const struct rule_names *names = rules_channels_of(alerter->rules, change->rule);
-        result =
-            outbox_put(alerter->outbox, txn, &change->content, (const char *const *)names->items, names->count, error);
-    }
+    const struct rule_names *names = rules_channels_of(alerter->rules, change->rule);
+    for (size_t i = 0; change->change.notify && i < names->count && result == 0; i++)
+        result = outbox_put(alerter->outbox, txn, names->items[i], &change->content, now_ns, error);
     return result;
 }
 
@@ -128,10 +126,10 @@ int alerter_commit(struct alerter *alerter, struct alert_changes *changes, const
         alert_store_abort(txn);
     history_settle(alerter->history, result == 0);
     if (result < 0) {
-        outbox_discarded(alerter->outbox);
+        outbox_abort(alerter->outbox);
         return result;
     }
     take_over(alerter, changes);
-    outbox_committed(alerter->outbox);
+    outbox_commit(alerter->outbox);
     return 0;
 }

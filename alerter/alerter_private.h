@@ -33,6 +33,7 @@ struct alerter {
     struct observer *observer;
     struct producer *producer;
     struct history *history;
+    struct http_client *http;
     struct outbox *outbox;
     struct control *control;
     char control_path[ALERTER_PATH_MAX];

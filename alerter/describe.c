@@ -1,6 +1,7 @@
 /* describe.c - see describe.h. */
 #include "alerter/describe.h"
 
+#include "alerter/template.h"
 #include "common/model/pack.h"
 #include "common/process/config_value.h"
 
@@ -135,10 +136,18 @@ static int copy_into(char **field, const char *text) {
 }
 
 static int expand_annotations(struct alert *alert, const struct rule *rule) {
-    struct alert_pairs expanded;
-    int result = alert_pairs_copy(&rule->annotations, &expanded);
-    if (result < 0)
+    struct alert_pairs expanded = ALERT_PAIRS_EMPTY;
+    int result = 0;
+    for (size_t i = 0; i < rule->annotations.count && result == 0; i++) {
+        _cleanup_buffer_ struct buffer text = BUFFER_EMPTY;
+        alert_template_expand(text_of(rule->annotations.items[i].value), alert->value, &alert->labels, &text);
+        result = text.failed ? -ENOMEM
+                             : alert_pairs_set(&expanded, text_of(rule->annotations.items[i].key), buffer_text(&text));
+    }
+    if (result < 0) {
+        alert_pairs_finish(&expanded);
         return result;
+    }
     alert_pairs_finish(&alert->annotations);
     alert->annotations = expanded;
     return 0;

@@ -212,7 +212,7 @@ static int write_row(void *argument, struct text key, struct text value) {
                                            .id = row.id,
                                            .timestamp_ns = row.time_ns,
                                            .level = row.level,
-                                           .service = TEXT_LITERAL(HISTORY_SERVICE),
+                                           .service = TEXT_LITERAL(RULE_OWN_SERVICE),
                                            .module = row.module,
                                            .operation = row.operation,
                                            .message = row.message,

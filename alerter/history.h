@@ -11,10 +11,9 @@
 #include "agent/client/producer.h"
 #include "alerter/alert.h"
 #include "alerter/alert_store.h"
+#include "alerter/rule.h"
 
 enum { HISTORY_WAITING_MAX = 100000 }; /* beyond that the oldest are forgotten, with a line */
-
-#define HISTORY_SERVICE "taskforge"
 
 struct history;
 
