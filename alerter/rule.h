@@ -14,6 +14,8 @@ enum {
     RULE_CHANNELS_MAX = CHANNELS_MAX,
 };
 
+#define RULE_OWN_SERVICE "taskforge" /* of the alerter's own entries, and of other events of the system itself */
+
 enum rule_kind { RULE_LOG, RULE_METRIC, RULE_SILENCE };
 enum rule_operator {
     RULE_GREATER,

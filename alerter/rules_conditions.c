@@ -1,6 +1,7 @@
 /* rules_conditions.c - the rules of a rules file, with their conditions. */
 #include "alerter/rules_read.h"
 
+#include "alerter/template.h"
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/model/metric.h"
@@ -101,7 +102,14 @@ static void read_labels(struct config_reader *reader, const struct config_value 
 }
 
 static void read_annotations(struct config_reader *reader, const struct config_value *value, void *field) {
+    struct error why = { "" };
     read_pairs(reader, value, field, ANNOTATION_MAX, false);
+    for (size_t i = 1; value->node->kind == YAML_TREE_MAPPING && i < value->node->count; i += 2) {
+        const struct yaml_tree_node *text = value->node->children[i];
+        if (text->kind == YAML_TREE_SCALAR && alert_template_check(text_of(text->text), &why) < 0)
+            config_fault_at(reader, text, "the template of \"%.60s\": %s", value->node->children[i - 1]->text,
+                            why.text);
+    }
 }
 
 static void read_resolve_threshold(struct config_reader *reader, const struct config_value *value, void *field) {
@@ -162,7 +170,15 @@ static const struct config_key silence_keys[] = {
     { .name = NULL },
 };
 
-/* level, min_level, service and filter as one filter. */
+static bool names_a_service(const struct filter *filter) {
+    for (uint32_t i = 0; i < filter->matcher_count; i++)
+        if (filter->matchers[i].field == FILTER_SERVICE)
+            return true;
+    return filter->service_count > 0;
+}
+
+/* level, min_level, service and filter as one filter. Where no service is asked for, our own entries (of alerts above all)
+ * do not count: nothing feeds on itself. */
 static void make_log_filter(struct config_reader *reader, const struct yaml_tree_node *node, struct rule_log *log) {
     struct error error = { "" };
     int result = 0;
@@ -174,6 +190,9 @@ static void make_log_filter(struct config_reader *reader, const struct yaml_tree
         result = filter_add_service(&log->filter, text_of(log->service), &error);
     if (result == 0 && log->filter_text)
         result = logql_parse(text_of(log->filter_text), &log->filter, &error);
+    if (result == 0 && !names_a_service(&log->filter))
+        result = filter_add_matcher(&log->filter, TEXT_LITERAL("service"), FILTER_NOT_EQUAL,
+                                    TEXT_LITERAL(RULE_OWN_SERVICE), &error);
     if (result < 0)
         config_fault_at(reader, node, "%s", error.text);
     if (log->level >= 0 && log->min_level >= 0)
