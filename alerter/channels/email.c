@@ -110,10 +110,10 @@ static void append_entry(struct buffer *out, struct text packed) {
         text_append_printable(out, value.text, false);
         separator = " ";
     }
-    buffer_append_string(out, ": ");
-    if (pack_find(packed, TEXT_LITERAL("message"), &value) == 1 && value.type == PACK_TEXT)
+    if (pack_find(packed, TEXT_LITERAL("message"), &value) == 1 && value.type == PACK_TEXT) {
+        buffer_append_string(out, ": ");
         append_value(out, value.text);
-    else
+    } else
         buffer_append_char(out, '\n');
     if (pack_find(packed, TEXT_LITERAL("trace_id"), &value) == 1 && value.type == PACK_TEXT) {
         buffer_append_string(out, "    trace_id: ");

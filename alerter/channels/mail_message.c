@@ -6,7 +6,7 @@
 
 enum {
     LINE_MAX_LENGTH = 76, /* of quoted-printable, the soft "=" included (RFC 2045) */
-    WORD_BYTES = 45,      /* in one encoded word: 60 characters of base64 and 12 around them (RFC 2047: at most 75) */
+    WORD_BYTES = 39,      /* in one encoded word: 52 characters of base64, 12 around them, "Subject: " (RFC 2047: 76) */
 };
 
 static void append_date(struct buffer *out, uint64_t time_ns) {
