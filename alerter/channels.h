@@ -36,7 +36,7 @@ enum channel_verdict {
     CHANNEL_RETRY,   /* may go better later */
     CHANNEL_REFUSED, /* never will */
 };
-enum channel_verdict channel_judge(const struct channel_config *channel, const struct http_answer *answer);
+enum channel_verdict channel_judge(enum channel_type type, const struct http_answer *answer);
 
 const char *channel_type_name(enum channel_type type); /* "webhook" "email" */
 
