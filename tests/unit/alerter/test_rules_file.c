@@ -183,9 +183,9 @@ static void faults_say_where_and_what(void **state) {
           "r.yaml:1:70: channels: there is no channel named \"nobody\"" },
         { "default_channels: [x]\n", "r.yaml:1:20: default_channels: there is no channel named \"x\"" },
         { "rules: [{ id: a, " LOG_CONDITION " }, { id: a, " LOG_CONDITION " }]\n",
-          "r.yaml:1:60: a rule with the id \"a\" stands in r.yaml:1 already" },
+          "r.yaml:1:61: a rule with the id \"a\" stands in r.yaml:1 already" },
         { "rules: [{ id: a, condition: { log: { time_window: 5m, filter: '{service=' } } }]\n",
-          "r.yaml:1:63: filter of a log condition character 10: expected a text in quotes, found the end" },
+          "r.yaml:1:63: filter of a log condition cannot be read: character 10: expected a value in quotes, found the end" },
         { "channels: [{ name: a, type: webhook }]\n", "r.yaml:1:12: a webhook channel needs a url" },
         { "channels: [{ name: a, type: webhook, url: \"ftp://x\" }]\n",
           "r.yaml:1:43: url of a webhook channel must be a URL such as http://127.0.0.1:9000/alert, not \"ftp://x\"" },
@@ -198,7 +198,7 @@ static void faults_say_where_and_what(void **state) {
         { "channels: [{ name: a, type: email, smtp_url: \"smtp://h:25\", from: \"a b@x\", recipients: [b@x] }]\n",
           "r.yaml:1:67: from of an email channel must be a mail address such as a@example.org, not \"a b@x\"" },
         { "channels: [{ name: a, type: email, smtp_url: \"smtp://h:25\", from: a@x, recipients: [] }]\n",
-          "r.yaml:1:85: recipients of an email channel must name at least one address" },
+          "r.yaml:1:84: recipients of an email channel must name at least one address" },
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++)
