@@ -163,7 +163,7 @@ int main(int argc, char **argv) {
         .program = "taskforge-alerter",
         .summary = "Evaluates rules over the log and the metrics, keeps alerts, and notifies.\n"
                    "\"taskforge-alerter send-test CHANNEL\" sends one test notification, prints the answer, and ends.",
-        .check = judge_rules,
+        .judge = judge_rules,
     };
     static struct program program;
     const char *channel = NULL;

@@ -126,7 +126,7 @@ static void read_logql(struct config_reader *reader, const struct config_value *
         return;
     filter_init(&filter);
     if (logql_parse(text_of(text), &filter, &error) < 0)
-        config_fault_of(reader, value, "%.200s", error.text);
+        config_fault_of(reader, value, "cannot be read: %.200s", error.text);
     else
         config_keep(reader, field, text);
     filter_finish(&filter);

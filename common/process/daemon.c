@@ -122,8 +122,8 @@ static int print_check(const struct daemon_spec *spec, const char *path) {
     struct config *config = NULL;
     int status, r = config_load(path, &config, &faults);
 
-    if (r == 0 && spec->check)
-        r = (spec->check)(config, &faults); /* not the macro */
+    if (r == 0 && spec->judge)
+        r = spec->judge(config, &faults);
     status = r < 0 ? DAEMON_FAILED : DAEMON_OK;
     for (size_t i = 0; i < faults.count; i++)
         printf("%s\n", faults.lines[i]);
