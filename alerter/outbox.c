@@ -19,7 +19,7 @@ static bool queue_append(struct lane *lane, struct waiting item) {
         if (lane->first > 0)
             memmove(items, items + lane->first, lane->count * sizeof(*items));
         lane->first = 0;
-        if (lane->count * 2 > lane->capacity) {
+        if (lane->count * 2 >= lane->capacity) {
             items = realloc(items, capacity * sizeof(*items));
             if (!items)
                 return false;

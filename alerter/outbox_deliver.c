@@ -121,8 +121,8 @@ static int expire(struct lane *lane, struct error *error) {
         return r;
     lane->outbox->counts.expired += count;
     lane->failures = 0;
-    diag_error("the channel %s has taken nothing for %llu hours: gave up %zu notifications", lane->name,
-               (unsigned long long)(OUTBOX_AGE_MAX_NS / CLOCK_SECOND / 3600), count);
+    diag_error("the channel %s has taken nothing for %llu hours: gave up %zu notification%s", lane->name,
+               (unsigned long long)(OUTBOX_AGE_MAX_NS / CLOCK_SECOND / 3600), count, count == 1 ? "" : "s");
     return 0;
 }
 
