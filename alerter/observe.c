@@ -144,7 +144,7 @@ static int add_series(struct observations *observations, const char *service, st
 static bool is_partial(const struct observer *observer, const struct rule *rule, uint64_t now_ns) {
     enum metrics_collector collector = metrics_observer_collector(observer->metrics);
     if (rule->kind == RULE_LOG)
-        return collector == METRICS_COLLECTOR_DEAD;
+        return collector < METRICS_COLLECTOR_LIVES;
     uint64_t since_ns = metrics_observer_collector_since(observer->metrics);
     since_ns = observer->first_arrival_ns < since_ns ? observer->first_arrival_ns : since_ns;
     return collector != METRICS_COLLECTOR_SETTLED || since_ns > now_ns ||
