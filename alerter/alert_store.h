@@ -9,14 +9,13 @@
 #define TASKFORGE_ALERTER_ALERT_STORE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/base/error.h"
 #include "common/base/text.h"
 
-enum {
-    ALERT_STORE_KEY_MAX = 300,
-    ALERT_STORE_SIZE_MAX = 1 << 30, /* bytes of the file */
-};
+enum { ALERT_STORE_KEY_MAX = 300 };
+#define ALERT_STORE_SIZE_MAX (UINT64_C(2) << 30) /* bytes the file may grow to */
 
 /* Who keeps what; each knows its own keys and values alone. */
 enum alert_store_table {

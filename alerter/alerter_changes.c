@@ -81,17 +81,29 @@ static int put_alert(struct alert_store_txn *txn, const struct alert_change *cha
     return alert_store_put(txn, ALERT_STORE_ALERTS, alert_key(&change->content), buffer_text(&encoded), error);
 }
 
+/* What is over needs its lines no more: they went out with the notification. */
+static int drop_entries(struct alert_change *change) {
+    char *none = strdup("[]");
+    if (!none)
+        return -ENOMEM;
+    free(change->content.entries);
+    change->content.entries = none;
+    return 0;
+}
+
 static int put_change(struct alerter *alerter, struct alert_store_txn *txn, struct alert_change *change,
                       uint64_t now_ns, struct error *error) {
     if (change->change.moved || change->change.notify)
         take_entries(alerter, change, now_ns);
-    int result = put_alert(txn, change, error);
-    if (result == 0 && change->change.moved)
-        result = history_put_alert(alerter->history, txn, &change->content, change->from, now_ns, error);
     const struct rule_names *names = rules_channels_of(alerter->rules, change->rule);
+    int result = 0;
     for (size_t i = 0; change->change.notify && i < names->count && result == 0; i++)
         result = outbox_put(alerter->outbox, txn, names->items[i], &change->content, now_ns, error);
-    return result;
+    if (result == 0 && change->change.moved)
+        result = history_put_alert(alerter->history, txn, &change->content, change->from, now_ns, error);
+    if (result == 0 && change->content.status == ALERT_RESOLVED && drop_entries(change) < 0)
+        result = error_set(error, -ENOMEM, "out of memory");
+    return result < 0 ? result : put_alert(txn, change, error);
 }
 
 static void take_over(struct alerter *alerter, struct alert_changes *changes) {

@@ -6,7 +6,10 @@
 #include "common/process/config_value.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
+
+#define WHOLE_BELOW 1e15
 
 /* --- details --- */
 
@@ -19,9 +22,13 @@ static void add_text(struct buffer *out, const char *key, const char *value) {
     json_append_string(out, text_of(value));
 }
 
+/* Whole numbers without a fraction, as people write them. */
 static void add_number(struct buffer *out, const char *key, double value) {
     add_key(out, key);
-    json_append_double(out, value);
+    if (value == floor(value) && fabs(value) < WHOLE_BELOW)
+        buffer_append_format(out, "%.0f", value);
+    else
+        json_append_double(out, value);
 }
 
 static void add_window(struct buffer *out, uint64_t window_ns) {
@@ -74,7 +81,7 @@ static void make_details(struct buffer *out, const struct alert *alert, const st
 static void say_log(struct buffer *out, const struct rule_log *log, double count) {
     char window[CONFIG_VALUE_SIZE];
     int level = log->level >= 0 ? log->level : log->min_level;
-    json_append_double(out, count);
+    alert_append_value(out, count);
     if (level >= 0)
         buffer_append_format(out, " %s", level_name((enum level)level));
     buffer_append_format(out, " %s%s", count == 1 ? "entry" : "entries", log->min_level >= 0 ? " or above" : "");
@@ -85,9 +92,9 @@ static void say_log(struct buffer *out, const struct rule_log *log, double count
 
 static void say_metric(struct buffer *out, const struct rule_metric *metric, double value) {
     buffer_append_format(out, "%s is ", metric->name);
-    json_append_double(out, value);
+    alert_append_value(out, value);
     buffer_append_format(out, " (%s ", rule_operator_sign((enum rule_operator)metric->operator));
-    json_append_double(out, metric->threshold);
+    alert_append_value(out, metric->threshold);
     buffer_append_char(out, ')');
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { FOLDER_MODE = 0755 };
 
@@ -62,8 +63,7 @@ static int on_reload(const struct config *config, void *context, struct error *e
 static int set_up(struct program *program, struct rules *rules, struct error *error) {
     const struct config *config = program->daemon.config;
     int result = daemon_make_dir(config->runtime_dir, FOLDER_MODE, "the runtime folder (runtime_dir)", error);
-    if (result == 0)
-        result = daemon_make_dir(config->data_dir, FOLDER_MODE, "the data folder (data_dir)", error);
+    (void)mkdir(config->data_dir, FOLDER_MODE); /* whoever comes first; it may be the collector's, with ours inside */
     if (result == 0) {
         program->lock = daemon_lock(config->runtime_dir, "alerter", error);
         result = program->lock < 0 ? program->lock : 0;

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { ENTRIES_BYTES_MAX = 256 * 1024 };
+enum { ENTRIES_BYTES_MAX = 64 * 1024 }; /* of an alert: the store has room for that many times OUTBOX_WAITING_MAX */
 
 struct observer {
     struct store_reader *reader;
@@ -144,7 +144,7 @@ static int add_series(struct observations *observations, const char *service, st
 static bool is_partial(const struct observer *observer, const struct rule *rule, uint64_t now_ns) {
     enum metrics_collector collector = metrics_observer_collector(observer->metrics);
     if (rule->kind == RULE_LOG)
-        return collector == METRICS_COLLECTOR_DEAD;
+        return collector < METRICS_COLLECTOR_LIVES;
     uint64_t since_ns = metrics_observer_collector_since(observer->metrics);
     since_ns = observer->first_arrival_ns < since_ns ? observer->first_arrival_ns : since_ns;
     return collector != METRICS_COLLECTOR_SETTLED || since_ns > now_ns ||
@@ -181,6 +181,20 @@ void observe(struct observer *observer, const struct rules *rules, uint64_t now_
 
 /* --- the lines that travel with an alert --- */
 
+/* One entry; a large one without its metadata and details. False: it does not fit, and nothing was appended. */
+static bool append_entry(struct buffer *out, size_t before, bool first, struct entry *entry) {
+    size_t here = out->length;
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        buffer_append_string(out, first ? "" : ",");
+        entry_append_json(out, entry);
+        if (out->length - before < ENTRIES_BYTES_MAX)
+            return true;
+        out->length = here;
+        entry->metadata = entry->error_details = TEXT_EMPTY;
+    }
+    return false;
+}
+
 int observe_entries(struct observer *observer, const struct rule *rule, uint64_t now_ns, struct buffer *out,
                     struct error *error) {
     struct scan_options options = SCAN_EVERYTHING;
@@ -200,19 +214,12 @@ int observe_entries(struct observer *observer, const struct rule *rule, uint64_t
     buffer_append_char(out, '[');
     bool first = true;
     while ((result = scan_next(scan, &sequence, error)) > 0) {
-        size_t here = out->length;
         result = scan_entry(scan, &entry, error);
         if (result < 0)
             break;
-        if (result == 0)
-            continue;
-        buffer_append_string(out, first ? "" : ",");
-        entry_append_json(out, &entry);
-        first = false;
-        if (out->length - before > ENTRIES_BYTES_MAX) { /* whole lines only */
-            out->length = here;
+        if (result > 0 && !append_entry(out, before, first, &entry))
             break;
-        }
+        first = first && result == 0;
     }
     scan_close(scan);
     buffer_append_char(out, ']');

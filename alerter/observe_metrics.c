@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define BEAT_LOST (10 * CLOCK_SECOND) /* it comes each second */
+#define BEAT_LATE (3 * CLOCK_SECOND)
 #define SETTLED_AFTER (2 * CLOCK_SECOND)
 #define START_GRACE (10 * CLOCK_SECOND)
 
@@ -78,8 +79,11 @@ static int look(struct metrics_observer *observer, uint64_t now_ns, struct error
         return error_set(error, -ESTALE, "no collector has kept the metrics up to date for %llu s",
                          (unsigned long long)(elapsed(now_ns, observer->info.heartbeat_ns) / CLOCK_SECOND));
     observer->seen = true;
-    observer->collector = elapsed(now_ns, observer->info.created_ns) >= SETTLED_AFTER ? METRICS_COLLECTOR_SETTLED
-                                                                                      : METRICS_COLLECTOR_LIVES;
+    observer->collector = METRICS_COLLECTOR_LIVES;
+    if (elapsed(now_ns, observer->info.heartbeat_ns) >= BEAT_LATE)
+        observer->collector = METRICS_COLLECTOR_LATE;
+    else if (elapsed(now_ns, observer->info.created_ns) >= SETTLED_AFTER)
+        observer->collector = METRICS_COLLECTOR_SETTLED;
     return 0;
 }
 

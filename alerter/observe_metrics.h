@@ -5,7 +5,8 @@
 #include "alerter/observe.h"
 
 enum metrics_collector {
-    METRICS_COLLECTOR_DEAD,    /* no heartbeat for a while, or no segment that could be read */
+    METRICS_COLLECTOR_DEAD,    /* no heartbeat for long, or no segment that could be read: values are old */
+    METRICS_COLLECTOR_LATE,    /* no heartbeat for a moment: what was written since may not be in the store */
     METRICS_COLLECTOR_LIVES,   /* but it has only just begun: what waited in the rings may not be in the store yet */
     METRICS_COLLECTOR_SETTLED, /* what is not there has not been written */
 };
