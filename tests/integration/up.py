@@ -106,6 +106,20 @@ def a_second_one_on_the_same_folders_is_refused():
         up.end(process, 0)
 
 
+def a_folder_of_other_processes_is_left_alone():
+    if os.geteuid() != 0:  # nobody else can make such a folder
+        return
+    for name in ("run/rings", "data/logs"):
+        with Up() as up:
+            folder = up.root / name
+            folder.mkdir(parents=True)
+            os.chown(folder, 65534, 65534)
+            process = up.start()
+            up.end(process, 1)
+            expect(len(process.lines) == 1 and f"{folder} belongs to nobody" in process.lines[0], process.lines)
+            expect(os.listdir(folder.parent) == [folder.name] and os.listdir(folder) == [], "something was made")
+
+
 def what_is_killed_is_started_again():
     with Up() as up:
         process = up.start_ready()
@@ -149,6 +163,7 @@ if __name__ == "__main__":
             [
                 all_of_the_table_run_until_sigint,
                 a_second_one_on_the_same_folders_is_refused,
+                a_folder_of_other_processes_is_left_alone,
                 what_is_killed_is_started_again,
                 what_cannot_start_says_so_once_and_ends_all,
                 wrong_usage_is_two_and_one_line,

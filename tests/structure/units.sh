@@ -33,6 +33,8 @@ check_unit() { # check_unit NAME
     for group in $(values Group "$unit") $(values SupplementaryGroups "$unit"); do
         grep -qE "^[ug] $group " "$source/deploy/sysusers.d/taskforge.conf" || say "the group $group of $1.service is not made"
     done
+    grep -q "^f /run/taskforge/${1#taskforge-}.lock [0-7]* $(values User "$unit") " "$made/tmpfiles.conf" ||
+        say "the lock of $1.service is not made"
     for folder in $(values ReadWritePaths "$unit"); do
         grep -q "^d $folder " "$made/tmpfiles.conf" || say "the folder $folder of $1.service is not made"
     done
