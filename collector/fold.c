@@ -209,10 +209,11 @@ static int show(struct fold *fold, struct series *series) {
     int result = 0;
     if (series->unnamed)
         return 0;
-    if (series->position == 0) {
+    if (!series->shown) {
         char family[METRIC_FAMILY_BYTES];
         result = segment_add(fold->segment, &series->definition, family_of(fold, &series->definition, family),
                              series->created_ns, &series->position);
+        series->shown = result == 0;
     }
     if (result < 0)
         return result;
@@ -241,7 +242,7 @@ static void make_segment(struct fold *fold) {
         return;
     }
     SERIES_FOR_EACH(&fold->table, series) {
-        series->position = 0;
+        series->shown = false;
         if (result == 0 && (series->defined || series->safe.updated_ns))
             result = show(fold, series);
     }
@@ -272,9 +273,9 @@ void fold_settle(struct fold *fold) {
 }
 
 void fold_maintain(struct fold *fold, uint64_t now_ns, uint64_t last_commit_ns) {
-    if (fold->segment && segment_check(fold->segment) < 0) {
-        diag_error("the metric segment in %s was cut, replaced or removed: it is written anew from the store's totals",
-                   fold->runtime_dir);
+    struct error error;
+    if (fold->segment && segment_check(fold->segment, &error) < 0) {
+        diag_error("%s: it is written anew from the store's totals", error.text);
         segment_destroy(fold->segment);
         fold->segment = NULL;
     }

@@ -29,11 +29,12 @@ struct series {
     struct metric_definition definition; /* texts are in bytes */
     uint64_t created_ns;
     struct series_value safe, coming;
-    bool touched;      /* `coming` holds, and the series is on the list of touched ones */
-    bool defined;      /* its definition is in the state */
-    bool defining;     /* ... or in the batch that is being made */
-    bool unnamed;      /* its name on /metrics is another's: counted, but not shown */
-    uint64_t position; /* in the segment; 0: not there */
+    bool touched;  /* `coming` holds, and the series is on the list of touched ones */
+    bool defined;  /* its definition is in the state */
+    bool defining; /* ... or in the batch that is being made */
+    bool unnamed;  /* its name on /metrics is another's: counted, but not shown */
+    bool shown;    /* it is in the segment, as number `position` */
+    uint64_t position;
     char bytes[];
 };
 

@@ -175,13 +175,13 @@ static void folds_what_cells_have_grown_by(void **state) {
     assert_true(value_of(*state, "taskforge_done") == 0); /* shown from its registration on */
     assert_true(isnan(value_of(*state, "taskforge_level_gauge")));
     assert_false(cells_any_unfolded(&setup.rings));
-    slot_counter_add(&setup.claim, counter, 40);
-    slot_gauge_set(&setup.claim, gauge, 2.5, 500);
-    assert_int_equal(slot_histogram_observe(&setup.claim, timer, 0.25), 0);
+    slot_counter_add(setup.claim.slot, counter, 40);
+    slot_gauge_set(setup.claim.slot, gauge, 2.5, 500);
+    assert_int_equal(slot_histogram_observe(setup.claim.slot, timer, 0.25), 0);
     assert_true(cells_any_unfolded(&setup.rings));
     discard(&setup);
     assert_true(value_of(*state, "taskforge_done") == 0);
-    slot_counter_add(&setup.claim, counter, 2);
+    slot_counter_add(setup.claim.slot, counter, 2);
     commit(&setup);
     assert_true(value_of(*state, "taskforge_done") == 42);
     assert_true(value_of(*state, "taskforge_level_gauge") == 2.5);
@@ -196,11 +196,11 @@ static void cells_are_folded_once_over_a_restart(void **state) {
     setup_open(*state, &setup);
     uint32_t counter = register_metric(&setup, METRIC_COUNTER, "done");
     uint32_t timer = register_metric(&setup, METRIC_TIMER, "took");
-    slot_counter_add(&setup.claim, counter, 40);
-    assert_int_equal(slot_histogram_observe(&setup.claim, timer, 0.25), 0);
+    slot_counter_add(setup.claim.slot, counter, 40);
+    assert_int_equal(slot_histogram_observe(setup.claim.slot, timer, 0.25), 0);
     commit(&setup);
-    slot_counter_add(&setup.claim, counter, 2);
-    assert_int_equal(slot_histogram_observe(&setup.claim, timer, 3), 0);
+    slot_counter_add(setup.claim.slot, counter, 2);
+    assert_int_equal(slot_histogram_observe(setup.claim.slot, timer, 3), 0);
     gather(&setup); /* and then the collector is killed: nothing of it is in the state */
     batch_clear(&setup.batch);
     finish_fold(&setup);
@@ -276,7 +276,7 @@ static void totals_are_taken_from_the_segment_where_the_store_has_none(void **st
     struct setup setup;
     setup_open(*state, &setup);
     uint32_t counter = register_metric(&setup, METRIC_COUNTER, "done");
-    slot_counter_add(&setup.claim, counter, 40);
+    slot_counter_add(setup.claim.slot, counter, 40);
     update(&setup, METRIC_TIMER, METRIC_ADD, "work", 0.5, 10);
     commit(&setup);
     finish_fold(&setup);
@@ -286,7 +286,7 @@ static void totals_are_taken_from_the_segment_where_the_store_has_none(void **st
     assert_true(value_of(*state, "taskforge_done") == 40);
     setup.rings.starting = false;
     commit(&setup);
-    slot_counter_add(&setup.claim, counter, 2);
+    slot_counter_add(setup.claim.slot, counter, 2);
     commit(&setup);
     assert_true(value_of(*state, "taskforge_done") == 42);
     finish_fold(&setup);
