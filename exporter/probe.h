@@ -1,0 +1,11 @@
+/* probe.h - whether another of our processes is there. */
+#ifndef TASKFORGE_EXPORTER_PROBE_H
+#define TASKFORGE_EXPORTER_PROBE_H
+
+#include <stdbool.h>
+
+/* Whether a process listens at RUNTIME_DIR/NAME: one connect that never blocks, ended at once. (To try the instance lock would
+ * hold it for that moment, and a process that is just starting would take us for a second instance.) */
+bool probe_listens(const char *runtime_dir, const char *name);
+
+#endif
