@@ -3,10 +3,8 @@
 #include <stdio.h>
 
 void api_init(struct api *api, const char *runtime_dir, const char *data_dir, api_store_function *store,
-              void *store_context, const char *damage) {
-    *api = (struct api) {
-        .checks = { .meminfo = "/proc/meminfo" }, .store = store, .store_context = store_context, .damage = damage
-    };
+              void *store_context) {
+    *api = (struct api) { .checks = { .meminfo = "/proc/meminfo" }, .store = store, .store_context = store_context };
     snprintf(api->checks.runtime_dir, sizeof(api->checks.runtime_dir), "%s", runtime_dir);
     snprintf(api->checks.data_dir, sizeof(api->checks.data_dir), "%s", data_dir);
 }
@@ -18,7 +16,7 @@ void api_finish(struct api *api) {
 
 struct store_reader *api_store(struct api *api, struct http_answer *answer) {
     struct error error = { "" };
-    struct store_reader *reader = api->store(api->store_context, &error);
+    struct store_reader *reader = api->store(api->store_context, api->trouble, &error);
     if (!reader)
         http_fail(answer, 503, "the store cannot be read: %s", error.text);
     return reader;
@@ -26,9 +24,10 @@ struct store_reader *api_store(struct api *api, struct http_answer *answer) {
 
 void api_look_at_store(struct api *api) {
     struct error error = { "" };
-    api->checks.reader = api->store(api->store_context, &error);
-    snprintf(api->trouble, sizeof(api->trouble), "%s", error.text);
-    api->checks.trouble = api->checks.reader ? api->damage : api->trouble;
+    api->checks.reader = api->store(api->store_context, api->trouble, &error);
+    if (!api->checks.reader)
+        snprintf(api->trouble, sizeof(api->trouble), "%s", error.text);
+    api->checks.trouble = api->trouble;
 }
 
 struct segment *api_segment(struct api *api, struct error *error) {

@@ -20,24 +20,23 @@ enum {
 #define API_QUERY_NS (10 * CLOCK_SECOND) /* then a query gives up */
 #define API_HEALTH_CACHE_NS CLOCK_SECOND /* how long the looks of the checks hold */
 
-/* The store as it is now (one reader for the process: a partition is opened once), or NULL and *error. */
-typedef struct store_reader *api_store_function(void *context, struct error *error);
+/* The store as it is now (one reader for the process: a partition is opened once), or NULL and *error. `damage` gets the first
+ * damage that its reader met, "" for none. */
+typedef struct store_reader *api_store_function(void *context, char damage[ERROR_TEXT_SIZE], struct error *error);
 
 struct api {
     struct checks checks;
     api_store_function *store;
     void *store_context;
-    char trouble[ERROR_TEXT_SIZE]; /* why there is no store */
-    const char *damage;            /* the first damage that the store's reader met; borrowed, "" for none */
+    char trouble[ERROR_TEXT_SIZE]; /* why there is no store, or its damage */
     struct segment *segment;
     struct check_result results[CHECKS_MAX];
     size_t result_count;
     uint64_t looked_ns; /* monotonic: when the checks looked last; 0: never */
 };
 
-/* `store` gives the store; `damage` is a text of its owner's that tells of damage and stays. */
 void api_init(struct api *api, const char *runtime_dir, const char *data_dir, api_store_function *store,
-              void *store_context, const char *damage);
+              void *store_context);
 void api_finish(struct api *api);
 
 /* The store as it is now, or NULL and the answer has failed with 503. */
