@@ -1,6 +1,7 @@
 #include "exporter/exporter.h"
 
 #include "common/base/clock.h"
+#include "common/base/diag.h"
 #include "common/process/daemon.h"
 #include "common/shm/map.h"
 #include "exporter/probe.h"
@@ -24,6 +25,8 @@ struct exporter {
     struct http *http;
     struct audit *audit;
     struct loop_timer *probe;
+    _Atomic(struct store_reader *) store; /* opened by the probe, used by the query thread */
+    bool store_failed;                    /* said once */
     atomic_bool store_readable, collector_alive;
     atomic_uint_fast64_t probed_ns;
     pthread_mutex_t settings;
@@ -32,9 +35,27 @@ struct exporter {
 
 /* --- the probe --- */
 
+static void damaged(void *argument, const char *path, const char *why) {
+    (void)argument;
+    diag_warn("%s is damaged and passed over: %s", path, why);
+}
+
+static void open_store(struct exporter *exporter) {
+    struct store_reader *store = NULL;
+    struct error error = { 0 };
+    if (atomic_load(&exporter->store))
+        return;
+    if (store_reader_open(exporter->data_dir, damaged, NULL, &store, &error) == 0)
+        atomic_store(&exporter->store, store);
+    else if (!exporter->store_failed)
+        diag_warn("%s; trying again until it can be read", error.text);
+    exporter->store_failed = !store;
+}
+
 static void on_probe(struct loop_timer *timer, void *context) {
     struct exporter *exporter = context;
-    atomic_store(&exporter->store_readable, probe_store(exporter->data_dir));
+    open_store(exporter);
+    atomic_store(&exporter->store_readable, atomic_load(&exporter->store) && probe_store(exporter->data_dir));
     atomic_store(&exporter->collector_alive, probe_listens(exporter->runtime_dir, "collector.sock"));
     atomic_store(&exporter->probed_ns, clock_monotonic_ns());
     loop_set_timer(timer, PROBE_INTERVAL_NS);
@@ -71,6 +92,18 @@ struct config_health exporter_health(struct exporter *exporter) {
     struct config_health health = exporter->health;
     pthread_mutex_unlock(&exporter->settings);
     return health;
+}
+
+struct store_reader *exporter_store(struct exporter *exporter, struct http_answer *answer) {
+    struct store_reader *store = atomic_load(&exporter->store);
+    struct error error = { 0 };
+    if (!store)
+        http_fail(answer, 503, "the store in %s cannot be read", exporter->data_dir);
+    else if (store_reader_refresh(store, &error) == 0)
+        return store;
+    else
+        http_fail(answer, 503, "%s", error.text);
+    return NULL;
 }
 
 /* --- made and ended --- */
@@ -153,6 +186,7 @@ bool exporter_destroy(struct exporter *exporter) {
     loop_remove_timer(exporter->probe);
     if (!http_destroy(exporter->http))
         return false;
+    store_reader_close(atomic_load(&exporter->store));
     audit_close(exporter->audit);
     if (exporter->lock >= 0)
         close(exporter->lock);

@@ -8,6 +8,7 @@
 
 #include "common/process/config.h"
 #include "common/process/loop.h"
+#include "common/store/reader.h"
 #include "exporter/audit.h"
 #include "exporter/http.h"
 
@@ -32,6 +33,9 @@ const char *exporter_data_dir(const struct exporter *exporter);
 struct http *exporter_http(const struct exporter *exporter);
 struct audit *exporter_audit(const struct exporter *exporter);
 struct config_health exporter_health(struct exporter *exporter); /* the thresholds in force */
+
+/* The query thread. The store, looked at anew; NULL when it cannot be read: then the answer is a 503 already. */
+struct store_reader *exporter_store(struct exporter *exporter, struct http_answer *answer);
 
 /* What the probe, which looks about twice a second, has found; any thread. */
 struct exporter_readiness {

@@ -8,8 +8,7 @@
  * hold it for that moment, and a process that is just starting would take us for a second instance.) */
 bool probe_listens(const char *runtime_dir, const char *name);
 
-/* Whether DATA_DIR/logs has a partition that this process may read. (The store itself is the query thread's: LMDB wants an
- * environment opened once in a process.) */
+/* Whether DATA_DIR/logs has a partition that this process may read. (The reader of the store opens well on an empty one.) */
 bool probe_store(const char *data_dir);
 
 #endif

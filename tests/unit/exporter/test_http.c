@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -81,6 +82,14 @@ static void failing(const struct http_request *request, struct http_answer *answ
     http_fail(answer, 422, "\"%s\" is\nnothing", "x\xff");
 }
 
+enum { LARGE = 16 * 1024 * 1024 };
+static const char large_body[LARGE];
+
+static void large(const struct http_request *request, struct http_answer *answer, void *context) {
+    (void)request, (void)context;
+    answer->borrowed_body = (struct text) { large_body, LARGE };
+}
+
 static const struct http_route routes[] = {
     { "/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, echo },
     { "/echo", HTTP_GET | HTTP_POST, HTTP_READ, HTTP_ADMIN, HTTP_INLINE, echo },
@@ -90,6 +99,7 @@ static const struct http_route routes[] = {
     { "/slow", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, slow },
     { "/text", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, text_with_tag },
     { "/memory", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, out_of_memory },
+    { "/large", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, large },
     { "/failing", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, failing },
 };
 
@@ -480,6 +490,60 @@ static void connections_are_counted_and_given_back(void **state) {
     assert_true(counters.bytes_out > 0);
 }
 
+/* --- who gives way --- */
+
+static struct http_counters wait_for_open(size_t open) {
+    struct http_counters counters = { 0 };
+    for (int i = 0; i < 20000; i++) {
+        http_counters_get(http, &counters);
+        if (counters.open == open)
+            break;
+        usleep(1000);
+    }
+    assert_int_equal(counters.open, open);
+    return counters;
+}
+
+static void the_oldest_idle_connections_give_way(void **state) {
+    enum { MORE = 8 };
+    static int fds[HTTP_CONNECTIONS_MAX + MORE];
+    struct http_counters counters = { 0 };
+    char byte;
+    (void)state;
+    for (int i = 0; i < HTTP_CONNECTIONS_MAX + MORE; i++) {
+        fds[i] = dial();
+        if (i % 2)
+            say(fds[i], "GET / HTTP/1.1\r\nHost: half"); /* arrived by half */
+    }
+    wait_for_open(HTTP_CONNECTIONS_MAX);
+    assert_has(ask("GET /echo HTTP/1.1\r\n" H "\r\n"), "HTTP/1.1 200 ");
+    counters = wait_for_open(HTTP_CONNECTIONS_MAX - 1);
+    assert_int_equal(counters.evicted, MORE + 1);
+    for (int i = 0; i < HTTP_CONNECTIONS_MAX + MORE; i++) {
+        ssize_t n = recv(fds[i], &byte, 1, MSG_DONTWAIT);
+        assert_int_equal(n < 0 && errno == EAGAIN, i > MORE); /* closed, or still there */
+        close(fds[i]);
+    }
+    wait_for_open(0);
+}
+
+static void the_slowest_readers_give_way(void **state) {
+    enum { KEPT = HTTP_ANSWERS_MAX / LARGE, MORE = 8 };
+    static int fds[KEPT + MORE];
+    (void)state;
+    for (int i = 0; i < KEPT + MORE; i++) {
+        fds[i] = dial();
+        say(fds[i], "GET /large HTTP/1.1\r\n" H "\r\n"); /* and does not read */
+    }
+    struct http_counters counters = wait_for_open(KEPT);
+    assert_int_equal(counters.answers_bytes, HTTP_ANSWERS_MAX);
+    assert_int_equal(counters.evicted, MORE);
+    assert_has(ask("GET /echo HTTP/1.1\r\n" H "\r\n"), "HTTP/1.1 200 ");
+    for (int i = 0; i < KEPT + MORE; i++)
+        close(fds[i]);
+    assert_int_equal(wait_for_open(0).answers_bytes, 0);
+}
+
 #define OPEN(test) cmocka_unit_test_setup_teardown(test, start_open, stop)
 
 int main(void) {
@@ -503,9 +567,13 @@ int main(void) {
         OPEN(a_long_query_delays_no_inline_route),
         OPEN(too_many_queries_are_told_to_come_again),
         OPEN(connections_are_counted_and_given_back),
+        OPEN(the_oldest_idle_connections_give_way),
+        OPEN(the_slowest_readers_give_way),
         cmocka_unit_test_setup(an_end_does_not_wait_for_a_query, start_open),
     };
     close(mkstemp(token_path));
+    const struct rlimit files = { 4096, 4096 }; /* both ends of each connection are ours */
+    setrlimit(RLIMIT_NOFILE, &files);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(token_path);
     return failed;
