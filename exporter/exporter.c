@@ -27,7 +27,7 @@ struct exporter {
     struct loop_timer *probe;
     _Atomic(struct store_reader *) store; /* opened by the probe, used by the query thread */
     bool store_failed;                    /* said once */
-    atomic_bool collector_alive;
+    atomic_bool store_readable, collector_alive;
     atomic_uint_fast64_t probed_ns;
     pthread_mutex_t settings;
     struct config_health health;  /* under settings */
@@ -61,6 +61,7 @@ static void open_store(struct exporter *exporter) {
 static void on_probe(struct loop_timer *timer, void *context) {
     struct exporter *exporter = context;
     open_store(exporter);
+    atomic_store(&exporter->store_readable, atomic_load(&exporter->store) && probe_store(exporter->data_dir));
     atomic_store(&exporter->collector_alive, probe_listens(exporter->runtime_dir, "collector.sock"));
     atomic_store(&exporter->probed_ns, clock_monotonic_ns());
     loop_set_timer(timer, PROBE_INTERVAL_NS);
@@ -68,7 +69,7 @@ static void on_probe(struct loop_timer *timer, void *context) {
 
 struct exporter_readiness exporter_readiness(const struct exporter *exporter) {
     return (struct exporter_readiness) {
-        .store = atomic_load(&exporter->store) != NULL,
+        .store = atomic_load(&exporter->store_readable),
         .collector = atomic_load(&exporter->collector_alive),
         .fresh = clock_monotonic_ns() - atomic_load(&exporter->probed_ns) < PROBE_STALE_NS,
     };

@@ -191,6 +191,17 @@ static int judge(struct http_head *head, uint32_t seen, struct http_fault *fault
     return 0;
 }
 
+/* A line feed alone, which some readers take for the end of a line and others do not. */
+static bool has_bare_line_feed(struct text bytes) {
+    const char *at = bytes.data, *end = bytes.data + bytes.length;
+    while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        if (at == bytes.data || at[-1] != '\r')
+            return true;
+        at++;
+    }
+    return false;
+}
+
 int http_head_parse(struct text bytes, struct http_head *ret, struct http_fault *fault) {
     struct http_head head = { 0 };
     uint32_t seen = 0;
@@ -203,6 +214,8 @@ int http_head_parse(struct text bytes, struct http_head *ret, struct http_fault 
     size_t length = end ? (size_t)(end - bytes.data) + 4 : bytes.length;
     if (memchr(bytes.data, '\0', length))
         return refuse(fault, 400, "the header section has a NUL");
+    if (has_bare_line_feed((struct text) { bytes.data, length }))
+        return refuse(fault, 400, "a line must end with CR LF");
     if (length > HTTP_HEADERS_MAX || (!end && length == HTTP_HEADERS_MAX))
         return memmem(bytes.data, HTTP_HEADERS_MAX, "\r\n", 2)
                    ? refuse(fault, 431, "the header section must have 32768 bytes at most")

@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, SEND_ROOM = 128 * 1024 };
 
 static unsigned port_of(const struct sockaddr_storage *address) {
     struct sockaddr_in v4;
@@ -38,14 +38,17 @@ static int explain(const char *listen_on, int code, struct error *error) {
 
 int http_listen(const struct config_exporter *config, const struct config_endpoint *endpoint, unsigned *ret_port,
                 struct error *error) {
-    const int on = 1, room = 2 * HTTP_REQUEST_MAX; /* a whole request waits in the kernel until it is judged */
+    const int on = 1;
+    const int in = 2 * HTTP_REQUEST_MAX; /* a whole request waits in the kernel until it is judged */
+    const int out = SEND_ROOM;           /* else the kernel would keep megabytes for each slow reader */
     struct sockaddr_storage bound = { 0 };
     socklen_t length = sizeof(bound);
     int fd = socket(endpoint->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return explain(config->listen, -errno, error);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &in, sizeof(in)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &out, sizeof(out)) < 0 ||
         bind(fd, (const struct sockaddr *)&endpoint->address, endpoint->length) < 0 || listen(fd, BACKLOG) < 0 ||
         getsockname(fd, (struct sockaddr *)&bound, &length) < 0) {
         int result = explain(config->listen, -errno, error);

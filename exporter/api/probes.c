@@ -14,7 +14,7 @@ void probes_readyz(const struct http_request *request, struct http_answer *answe
     if (!ready.fresh)
         http_fail(answer, 503, "not ready: the exporter has not looked for 5 seconds");
     else if (!ready.store)
-        http_fail(answer, 503, "not ready: the store in %s cannot be read", exporter_data_dir(context));
+        http_fail(answer, 503, "not ready: there is no store in %s that can be read", exporter_data_dir(context));
     else if (!ready.collector)
         http_fail(answer, 503, "not ready: the collector does not run");
     else
