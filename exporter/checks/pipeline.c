@@ -58,7 +58,7 @@ static void judge(struct text status, struct check_result *ret) {
     if (spilled > 0)
         check_say(ret, CHECK_DEGRADED, "%.0f bytes wait in the spill", spilled);
     if (!ret->details[0])
-        check_say(ret, CHECK_HEALTHY, "%.0f rings with %.0f processes are read, and the store advances",
+        check_say(ret, CHECK_HEALTHY, "rings: %.0f, processes: %.0f; what they write is stored",
                   number(status, "rings"), number(status, "processes"));
 }
 

@@ -3,7 +3,7 @@
 
 const LEVELS = ["trace", "debug", "info", "warn", "error", "critical"];
 const SPANS = { "15m": 900, "1h": 3600, "6h": 21600, "1d": 86400, "7d": 604800 };
-const REFRESH_MS = 5000, STATS_EVERY = 3, HISTORY = 720, PAGE = 100;
+const REFRESH_MS = 5000, STATS_EVERY = 3, HISTORY = 720, PAGE = 50;
 
 const $ = (id) => document.getElementById(id);
 const state = { cpu: [], memory: [], lastCpu: null, next: null, round: 0, busy: false };
@@ -190,12 +190,14 @@ async function showOlder() {
 
 // --- going round ---
 
+const SILENT = "the exporter does not answer";
+
 async function guarded(action) {
   try {
     await action();
     return "";
   } catch (error) {
-    return error instanceof TypeError ? "the exporter does not answer" : error.message;
+    return error instanceof TypeError ? SILENT : error.message;
   }
 }
 
@@ -215,7 +217,10 @@ async function round() {
   const trouble = troubles.find((text) => text !== "");
   $("trouble").hidden = trouble === undefined;
   $("trouble").textContent = trouble || "";
-  if (trouble) $("health").className = "pill unhealthy";
+  if (troubles.includes(SILENT)) {
+    $("health").textContent = "no answer";
+    $("health").className = "pill unhealthy";
+  }
   state.busy = false;
 }
 
