@@ -17,6 +17,8 @@ BEGIN {
     owner["lmdb.h"] = "common/store/"
     owner["zstd.h"] = "common/store/"
     owner["systemd/sd-journal.h"] = "agent/inputs/"
+    owner["microhttpd.h"] = "exporter/http"
+    owner["libdeflate.h"] = "exporter/gzip.c"
 }
 function row_of(path,   best, row) {
     best = ""
