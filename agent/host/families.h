@@ -2,8 +2,7 @@
  *
  * Names, kinds and help texts are those of Prometheus node_exporter (github.com/prometheus/node_exporter), so that every
  * dashboard and rule made for it finds them. A name with '*' is a family for each field of a /proc file: the field stands
- * for the '*' in name and help. Where node_exporter says "untyped" (vmstat), we say gauge: a counter's name would have to
- * end in _total.
+ * for the '*' in name and help.
  */
 #ifndef TASKFORGE_AGENT_HOST_FAMILIES_H
 #define TASKFORGE_AGENT_HOST_FAMILIES_H
@@ -13,8 +12,7 @@
 
 #include "common/base/text.h"
 
-/* X(constant, name, kind, unit, help); in the order in which the /proc files give them, which parse_*.c relies on for
- * HOST_DISK_*, HOST_NETWORK_* (columns) and nothing else. */
+/* X(constant, name, kind, unit, help). The rows of LOAD, DISK and NETWORK stand in the order of their file's columns. */
 #define HOST_FAMILIES(X)                                                                                               \
     X(CPU, "node_cpu_seconds_total", COUNTER, "seconds", "Seconds the CPUs spent in each mode.")                       \
     X(CPU_GUEST, "node_cpu_guest_seconds_total", COUNTER, "seconds",                                                   \
@@ -30,7 +28,7 @@
     X(LOAD15, "node_load15", GAUGE, "", "15m load average.")                                                           \
     X(MEMORY_BYTES, "node_memory_*_bytes", GAUGE, "bytes", "Memory information field *_bytes.")                        \
     X(MEMORY, "node_memory_*", GAUGE, "", "Memory information field *.")                                               \
-    X(VMSTAT, "node_vmstat_*", GAUGE, "", "/proc/vmstat information field *.")                                         \
+    X(VMSTAT, "node_vmstat_*", UNKNOWN, "", "/proc/vmstat information field *.")                                       \
     X(DISK_READS_COMPLETED, "node_disk_reads_completed_total", COUNTER, "",                                            \
       "The total number of reads completed successfully.")                                                             \
     X(DISK_READS_MERGED, "node_disk_reads_merged_total", COUNTER, "", "The total number of reads merged.")             \

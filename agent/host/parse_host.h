@@ -14,25 +14,21 @@
 #include <sys/utsname.h>
 
 #include "agent/host/families.h"
+#include "common/model/metric.h"
 
 enum {
     HOST_LABELS_MAX = 6,
-    HOST_FIELD_MAX = 64,   /* bytes of a field of /proc/meminfo or /proc/vmstat; longer ones are passed over */
-    HOST_PATH_MAX = 4096,  /* bytes of a mount point or device; longer ones are passed over */
-    HOST_CPUS_MAX = 65536, /* CPU numbers; higher ones are passed over */
+    HOST_FIELD_MAX = 64, /* bytes of a field of /proc/meminfo or /proc/vmstat; longer ones are passed over */
+    HOST_PATH_MAX = METRIC_LABEL_VALUE_BYTES, /* of a mount point or device; longer ones are passed over */
+    HOST_CPUS_MAX = 65536,                    /* CPU numbers; higher ones are passed over */
     HOST_CPU_MODES = 10,
-};
-
-struct host_label {
-    const char *name;
-    struct text value;
 };
 
 struct host_sample {
     enum host_family family;
     struct text field; /* what stands for the '*' in the family's name; else empty */
     double value;
-    struct host_label labels[HOST_LABELS_MAX]; /* sorted by name */
+    struct metric_label labels[HOST_LABELS_MAX]; /* sorted by name */
     size_t label_count;
 };
 

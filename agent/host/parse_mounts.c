@@ -107,7 +107,9 @@ int host_file_system(const struct host_mount *mount, const struct statvfs *space
         struct host_sample sample = {
             .family = rows[i].family,
             .value = rows[i].value,
-            .labels = { { "device", mount->device }, { "fstype", mount->type }, { "mountpoint", mount->path } },
+            .labels = { { TEXT_LITERAL("device"), mount->device },
+                        { TEXT_LITERAL("fstype"), mount->type },
+                        { TEXT_LITERAL("mountpoint"), mount->path } },
             .label_count = 3,
         };
         result = sink(context, &sample);

@@ -63,7 +63,8 @@ static int give_cpu(struct text line, struct host_cpus *cpus, host_sink *sink, v
     for (size_t i = 0; i < count && result == 0; i++) {
         struct host_sample sample = { .family = i < FIRST_GUEST ? HOST_CPU : HOST_CPU_GUEST,
                                       .value = (double)ticks[i] / TICKS_PER_SECOND,
-                                      .labels = { { "cpu", name }, { "mode", text_of(modes[i]) } },
+                                      .labels = { { TEXT_LITERAL("cpu"), name },
+                                                  { TEXT_LITERAL("mode"), text_of(modes[i]) } },
                                       .label_count = 2 };
         result = sink(context, &sample);
     }
@@ -132,9 +133,10 @@ int parse_host_pressure(struct text file, enum host_family some, enum host_famil
 }
 
 int parse_host_files(struct text file, host_sink *sink, void *context) {
+    struct text line;
     uint64_t allocated, unused, maximum;
-    if (!scan_line(&file, &file) || !scan_number(&file, &allocated) || !scan_number(&file, &unused) ||
-        !scan_number(&file, &maximum))
+    if (!scan_line(&file, &line) || !scan_number(&line, &allocated) || !scan_number(&line, &unused) ||
+        !scan_number(&line, &maximum))
         return 0;
     int result = scan_give(HOST_FILEFD_ALLOCATED, (double)allocated, sink, context);
     return result != 0 ? result : scan_give(HOST_FILEFD_MAXIMUM, (double)maximum, sink, context);
@@ -152,12 +154,12 @@ int host_uname(const struct utsname *names, host_sink *sink, void *context) {
     struct host_sample sample = {
         .family = HOST_UNAME,
         .value = 1,
-        .labels = { { "domainname", text_of(names->domainname) },
-                    { "machine", text_of(names->machine) },
-                    { "nodename", text_of(names->nodename) },
-                    { "release", text_of(names->release) },
-                    { "sysname", text_of(names->sysname) },
-                    { "version", text_of(names->version) } },
+        .labels = { { TEXT_LITERAL("domainname"), text_of(names->domainname) },
+                    { TEXT_LITERAL("machine"), text_of(names->machine) },
+                    { TEXT_LITERAL("nodename"), text_of(names->nodename) },
+                    { TEXT_LITERAL("release"), text_of(names->release) },
+                    { TEXT_LITERAL("sysname"), text_of(names->sysname) },
+                    { TEXT_LITERAL("version"), text_of(names->version) } },
         .label_count = 6,
     };
     return sink(context, &sample);

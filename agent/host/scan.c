@@ -76,6 +76,8 @@ int scan_give(enum host_family family, double value, host_sink *sink, void *cont
 
 int scan_give_labeled(enum host_family family, double value, const char *label, struct text text, host_sink *sink,
                       void *context) {
-    struct host_sample sample = { .family = family, .value = value, .labels = { { label, text } }, .label_count = 1 };
+    struct host_sample sample = {
+        .family = family, .value = value, .labels = { { text_of(label), text } }, .label_count = 1
+    };
     return sink(context, &sample);
 }
