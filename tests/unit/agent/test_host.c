@@ -19,7 +19,7 @@
 #include "agent/host/host.h"
 #include "host_lines.h"
 
-enum { WAIT_S = 20, DEADLINE_MS = 50 };
+enum { WAIT_S = 20, DEADLINE_MS = 300 };
 
 /* --- the world --- */
 
@@ -110,7 +110,17 @@ static void forget(struct world *world) {
     world->count = 0;
 }
 
-/* Threads of this process: 1 when no look is on and none hangs. */
+/* ThreadSanitizer has a thread of its own. */
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+enum { OTHER_THREADS = 2 };
+#else
+enum { OTHER_THREADS = 1 };
+#endif
+
+/* Threads of file systems in this process: 0 when no look is on and none hangs. */
 static size_t thread_count(void) {
     DIR *folder = opendir("/proc/self/task");
     size_t count = 0;
@@ -118,12 +128,12 @@ static size_t thread_count(void) {
     for (struct dirent *entry; (entry = readdir(folder));)
         count += entry->d_name[0] != '.';
     closedir(folder);
-    return count;
+    return count > OTHER_THREADS ? count - OTHER_THREADS : 0;
 }
 
-static void wait_for_threads(size_t count) {
+static void wait_for_no_thread(void) {
     uint64_t end_ns = clock_monotonic_ns() + WAIT_S * CLOCK_SECOND;
-    while (thread_count() > count) {
+    while (thread_count() > 0) {
         if (clock_monotonic_ns() > end_ns)
             fail_msg("%zu threads", thread_count());
         usleep(1000);
@@ -176,7 +186,7 @@ static void looks_at_everything_at_once_and_then_at_each_interval(void **state) 
         put(&world, path, "some avg10=0.00 total=1000000\nfull avg10=0.00 total=2000000\n");
     }
     put(&world, "1/mounts", "/dev/sda / ext4 rw 0 0\n/dev/sdb /bad ext4 ro 0 0\n/dev/sda / ext4 rw 0 0\n");
-    host_begin(&world, CLOCK_SECOND / 10, fake_stat);
+    host_begin(&world, 3600 * CLOCK_SECOND, fake_stat);
     wait_for(&world, "node_filesystem_device_error", 2);
     /* 4 modes, ctxt; 3 loads; 1; 1; 11 of a disk; 16 of a device; 2; 2; 6 of pressure; time, uname; 7 and 2 of space */
     assert_int_equal(world.count, 5 + 3 + 1 + 1 + 11 + 16 + 2 + 2 + 6 + 2 + 9);
@@ -188,11 +198,12 @@ static void looks_at_everything_at_once_and_then_at_each_interval(void **state) 
         count_of(&world, "node_filesystem_size_bytes{device=\"/dev/sda\",fstype=\"ext4\",mountpoint=\"/\"} 10240"), 1);
     forget(&world);
     put(&world, "loadavg", "1.10 1.20 1.30 1/1 1\n");
+    host_set_interval(world.host, CLOCK_SECOND / 50);
     wait_for(&world, "node_load1 1.1", 3);
     assert_true(host_counters(world.host)->looks >= 4);
     assert_int_equal(host_counters(world.host)->held, 0);
     world_end(&world);
-    wait_for_threads(1);
+    wait_for_no_thread();
 }
 
 static void leaves_out_what_is_not_there(void **state) {
@@ -202,7 +213,7 @@ static void leaves_out_what_is_not_there(void **state) {
     put(&world, "loadavg", "0.10 0.20 0.30 1/1 1\n");
     put(&world, "vmstat/folder", "cannot be read as a file");
     put(&world, "self/mounts", "/dev/sda /own ext4 rw 0 0\n");
-    host_begin(&world, CLOCK_SECOND / 10, fake_stat);
+    host_begin(&world, 3600 * CLOCK_SECOND, fake_stat);
     wait_for(&world, "mountpoint=\"/own\"", 7);
     assert_int_equal(world.count, 3 + 2 + 7);
     world_end(&world);
@@ -284,7 +295,7 @@ static void a_file_system_that_hangs_delays_no_other(void **state) {
         count_of(&world, "node_filesystem_device_error{device=\"server:/x\",fstype=\"nfs\",mountpoint=\"/hang/1\"} 1"),
         3);
     assert_int_equal(count_of(&world, "node_filesystem_size_bytes{device=\"c\""), 0);
-    assert_int_equal(thread_count(), 1 + 2);
+    assert_int_equal(thread_count(), 2);
     assert_true(atomic_load(&asked) < 2 + 2 * (host_counters(world.host)->looks + 1) + 1); /* the hung ones once */
     sem_post(&gate); /* one of them answers, and is asked again: as it answers, the other */
     sem_post(&gate);
@@ -294,7 +305,7 @@ static void a_file_system_that_hangs_delays_no_other(void **state) {
     wait_for(&world, "node_filesystem_size_bytes{device=\"server:/x\"", 1);
     wait_for(&world, "node_filesystem_size_bytes{device=\"c\"", 1);
     world_end(&world);
-    wait_for_threads(1);
+    wait_for_no_thread();
 }
 
 static void ends_while_a_file_system_hangs(void **state) {
@@ -306,10 +317,10 @@ static void ends_while_a_file_system_hangs(void **state) {
     while (atomic_load(&asked) < 2) /* the first hangs for good, the second within its deadline */
         loop_run_once(world.loop, CLOCK_SECOND / 100);
     world_end(&world);
-    assert_int_equal(thread_count(), 3);
+    assert_int_equal(thread_count(), 2);
     sem_post(&gate);
     sem_post(&gate);
-    wait_for_threads(1);
+    wait_for_no_thread();
 }
 
 /* --- file_systems alone --- */
@@ -332,7 +343,7 @@ static void end_at_the_last_moment(struct loop_fd *source, int fd, uint32_t even
     (void)events;
     const uint64_t *end_ns = context;
     sem_post(&gate);
-    wait_for_threads(1);
+    wait_for_no_thread();
     while (clock_monotonic_ns() <= *end_ns)
         usleep(1000);
     loop_remove_fd(source);
@@ -386,10 +397,11 @@ static void not_more_than_so_many_may_hang(void **state) {
     assert_int_equal(lines.count, 2 * FILE_SYSTEMS_MAX); /* all of them failed, and no more mounts than that */
     for (unsigned i = 0; i < FILE_SYSTEMS_HUNG_MAX; i++)
         sem_post(&gate);
-    wait_for_threads(1);
-    file_systems_look(file_systems, TEXT_LITERAL("c /a ext4 rw 0 0\n"));
-    run_until(loop, &ready, 2);
-    assert_int_equal(file_systems_hung(file_systems), 0);
+    wait_for_no_thread();
+    do { /* so short is the deadline that /a itself may miss it at first */
+        file_systems_look(file_systems, TEXT_LITERAL("c /a ext4 rw 0 0\n"));
+        run_until(loop, &ready, ready + 1);
+    } while (file_systems_hung(file_systems) > 0);
     host_lines_finish(&lines);
     lines = HOST_LINES_EMPTY;
     file_systems_give(file_systems, host_lines_sink, &lines);
