@@ -77,7 +77,8 @@ def values_are_those_of_proc():
         expect(abs(samples.value("node_time_seconds") - time.time()) < 60, "time")
         names = dict(list(samples.series)[[n for n, _ in samples.series].index("node_uname_info")][1])
         expect(names["nodename"] == os.uname().nodename and names["release"] == os.uname().release, f"{names}")
-        sizes = {dict(labels)["mountpoint"]: v for (n, labels), v in samples.series.items() if n == "node_filesystem_size_bytes"}
+        spaces = {key: v for key, v in samples.series.items() if key[0] == "node_filesystem_size_bytes"}
+        sizes = {dict(labels)["mountpoint"]: value for (_, labels), value in spaces.items()}
         expect("/" not in sizes or sizes["/"] == os.statvfs("/").f_blocks * os.statvfs("/").f_frsize, f"{sizes}")
         expect(all(not path.startswith(("/proc", "/sys", "/dev")) for path in sizes), f"{sizes}")
         cpus = {dict(labels)["cpu"] for n, labels in samples.series if n == "node_cpu_seconds_total"}
