@@ -30,14 +30,20 @@ struct exporter {
     atomic_bool store_readable, collector_alive;
     atomic_uint_fast64_t probed_ns;
     pthread_mutex_t settings;
-    struct config_health health; /* under settings */
+    struct config_health health;  /* under settings */
+    char damage[ERROR_TEXT_SIZE]; /* under settings: the first that the store's reader met */
+    struct api api;               /* the query thread's */
 };
 
 /* --- the probe --- */
 
 static void damaged(void *argument, const char *path, const char *why) {
-    (void)argument;
+    struct exporter *exporter = argument;
     diag_warn("%s is damaged and passed over: %s", path, why);
+    pthread_mutex_lock(&exporter->settings);
+    if (!exporter->damage[0])
+        snprintf(exporter->damage, sizeof(exporter->damage), "%.200s: %.250s", path, why);
+    pthread_mutex_unlock(&exporter->settings);
 }
 
 static void open_store(struct exporter *exporter) {
@@ -45,7 +51,7 @@ static void open_store(struct exporter *exporter) {
     struct error error = { 0 };
     if (atomic_load(&exporter->store))
         return;
-    if (store_reader_open(exporter->data_dir, damaged, NULL, &store, &error) == 0)
+    if (store_reader_open(exporter->data_dir, damaged, exporter, &store, &error) == 0)
         atomic_store(&exporter->store, store);
     else if (!exporter->store_failed)
         diag_warn("%s; trying again until it can be read", error.text);
@@ -87,23 +93,25 @@ struct audit *exporter_audit(const struct exporter *exporter) {
     return exporter->audit;
 }
 
-struct config_health exporter_health(struct exporter *exporter) {
+/* One reader for the process: LMDB opens a partition once. */
+static struct store_reader *store_of(void *context, char damage[ERROR_TEXT_SIZE], struct error *error) {
+    struct exporter *exporter = context;
+    struct store_reader *store = atomic_load(&exporter->store);
+    if (!store)
+        error_set(error, -ENOENT, "%s cannot be read", exporter->data_dir);
+    else if (store_reader_refresh(store, error) < 0)
+        store = NULL;
     pthread_mutex_lock(&exporter->settings);
-    struct config_health health = exporter->health;
+    memcpy(damage, exporter->damage, ERROR_TEXT_SIZE);
     pthread_mutex_unlock(&exporter->settings);
-    return health;
+    return store;
 }
 
-struct store_reader *exporter_store(struct exporter *exporter, struct http_answer *answer) {
-    struct store_reader *store = atomic_load(&exporter->store);
-    struct error error = { 0 };
-    if (!store)
-        http_fail(answer, 503, "the store in %s cannot be read", exporter->data_dir);
-    else if (store_reader_refresh(store, &error) == 0)
-        return store;
-    else
-        http_fail(answer, 503, "%s", error.text);
-    return NULL;
+struct api *exporter_api(struct exporter *exporter) {
+    pthread_mutex_lock(&exporter->settings);
+    exporter->api.checks.limits = exporter->health;
+    pthread_mutex_unlock(&exporter->settings);
+    return &exporter->api;
 }
 
 /* --- made and ended --- */
@@ -137,6 +145,7 @@ static int set_up(struct exporter *exporter, const struct config *config, struct
         result = audit_open(config->runtime_dir, &exporter->audit, error);
     if (result < 0)
         return result;
+    api_init(&exporter->api, exporter->runtime_dir, exporter->data_dir, store_of, exporter);
     result = loop_add_timer(loop, on_probe, exporter, &exporter->probe);
     if (result < 0)
         return error_set(error, result, "cannot set up a timer: %s", strerror(-result));
@@ -186,6 +195,7 @@ bool exporter_destroy(struct exporter *exporter) {
     loop_remove_timer(exporter->probe);
     if (!http_destroy(exporter->http))
         return false;
+    api_finish(&exporter->api);
     store_reader_close(atomic_load(&exporter->store));
     audit_close(exporter->audit);
     if (exporter->lock >= 0)

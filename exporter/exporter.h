@@ -9,6 +9,7 @@
 #include "common/process/config.h"
 #include "common/process/loop.h"
 #include "common/store/reader.h"
+#include "exporter/api/api.h"
 #include "exporter/audit.h"
 #include "exporter/http.h"
 
@@ -32,10 +33,9 @@ const char *exporter_runtime_dir(const struct exporter *exporter);
 const char *exporter_data_dir(const struct exporter *exporter);
 struct http *exporter_http(const struct exporter *exporter);
 struct audit *exporter_audit(const struct exporter *exporter);
-struct config_health exporter_health(struct exporter *exporter); /* the thresholds in force */
 
-/* The query thread. The store, looked at anew; NULL when it cannot be read: then the answer is a 503 already. */
-struct store_reader *exporter_store(struct exporter *exporter, struct http_answer *answer);
+/* The query thread: what the API's handlers share, with the thresholds in force. */
+struct api *exporter_api(struct exporter *exporter);
 
 /* What the probe, which looks about twice a second, has found; any thread. */
 struct exporter_readiness {

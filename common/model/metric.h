@@ -114,6 +114,9 @@ struct metric_scheme {
 size_t metric_family(const struct metric_scheme *scheme, enum metric_kind kind, enum metric_naming naming,
                      struct text name, char out[METRIC_FAMILY_BYTES]);
 
+/* Whether bytes from outside can be a family's name: 1 to METRIC_FAMILY_BYTES - 1 of a name's. -EINVAL. */
+int metric_family_check(struct text family);
+
 /* What stands behind the family's name in the names a family of that kind takes for itself: "" "_total" "_created" for
  * counters, "" "_bucket" "_sum" "_count" "_created" for histograms, "" for the others. Ends with NULL. */
 const char *const *metric_suffixes(enum metric_kind kind);
@@ -130,6 +133,9 @@ struct metric_families {
  * ("jobs is a counter already", "the gauge jobs_total would collide with the counter jobs"); -ENOMEM. */
 int metric_families_add(struct metric_families *families, enum metric_kind kind, struct text family,
                         struct error *error);
+/* The same without noting it: 1 when it was there, 0 when it could be added. */
+int metric_families_check(const struct metric_families *families, enum metric_kind kind, struct text family,
+                          struct error *error);
 void metric_families_finish(struct metric_families *families);
 
 #endif
