@@ -202,8 +202,14 @@ def readiness_follows_the_collector():
         collector = one.start("collector")
         one.run("tflog", "-s", "a", "hello")
         wait_until(lambda: get(port, b"/readyz")[0] == 200, "/readyz")
+        collector.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: get(port, b"/readyz")[0] == 503, "/readyz to see that the collector hangs")
+        collector.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: get(port, b"/readyz")[0] == 200, "/readyz to see that it goes on")
         collector.kill()
         wait_until(lambda: get(port, b"/readyz")[0] == 503, "/readyz to see the dead collector")
+        one.start("collector")
+        wait_until(lambda: get(port, b"/readyz")[0] == 200, "/readyz to see the next one")
         expect(get(port, b"/livez")[0] == 200, "/livez asks nobody")
 
 
