@@ -451,6 +451,25 @@ static void too_many_queries_are_told_to_come_again(void **state) {
         assert_has(hear(fds[i]), "\r\n\r\nslow");
 }
 
+static void an_end_closes_who_has_not_asked(void **state) {
+    int idle = dial(), half = dial(), lingering = dial();
+    struct http_counters counters = { 0 };
+    char byte;
+    (void)state;
+    say(half, "GET ");
+    say(lingering, "BAD\r\n\r\n");
+    for (int i = 0; i < 20000 && (counters.open < 3 || counters.refused < 1); i++) {
+        http_counters_get(http, &counters);
+        usleep(1000);
+    }
+    assert_true(http_destroy(http));
+    assert_int_equal(recv(idle, &byte, 1, 0), 0);
+    assert_true(recv(half, &byte, 1, 0) <= 0);
+    assert_has(hear(lingering), "HTTP/1.1 400 ");
+    close(idle);
+    close(half);
+}
+
 static void an_end_does_not_wait_for_a_query(void **state) {
     int entered = atomic_load(&world.entered);
     int running = dial(), queued = dial();
@@ -627,6 +646,7 @@ int main(void) {
         OPEN(the_oldest_idle_connections_give_way),
         OPEN(the_slowest_readers_give_way),
         OPEN(without_descriptors_idle_ones_give_way_or_new_ones_wait),
+        cmocka_unit_test_setup(an_end_closes_who_has_not_asked, start_open),
         cmocka_unit_test_setup(an_end_does_not_wait_for_a_query, start_open),
     };
     close(mkstemp(token_path));
