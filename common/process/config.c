@@ -194,7 +194,7 @@ static int read_descriptor(int fd, struct buffer *text) {
     return 0; /* too large: said by whoever parses it */
 }
 
-static int read_file(const char *path, struct buffer *text) {
+int config_read_file(const char *path, struct buffer *text) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     int r;
 
@@ -213,7 +213,7 @@ int config_load(const char *path, struct config **ret, struct config_faults *fau
 
     if (!path)
         path = may_be_missing ? CONFIG_DEFAULT_PATH : environment;
-    r = read_file(path, &text);
+    r = config_read_file(path, &text);
     if (r == -ENOENT && may_be_missing)
         r = load(path, NULL, "", 0, ret, faults);
     else if (r < 0)

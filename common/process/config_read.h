@@ -1,5 +1,6 @@
 /* config_read.h - walking a YAML tree by tables of keys: what config_schema.c fills in and config.c starts. Used by the
- * config rooms alone. A reader reports faults and goes on, so that one run finds them all. */
+ * config rooms, and by daemons for files of their own in the same form (the alerter's rules). A reader reports faults and
+ * goes on, so that one run finds them all. */
 #ifndef TASKFORGE_COMMON_PROCESS_CONFIG_READ_H
 #define TASKFORGE_COMMON_PROCESS_CONFIG_READ_H
 
@@ -9,7 +10,7 @@
 struct config_reader {
     const char *file;
     struct config_faults *faults;
-    struct config *config;
+    struct config *config; /* NULL for another file than the configuration */
     bool out_of_memory;
 };
 
@@ -75,6 +76,9 @@ void config_fault_of(struct config_reader *reader, const struct config_value *va
 
 /* For a mapping: the value of key `name`, or NULL. */
 const struct yaml_tree_node *config_find(const struct yaml_tree_node *mapping, const char *name);
+
+/* Append a file's bytes to *text, more than CONFIG_FILE_MAX of them when it is too large. 0 or a negative errno. */
+int config_read_file(const char *path, struct buffer *text);
 
 /* The top section's rows. */
 extern const struct config_key config_top_keys[];

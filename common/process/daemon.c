@@ -117,12 +117,14 @@ static void report_faults(const struct config_faults *faults) {
 }
 
 /* The bare lines on stdout, as compilers' users expect them. */
-static int print_check(const char *path) {
+static int print_check(const struct daemon_spec *spec, const char *path) {
     struct config_faults faults = CONFIG_FAULTS_EMPTY;
     struct config *config = NULL;
-    int r = config_load(path, &config, &faults);
-    int status = r < 0 ? DAEMON_FAILED : DAEMON_OK;
+    int status, r = config_load(path, &config, &faults);
 
+    if (r == 0 && spec->judge)
+        r = spec->judge(config, &faults);
+    status = r < 0 ? DAEMON_FAILED : DAEMON_OK;
     for (size_t i = 0; i < faults.count; i++)
         printf("%s\n", faults.lines[i]);
     if (faults.omitted > 0)
@@ -265,7 +267,7 @@ int daemon_setup(struct daemon *daemon, const struct daemon_spec *spec, int argc
     if (status != DAEMON_GO_ON)
         return status;
     if (line.check)
-        return print_check(line.config_path);
+        return print_check(spec, line.config_path);
     daemon->config_path = line.config_path;
     if (set_up(daemon) < 0) {
         daemon_finish(daemon);

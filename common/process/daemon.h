@@ -41,11 +41,16 @@ struct daemon_option {
     bool *flag;
 };
 
+/* For --check, of a configuration without a fault: whether the other files that this daemon reads (a rules file, a secret)
+ * are sound. 0; or a negative errno with at least one line in *faults. */
+typedef int daemon_judge_function(const struct config *config, struct config_faults *faults);
+
 struct daemon_spec {
     const char *program; /* "taskforge-agent" */
     const char *summary; /* one sentence for --help */
     const struct daemon_option *options;
     size_t option_count;
+    daemon_judge_function *judge; /* may be NULL */
 };
 
 /* On SIGHUP, with a configuration that was read without a fault. 0: taken, the daemon's `config` is replaced after the call

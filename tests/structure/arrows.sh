@@ -16,6 +16,7 @@ BEGIN {
     owner["yaml.h"] = "common/process/yaml_tree.c"
     owner["lmdb.h"] = "common/store/"
     owner["zstd.h"] = "common/store/"
+    owner["curl/curl.h"] = "common/process/http_client"
     owner["systemd/sd-journal.h"] = "agent/inputs/"
     owner["microhttpd.h"] = "exporter/http"
     owner["libdeflate.h"] = "exporter/gzip.c"

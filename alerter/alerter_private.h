@@ -1,0 +1,87 @@
+/* alerter_private.h - what the rooms of the alerter's live state share; nobody else includes it. */
+#ifndef TASKFORGE_ALERTER_ALERTER_PRIVATE_H
+#define TASKFORGE_ALERTER_ALERTER_PRIVATE_H
+
+#include "agent/client/producer.h"
+#include "alerter/alert_table.h"
+#include "alerter/alerter.h"
+#include "alerter/history.h"
+#include "alerter/observe.h"
+#include "alerter/outbox.h"
+#include "alerter/state.h"
+#include "common/process/control.h"
+
+enum { ALERTER_PATH_MAX = 600 };
+
+/* What is known of a rule's last evaluation; one for each of rules->rules. */
+struct rule_state {
+    int result;
+    char why[ERROR_TEXT_SIZE];
+    uint64_t evaluated_ns; /* real; 0: not yet */
+    bool no_data;          /* nothing could be said of any label set */
+    size_t open;           /* alerts */
+};
+
+struct alerter {
+    struct loop *loop;
+    char *runtime_dir, *data_dir;
+    uint64_t interval_ns;
+    struct rules *rules;
+    struct rule_state *states;
+    struct alert_store *store;
+    struct alert_table table;
+    struct observer *observer;
+    struct producer *producer;
+    struct history *history;
+    struct http_client *http;
+    struct outbox *outbox;
+    struct control *control;
+    char control_path[ALERTER_PATH_MAX];
+    struct loop_timer *timer, *stop_timer;
+    struct uuid_generator ids;
+    uint64_t evaluation; /* its number */
+    struct alerter_counters counters;
+    bool store_fails; /* told already */
+    uint64_t stop_before_ns;
+    void (*done)(void *context);
+    void *done_context;
+};
+
+/* --- alerter_changes.c: a batch of changes that are stored together --- */
+
+struct alert_change {
+    struct alert_slot *target; /* NULL: a new alert */
+    struct alert content;      /* what it becomes; owned */
+    struct state_change change;
+    const struct rule *rule; /* NULL: its rule is gone */
+    uint64_t hash;           /* of a new one */
+    enum alert_status from;
+};
+
+struct alert_changes {
+    struct alert_change *items;
+    size_t count, capacity, new_count;
+};
+#define ALERT_CHANGES_EMPTY ((struct alert_changes) { 0 })
+void alert_changes_finish(struct alert_changes *changes);
+
+/* Takes *content over (also on -ENOMEM). */
+int alert_changes_add(struct alert_changes *changes, struct alert_slot *target, struct alert *content,
+                      const struct rule *rule, struct state_change change);
+/* Whether a new alert of this rule and labels is among them. */
+bool alert_changes_begin(const struct alert_changes *changes, const char *rule_id, const struct alert_pairs *labels);
+
+/* Store, take over, send. `audit` may be NULL. On failure nothing has changed. */
+int alerter_commit(struct alerter *alerter, struct alert_changes *changes, const struct history_audit *audit,
+                   uint64_t now_ns, struct error *error);
+
+/* --- alerter_evaluate.c --- */
+
+/* Evaluate all rules once. */
+void alerter_evaluate(struct alerter *alerter, uint64_t now_ns);
+
+/* --- alerter_control.c --- */
+
+int alerter_listen(struct alerter *alerter, struct error *error);
+
+#endif
