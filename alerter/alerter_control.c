@@ -8,15 +8,19 @@
 #include <errno.h>
 #include <stdio.h>
 
+enum {
+    ALERTS_BYTES_MAX = CONTROL_ANSWER_MAX / 2, /* of one answer; what would be more is left out, the oldest first */
+};
 enum { SOCKET_MODE = 0660, ACTOR_MAX = 200, REASON_MAX = 2000 };
 
 /* --- alerts [all] --- */
 
-static void add_alert(struct control_call *call, const struct alert *alert, struct buffer *line) {
+static size_t add_alert(struct control_call *call, const struct alert *alert, struct buffer *line) {
     buffer_clear(line);
     alert_append_json(line, alert, false);
     if (!line->failed)
         control_add_text(call, buffer_text(line));
+    return line->length;
 }
 
 static void serve_alerts(struct control_call *call, struct text arguments, void *context) {
@@ -28,10 +32,11 @@ static void serve_alerts(struct control_call *call, struct text arguments, void 
         control_fail(call, "usage: alerts [all]");
         return;
     }
-    for (size_t i = alerter->table.count; i > 0; i--) {
+    size_t bytes = 0;
+    for (size_t i = alerter->table.count; i > 0 && bytes < ALERTS_BYTES_MAX; i--) {
         const struct alert *alert = &alerter->table.slots[i - 1]->alert;
         if (alert_is_firing(alert) || (all && alert->status == ALERT_RESOLVED))
-            add_alert(call, alert, &line);
+            bytes += add_alert(call, alert, &line);
     }
     if (line.failed)
         control_fail(call, "out of memory");

@@ -4,6 +4,7 @@
 #include "alerter/observe_metrics.h"
 #include "common/base/clock.h"
 #include "common/base/diag.h"
+#include "common/base/hash.h"
 #include "common/query/scan.h"
 #include "common/query/tally.h"
 
@@ -16,6 +17,7 @@ struct observer {
     struct store_reader *reader;
     struct metrics_observer *metrics;
     uint64_t end;              /* sequences below it are observed */
+    uint64_t told_damage;      /* hash of the last sentence about a damaged block */
     uint64_t first_arrival_ns; /* of the oldest block; UINT64_MAX: the store is empty */
 };
 
@@ -105,9 +107,13 @@ static int refresh(struct observer *observer, struct error *error) {
 
 /* --- counting --- */
 
+/* Once for each block, not at each evaluation while it is in a window. */
 static void tell_damaged(void *argument, const char *why) {
-    (void)argument;
-    diag_warn("a block is passed over: %s", why);
+    struct observer *observer = argument;
+    uint64_t hash = hash_bytes(why, strlen(why));
+    if (observer->told_damage != hash)
+        diag_warn("a block is passed over: %s", why);
+    observer->told_damage = hash;
 }
 
 static int count_window(struct observer *observer, const struct filter *filter, uint64_t from, uint64_t *ret,
@@ -117,6 +123,7 @@ static int count_window(struct observer *observer, const struct filter *filter, 
     options.from_sequence = from;
     options.to_sequence = observer->end;
     options.damaged = tell_damaged;
+    options.damaged_argument = observer;
     int result = tally_make(observer->reader, filter, &options, true, &tally, error);
     if (result < 0)
         return result;
@@ -206,6 +213,7 @@ int observe_entries(struct observer *observer, const struct rule *rule, uint64_t
     options.limit = ALERT_ENTRIES_MAX;
     options.to_sequence = observer->end;
     options.damaged = tell_damaged;
+    options.damaged_argument = observer;
     int result = window_start(observer, now_ns, rule->log.time_window_ns, &options.from_sequence, error);
     if (result == 0)
         result = scan_open(observer->reader, &rule->log.filter, &options, &scan, error);

@@ -44,6 +44,12 @@ int metric_name_check(struct text name, struct error *error) {
     return 0;
 }
 
+int metric_family_check(struct text family) {
+    return family.length < 1 || family.length >= METRIC_FAMILY_BYTES || name_span(family, true) < family.length
+               ? -EINVAL
+               : 0;
+}
+
 int metric_label_check(const struct metric_label *label, struct error *error) {
     struct text name = label->name;
     if (name.length < 1 || name.length > METRIC_LABEL_NAME_BYTES || name_span(name, false) < name.length ||

@@ -114,6 +114,9 @@ struct metric_scheme {
 size_t metric_family(const struct metric_scheme *scheme, enum metric_kind kind, enum metric_naming naming,
                      struct text name, char out[METRIC_FAMILY_BYTES]);
 
+/* Whether bytes from outside can be a family's name: 1 to METRIC_FAMILY_BYTES - 1 of a name's. -EINVAL. */
+int metric_family_check(struct text family);
+
 /* What stands behind the family's name in the names a family of that kind takes for itself: "" "_total" "_created" for
  * counters, "" "_bucket" "_sum" "_count" "_created" for histograms, "" for the others. Ends with NULL. */
 const char *const *metric_suffixes(enum metric_kind kind);

@@ -162,13 +162,22 @@ static int lock_file(int fd, const char *path, struct error *error) {
     return r < 0 ? error_set(error, r, "cannot write %s: %s", path, strerror(-r)) : 0;
 }
 
+/* An existing file is opened without O_CREAT: in a sticky folder the kernel refuses that to everybody but the file's owner
+ * (fs.protected_regular), and root would not be told who holds it. */
+static int open_lock(const char *path) {
+    const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY;
+    int fd = open(path, flags);
+
+    return fd < 0 && errno == ENOENT ? open(path, flags | O_CREAT, 0644) : fd;
+}
+
 int daemon_lock(const char *dir, const char *name, struct error *error) {
     char path[FOLDER_PATH_MAX];
     int fd, r;
 
     if (snprintf(path, sizeof(path), "%s/%s.lock", dir, name) >= (int)sizeof(path))
         return error_set(error, -ENAMETOOLONG, "the path of the lock file in %s is too long", dir);
-    fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0644);
+    fd = open_lock(path);
     if (fd < 0)
         return explain(error, -errno, "the lock file", path);
     r = lock_file(fd, path, error);

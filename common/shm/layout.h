@@ -4,7 +4,7 @@
  *
  *   0            4096             lanes_at                      slots_at          data_at
  *  +------------+----------------+-----------------------------+-----------------+-----------------------------------+
- *  | header     | anonymous      | lane headers, 256 bytes each| slots, 64 KiB   | overflow lanes | private lanes     |
+ *  | header     | anonymous      | lane headers, 256 bytes each| slots, 128 KiB  | overflow lanes | private lanes     |
  *  | 4 KiB      | ledger, 4 KiB  | overflow first              | each            | 4 MiB each     | 512 KiB each      |
  *  +------------+----------------+-----------------------------+-----------------+-----------------------------------+
  *
@@ -24,8 +24,16 @@
  *                        line 2: tail        the collector's; bytes below it may be overwritten
  *                        line 3: allocated   1 once the lane's data has its pages (fallocate); they stay for good
  *
+ * A slot:
+ *
+ *   0                                    4 KiB        32 KiB                                                   128 KiB
+ *  +------------------------------------+------------+--------------------------------------------------------------+
+ *  | whose it is, control, ledger, marks| call sites | metric area: definitions and cells ->    <- chunks of octaves |
+ *  +------------------------------------+------------+--------------------------------------------------------------+
+ *
  * Pages: header, ledger, lane headers and the first page of every slot are allocated when the file is made (a read of a
- * hole in tmpfs takes a page too, and a full tmpfs would be SIGBUS); the rest of a slot, and a lane's data, when claimed.
+ * hole in tmpfs takes a page too, and a full tmpfs would be SIGBUS); the first 32 KiB of a slot, and a lane's data, when
+ * claimed; its metric area with the first metric (slot_metrics.h draws what stands there).
  *
  *   In a private lane the owner's slot says whose records these are. In an overflow lane each claim is two records, a
  *   PROCESS_HELLO and the record itself, published by one store: it needs no slot to be understood.
@@ -41,6 +49,7 @@
 #include <stdint.h>
 
 #include "common/model/entry.h"
+#include "common/model/histogram.h"
 
 #define RING_MAGIC UINT64_C(0x31474e4952465454) /* "TTFRING1" in little-endian bytes */
 
@@ -48,7 +57,9 @@ enum {
     RING_VERSION = 1,
     RING_HEADER_SIZE = 4096,
     RING_LANE_HEADER_SIZE = 256,
-    RING_SLOT_SIZE = 65536,
+    RING_SLOT_SIZE = 128 * 1024,
+    RING_SLOT_CLAIM_SIZE = 32 * 1024, /* of it, what a claim allocates; the metric area follows */
+    RING_SLOT_METRICS_SIZE = RING_SLOT_SIZE - RING_SLOT_CLAIM_SIZE,
     RING_LANE_SIZE = 512 * 1024,      /* a power of two */
     RING_OVERFLOW_SIZE = 4096 * 1024, /* a power of two */
     RING_SIZE_MIN = 8192 * 1024,
@@ -171,18 +182,55 @@ struct ring_slot {
     _Alignas(64) struct loss_ledger ledger;
     _Alignas(64) _Atomic uint32_t site_count; /* a release-store here publishes the site */
     uint32_t site_text_used;
+    _Alignas(64) _Atomic uint32_t
+        metric_count; /* a release-store here publishes a series; 0: the area may have no pages */
+    uint32_t metric_reserved;
+    _Atomic uint64_t metric_marks; /* bytes used from the area's begin | chunks taken from its end << 32 */
     struct slot_site sites[SLOT_SITES_MAX];
     char site_text[SLOT_SITE_TEXT_SIZE];
-    /* the rest of the 64 KiB is for the metric cells */
 };
 enum { RING_SLOT_HEAD_SIZE = 4096 }; /* allocated when the file is made: all that is read of a slot that may be free */
 static_assert(offsetof(struct ring_slot, sites) <= RING_SLOT_HEAD_SIZE, "a slot's head fits its first page");
+
+/* The metric area: series one behind the other from its begin, each a head, its cell and its texts, 8-aligned; chunks from
+ * its end, chunk c at RING_SLOT_SIZE - (c + 1) * SLOT_METRIC_CHUNK_SIZE.
+ *
+ *   series  +------+------+--------+------+--------+------+------+--------+------+------+--------+------+------+--------+---+
+ *           | size | kind | naming | name | labels | unit | help | bounds | cell | name | labels | unit | help | bounds | 0 |
+ *           | u32  | u8   | u8     | lengths, u16 each                    |      | bytes                                   |
+ *           +------+------+--------+------+--------+------+------+--------+------+------+--------+------+------+--------+---+
+ */
+enum {
+    SLOT_METRICS_MAX = 512, /* series by handle of one process */
+    SLOT_METRIC_CHUNK_SIZE = HISTOGRAM_BUCKETS * 8,
+    SLOT_METRIC_CHUNKS_MAX = RING_SLOT_METRICS_SIZE / SLOT_METRIC_CHUNK_SIZE,
+};
+
+struct slot_metric {
+    uint32_t size; /* of head, cell and texts; a multiple of 8 */
+    uint8_t kind;  /* enum metric_kind */
+    uint8_t naming;
+    uint16_t name_length, labels_length, unit_length, help_length, bounds_length;
+};
+static_assert(sizeof(struct slot_metric) == 16, "as drawn");
+
+/* Cells: whoever has the handle adds, any thread; the collector reads. Those of counters are one u64, the total. */
+struct slot_gauge_cell {
+    _Atomic uint64_t set_ns; /* real; 0: never set. Stored last and read first: the value is at least as new as it */
+    _Atomic uint64_t bits;   /* of a double */
+};
+struct slot_histogram_cell { /* also of timers, in seconds */
+    _Atomic uint64_t sum_bits;
+    _Atomic uint64_t zero;
+    _Atomic uint16_t octaves[HISTOGRAM_OCTAVES]; /* chunk + 1, or 0: nothing was observed there yet */
+};
 
 static inline uint64_t slot_state_word(uint32_t generation, enum slot_state state) {
     return (uint64_t)generation << 8 | state;
 }
 
-static_assert(sizeof(struct ring_slot) <= RING_SLOT_SIZE / 2, "half of a slot stays for the metric cells");
+static_assert(sizeof(struct ring_slot) <= RING_SLOT_CLAIM_SIZE, "the metric area begins behind it");
+static_assert(RING_SLOT_CLAIM_SIZE % 4096 == 0, "the metric area has pages of its own");
 
 /* RUNTIME_DIR/settings: what the collector tells the library; rewritten whole (new file, rename) when the configuration
  * changes. A client reads it when it attaches; without it the defaults hold. Later versions only append fields: an older

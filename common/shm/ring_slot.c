@@ -24,7 +24,7 @@ static int fill_slot(const struct ring *ring, struct ring_slot *slot, struct tex
     if (result < 0)
         return result;
     process_identity_own(&own);
-    memset((char *)slot + sizeof(slot->state), 0, RING_SLOT_SIZE - sizeof(slot->state));
+    memset((char *)slot + sizeof(slot->state), 0, RING_SLOT_CLAIM_SIZE - sizeof(slot->state));
     memcpy(slot->producer_id, producer_id, sizeof(producer_id));
     slot->pid = own.pid;
     slot->start_time = own.start_time;
@@ -67,7 +67,7 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, stru
             slot_lock_drop(ring->map.fd, index);
         return -EAGAIN;
     }
-    result = map_allocate(&ring->map, ring->slots_at + (uint64_t)index * RING_SLOT_SIZE, RING_SLOT_SIZE);
+    result = map_allocate(&ring->map, ring->slots_at + (uint64_t)index * RING_SLOT_SIZE, RING_SLOT_CLAIM_SIZE);
     if (result == 0)
         result = fill_slot(ring, slot, service);
     if (result < 0) {

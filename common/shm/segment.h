@@ -5,15 +5,15 @@
  *  | header   | series, octaves of histograms, one behind the other, 8-aligned | not there yet (a sparse file) |
  *  +----------+----------------------------------------------------------------+------------------------------+
  *
- *   series  +------+------+--------+----------+---------+------+-------+---------+---------+-------------+--------------------+
- *           | size | kind | naming | lengths  | seqlock | sum  | count | created | updated | first octave| family name labels |
- *           |      |      | hidden |          |         | value| zero  |         |         |             | unit help bounds   |
- *           +------+------+--------+----------+---------+------+-------+---------+---------+-------------+--------------------+
- *   octave  number, next octave of the series, HISTOGRAM_BUCKETS counts (histogram.h)
+ *   series  +------+--------+---------+---------+--------+----------+-------+------+---------+--------+--------------------+
+ *           | size | kind   | lengths | created | hidden | sequence | value | zero | updated | newest | family name labels |
+ *           | type | naming |         |         |        |          | sum   |      |         | octave | unit help bounds   |
+ *           +------+--------+---------+---------+--------+----------+-------+------+---------+--------+--------------------+
+ *   octave  size and type, number, next octave of the series, HISTOGRAM_BUCKETS counts (histogram.h)
  *
  * The file has one size for its life, mapped whole by everyone, so that it grows without a new mapping: the writer allocates
  * (fallocate) what it uses next. A series is published by a release-store of `used`; it never moves. Its values change
- * under its own seqlock: a reader copies them and looks at the sequence again. When the collector starts (or the file is
+ * under its own sequence lock (argued in segment_layout.h): a reader copies them and looks at the sequence again. When the collector starts (or the file is
  * damaged) it builds a new file under a temporary name from the totals of the store and renames it into place; the old one
  * is marked replaced, and readers open anew. So a reader sees each counter grow or stay, never fall.
  *
@@ -39,20 +39,23 @@ enum { SEGMENT_VERSION = 1, SEGMENT_HEADER_SIZE = 4096, SEGMENT_SCHEME_TEXT = 72
 
 struct segment_writer;
 
-/* Begin a new segment under a temporary name in RUNTIME_DIR (which exists). scheme: how names come out; copied into the
- * header, so that readers need no configuration. -ENOSPC and so on with a sentence. */
+/* Begin a new segment under a temporary name in RUNTIME_DIR (which exists); what a killed one left there is removed. scheme: how names
+ * come out; copied into the header, so that readers need no configuration (-EINVAL: a text of SEGMENT_SCHEME_TEXT bytes or more, or one that no
+ * name may hold). -ENOSPC and so on with a sentence. Needs map_guard_install (map.h) in the process. */
 int segment_create(const char *runtime_dir, const struct metric_scheme *scheme, struct segment_writer **ret,
                    struct error *error);
-/* Rename it into place and mark the one before as replaced. */
+/* Rename it into place, once, and mark the one before as replaced. */
 int segment_publish(struct segment_writer *writer, struct error *error);
-void segment_destroy(struct segment_writer *writer); /* unmaps; the file stays where it was published. NULL is fine */
+/* Unmaps; the file stays where it was published, and goes where it was not. NULL is fine. */
+void segment_destroy(struct segment_writer *writer);
 
-/* A new series: *ret names it in the calls below. The definition is valid, `family` as metric_family made it. -ENOSPC when the segment or the
- * memory is full. */
+/* A new series, with value 0 and never updated: *ret names it in the calls below. The definition is valid, `family` as metric_family made
+ * it. -ENOSPC when the segment or the memory is full, -ENOMEM, -EFAULT when the file was cut (this and the calls below never
+ * raise a signal; what they could not write shows in segment_check). */
 int segment_add(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
                 uint64_t created_ns, uint64_t *ret);
 void segment_set_value(struct segment_writer *writer, uint64_t series, double value, uint64_t updated_ns);
-/* -ENOSPC when an octave finds no room: then nothing of it has changed. Counts never shrink. */
+/* -ENOSPC (or -ENOMEM) when an octave finds no room: then nothing of it has changed. Counts never shrink. */
 int segment_set_histogram(struct segment_writer *writer, uint64_t series, const struct histogram *histogram,
                           uint64_t updated_ns);
 /* A hidden series is passed over by readers (stale); setting a value does not show it again, this does. */
@@ -61,8 +64,9 @@ void segment_set_hidden(struct segment_writer *writer, uint64_t series, bool hid
 /* Once a second, and after each commit: that the collector lives, and how far it is. Real ns. */
 void segment_beat(struct segment_writer *writer, uint64_t now_ns, uint64_t last_commit_ns);
 
-/* Whether the file is still ours and whole (somebody may cut or remove it): -EBADMSG says: begin a new one. */
-int segment_check(const struct segment_writer *writer);
+/* Whether the file is still ours and whole: -EBADMSG with the reason (cut, removed, scribbled on) says: begin a new one. Compares up to 16 MiB with
+ * what was written, further on with each call. */
+int segment_check(struct segment_writer *writer, struct error *error);
 
 /* --- readers; one thread for each --- */
 
@@ -72,16 +76,19 @@ struct segment;
  * map_guard_install (map.h) in the process. */
 int segment_open(const char *runtime_dir, struct segment **ret, struct error *error);
 void segment_close(struct segment *segment); /* NULL is fine */
-/* Look whether another file has taken its place, and open that: 1 when it did, 0, or a negative errno and the old one stays. */
+/* Look whether another file has taken its place, and open that: 1 when it did (samples' positions are void), 0, or a negative errno as of
+ * segment_open, and the old one stays. */
 int segment_refresh(struct segment *segment, struct error *error);
 
 struct segment_info {
     char namespace_[SEGMENT_SCHEME_TEXT], gauge_suffix[SEGMENT_SCHEME_TEXT];
     uint64_t heartbeat_ns, last_commit_ns, created_ns; /* real */
     uint64_t used, series_count;
-    uint8_t id[16]; /* random: another segment, another id; series positions hold within one */
+    uint64_t changes; /* the same as before: no series has changed since, and none has come */
+    bool replaced;    /* segment_refresh will find another one */
+    uint8_t id[16];   /* random: another segment, another id; series positions hold within one */
 };
-int segment_info_get(struct segment *segment, struct segment_info *ret);
+int segment_info_get(struct segment *segment, struct segment_info *ret); /* 0, -EFAULT, -EBADMSG */
 
 /* One series, copied. Texts and bounds point into `bytes`, which belongs to the reader of this sample. */
 struct segment_sample {
@@ -97,10 +104,11 @@ struct segment_sample {
 #define SEGMENT_SAMPLE_EMPTY ((struct segment_sample) { 0 })
 void segment_sample_finish(struct segment_sample *sample);
 
-/* The series behind position `after` (0: the first) into *sample, which is used again: 1, 0 at the end, -EBADMSG, -EFAULT, -ENOMEM.
- * Hidden ones come too. */
+/* The series behind position `after` (0: the first) into *sample, which is used again: 1, 0 at the end, -EBADMSG, -EFAULT, -ENOMEM (then
+ * the sample holds nothing to be used). Hidden ones come too. Values are of one moment, but for a histogram whose writer was killed within its
+ * update: then each count is whole, and some are of the moment after. */
 int segment_next(struct segment *segment, uint64_t after, struct segment_sample *sample);
-/* The values anew of a series whose position is known. */
+/* The same for the series at a position that an earlier sample of this segment had: 0 or as above. */
 int segment_read(struct segment *segment, uint64_t position, struct segment_sample *sample);
 
 #endif

@@ -1,15 +1,15 @@
-/* slot_metrics.h - metrics by handle: definitions and cells in the second part of a process's slot (layout.h).
+/* slot_metrics.h - metrics by handle: definitions and cells in the metric area of a process's slot (layout.h draws it).
  *
  * An update is one relaxed atomic operation on a cell; the collector reads the cells at each flush and folds what they have
  * grown by. So nothing is ever dropped, a full ring loses no increment, and the totals of a killed process are still there.
  *
  *   counter            u64 total
- *   gauge, unknown     u64 bits of a double, u64 real ns of the last change (0: never set)
- *   histogram, timer   u64 bits of the sum (a double), u64 zero count, u16 chunk number + 1 for each octave; a chunk is
- *                      HISTOGRAM_BUCKETS u64, taken from the area's end when an octave is first used
+ *   gauge, unknown     the value, and when it was set last (0: never)
+ *   histogram, timer   sum, count of values of 0 and below, and for each octave in use a chunk of HISTOGRAM_BUCKETS counts
  *
- * Definitions and cells grow from the area's begin, chunks from its end; one word holds both marks. The pages are allocated when
- * the first metric is registered. Cells only ever grow (counters, histograms), and start at zero with each claim of a slot.
+ * Definitions and cells grow from the area's begin, chunks from its end; one word holds both marks. The area's pages are
+ * allocated, and made zero, when the first metric is registered. Cells of counters and histograms only ever grow, and start
+ * at zero with each claim of a slot. A gauge is the process's own: who set it last holds for all, also when he is gone.
  */
 #ifndef TASKFORGE_COMMON_SHM_SLOT_METRICS_H
 #define TASKFORGE_COMMON_SHM_SLOT_METRICS_H
@@ -18,50 +18,68 @@
 #include "common/model/metric.h"
 #include "common/shm/ring_reader.h"
 
-enum { SLOT_METRICS_MAX = 512 /* series by handle of one process */ };
-
-/* How values of several processes come together in one series. */
-enum metric_merge { METRIC_MERGE_LAST /* gauges: who set it last; stays when the process goes */ };
-
 /* --- the producer --- */
 
-struct slot_cell; /* opaque to the client: a place in the slot, or in private memory while there is no slot */
-
-/* Register a series in the slot: *ret is its number (from 0). The definition is valid. The caller serialises.
- * -ENOSPC: no room in the slot, or no memory for its pages. */
+/* Register a series in the slot: *ret_place says where its cell stands, in 8-byte words of the area: what the functions below
+ * take. It is visible to the reader at once, with a cell of zeros. The definition is valid. The caller serialises.
+ * -ENOSPC: no room in the area, or no memory for its pages; -EBADF: our descriptor is gone, so that none can be allocated. */
 int slot_metric_add(struct ring *ring, const struct slot_claim *claim, const struct metric_definition *definition,
-                    uint32_t *ret);
+                    uint32_t *ret_place);
 
-/* Updates; wait-free but for the compare-and-swap loops on doubles; any thread; async-signal-safe. */
-void slot_counter_add(const struct slot_claim *claim, uint32_t metric, uint64_t n);
-void slot_gauge_set(const struct slot_claim *claim, uint32_t metric, double value, uint64_t now_ns);
-void slot_gauge_add(const struct slot_claim *claim, uint32_t metric, double n, uint64_t now_ns);
-/* -ENOSPC when the octave is new and no chunk is left: nothing was counted, send it by name. */
-int slot_histogram_observe(const struct slot_claim *claim, uint32_t metric, double value);
+/* Updates: any thread, async-signal-safe, no lock (a chunk is taken, and a double is added to, by compare-and-swap). The slot is
+ * ours for as long as they run; `place` belongs to a series of that kind. What others scribble into the area makes counts
+ * wrong, never a stray access. */
+void slot_counter_add(struct ring_slot *slot, uint32_t place, uint64_t n);
+void slot_gauge_set(struct ring_slot *slot, uint32_t place, double value, uint64_t now_ns);
+void slot_gauge_add(struct ring_slot *slot, uint32_t place, double n, uint64_t now_ns);
+/* value is not NaN. -ENOSPC when its octave is new and no chunk is left: nothing was counted, send it by name. */
+int slot_histogram_observe(struct ring_slot *slot, uint32_t place, double value);
+
+/* Move what was counted elsewhere in. The octave: -ENOSPC as above; `counts` are added, or nothing is. */
+int slot_histogram_add_octave(struct ring_slot *slot, uint32_t place, unsigned octave,
+                              const uint64_t counts[HISTOGRAM_BUCKETS]);
+void slot_histogram_add_rest(struct ring_slot *slot, uint32_t place, uint64_t zero, double sum);
+
+/* What the cell says now, for the process itself. */
+uint64_t slot_counter_total(struct ring_slot *slot, uint32_t place);
+double slot_gauge_value(struct ring_slot *slot, uint32_t place, uint64_t *ret_set_ns);
+uint64_t slot_histogram_total(struct ring_slot *slot, uint32_t place, double *ret_sum); /* the count of all */
+
+/* A double in shared or private memory, added to. */
+void atomic_add_double(_Atomic uint64_t *bits, double n);
 
 /* --- the reader (the collector) --- */
 
-/* A private copy of the used part of a slot's area, checked; as of one moment for each cell, not for all. */
+/* A private copy of the used part of a slot's area, checked; as of one moment for each cell, not for all: a histogram's sum may
+ * be an observation ahead of its counts or behind. Begin with SLOT_METRICS_VIEW_EMPTY. */
 struct slot_metrics_view {
-    struct buffer bytes;
-    uint32_t count;
+    struct buffer bytes; /* laid out as the area is */
+    uint32_t count;      /* series: numbered from 0, in the order of their registration */
+    uint32_t chunks;
+    uint32_t offsets[SLOT_METRICS_MAX]; /* of the series' heads */
 };
+#define SLOT_METRICS_VIEW_EMPTY ((struct slot_metrics_view) { .count = 0 })
 void slot_metrics_view_finish(struct slot_metrics_view *view);
 
 /* How many series the slot has now: one guarded load, to pass over slots without any. 0 also for one that makes no sense. */
 uint32_t ring_reader_metric_count(struct ring *ring, uint32_t slot);
-/* Copy and check: -EBADMSG for what makes no sense, -EFAULT, -ENOMEM. The view is used again. */
+/* Copy and check: -EBADMSG for what makes no sense, -EFAULT, -ENOMEM. The view is used again. The slot is active or closed, and
+ * stays so meanwhile (only the collector frees one with metrics). */
 int ring_reader_metrics(struct ring *ring, uint32_t slot, struct slot_metrics_view *view);
 
-/* The definition of one; texts borrow the view; valid by metric_definition_check. */
+/* The definition of one (metric < view->count); texts borrow the view. -EBADMSG when metric_definition_check refuses it. It never
+ * changes while the slot has the same owner. */
 int slot_metrics_definition(const struct slot_metrics_view *view, uint32_t metric, struct metric_definition *ret);
 
 struct slot_metric_values {
-    uint64_t total;             /* counters */
-    double value;               /* gauges */
-    uint64_t set_ns;            /* gauges: 0: never set */
-    struct histogram histogram; /* histograms: the octaves borrow the view, never to be finished */
+    enum metric_kind kind; /* of the definition */
+    uint64_t total;        /* counters */
+    double value;          /* gauges: any double */
+    uint64_t set_ns;       /* gauges: real; 0: never set */
+    struct histogram
+        histogram; /* histograms: the octaves borrow the view, never to be finished; the sum may be any double */
 };
+/* The values of one (metric < view->count). -EBADMSG for octaves without a chunk. */
 int slot_metrics_values(const struct slot_metrics_view *view, uint32_t metric, struct slot_metric_values *ret);
 
 #endif

@@ -14,6 +14,7 @@
 #include "common/base/check.h"
 #include "common/shm/geometry.h"
 #include "common/shm/ring_file.h"
+#include "common/shm/slot_metrics.h"
 #include "tests/torture/ring_sweep.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,6 +27,7 @@ enum part {
     PART_OVERFLOW_LANE,
     PART_PRIVATE_LANE,
     PART_SPAN,
+    PART_METRICS,
     PART_COUNT
 };
 
@@ -43,7 +45,7 @@ static struct ring map_it(void) {
     return ring;
 }
 
-/* One whole ring with a slot, a lane in use and a call site, in memory. */
+/* One whole ring with a slot, a lane in use, a call site and two metrics, in memory. */
 static void make_ring(void) {
     char folder[] = "/tmp/taskforge-fuzz-XXXXXX", name[32];
     check(mkdtemp(folder));
@@ -62,6 +64,12 @@ static void make_ring(void) {
     check(ring_slot_claim(&ring, TEXT_LITERAL("fuzz"), &claim) == 0);
     check(ring_lane_claim(&ring, &claim, &writer, &lane) == 0 && lane == 1);
     check(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f %d")) == 1);
+    uint32_t place;
+    const struct metric_definition counter = { .kind = METRIC_COUNTER, .name = TEXT_LITERAL("jobs") };
+    const struct metric_definition timer = { .kind = METRIC_TIMER, .name = TEXT_LITERAL("work") };
+    check(slot_metric_add(&ring, &claim, &counter, &place) == 0);
+    check(slot_metric_add(&ring, &claim, &timer, &place) == 0);
+    check(slot_histogram_observe(claim.slot, place, 0.25) == 0);
     ring_finish(&ring);
     geometry_of_size(RING_SIZE_MIN, &geometry);
     front = malloc(geometry.data_at);
@@ -75,6 +83,7 @@ static uint64_t start_of(enum part part) {
         [PART_LANES] = geometry.lanes_at,
         [PART_SLOT] = geometry.slots_at,
         [PART_SITES] = geometry.slots_at + offsetof(struct ring_slot, sites),
+        [PART_METRICS] = geometry.slots_at + RING_SLOT_CLAIM_SIZE,
         [PART_OVERFLOW_LANE] = geometry.data_at + LANE_POSITION_START,
         [PART_PRIVATE_LANE] = geometry.data_at + RING_OVERFLOW_SIZE + LANE_POSITION_START,
         [PART_SPAN] = geometry.data_at + RING_OVERFLOW_SIZE + LANE_POSITION_START,

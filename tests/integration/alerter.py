@@ -252,6 +252,22 @@ def a_metric_makes_an_alert_for_each_label_set():
         wait_until(lambda: len(receiver.bodies) == 4, "the end of the other")
 
 
+def missing_data_is_what_the_rule_says():
+    rule = '{ id: %s, condition: { metric: { name: %s, operator: ">", threshold: 1 } }, no_data: %s }'
+    with Receiver() as receiver, Place(rules(receiver, rule % ("gone", "nowhere", "alert"), rule % ("kept", "nowhere", "keep"))) as place:
+        place.start("collector")
+        place.start("alerter")
+        receiver.wait(["active"], rule="gone")
+        expect(receiver.bodies[0]["message"] == "gone: no data for nowhere", f"{receiver.bodies[0]}")
+        place.run("tfmetric", "gauge", "nowhere", "1", "queue=a")
+        receiver.wait(["active", "resolved"], rule="gone")
+        place.run("tfmetric", "gauge", "nowhere", "2", "queue=a")
+        receiver.wait(["active", "resolved", "active"], rule="gone")
+        receiver.wait(["active"], rule="kept")
+        states = {r["id"]: r["state"] for r in place.ask("rules")}
+        expect(states == {"gone": "active", "kept": "active"}, f"{states}")
+
+
 def silence_is_told_and_ends():
     rule = "{ id: quiet, condition: { silence: { service: billing, time_window: 3s } } }"
     with Receiver() as receiver, Place(rules(receiver, rule)) as place:
@@ -357,6 +373,7 @@ if __name__ == "__main__":
                 kills_neither_repeat_nor_lose_a_notification,
                 a_receiver_that_hangs_delays_nobody,
                 a_metric_makes_an_alert_for_each_label_set,
+                missing_data_is_what_the_rule_says,
                 silence_is_told_and_ends,
                 without_a_collector_nothing_ends_and_nothing_is_silent,
                 a_reload_takes_new_rules_or_keeps_the_old,

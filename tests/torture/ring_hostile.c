@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/shm/slot_metrics.h"
 #include "tests/torture/ring_lib.h"
 #include "tests/torture/ring_sweep.h"
 
@@ -46,8 +47,14 @@ static uint64_t nasty(uint64_t *random) {
 /* A place in one of the parts, the small ones as often as the large. */
 static uint64_t place_in(const struct ring *ring, uint64_t *random) {
     const uint64_t bounds[][2] = {
-        { 0, RING_HEADER_SIZE },           { RING_HEADER_SIZE, ring->lanes_at },     { ring->lanes_at, ring->slots_at },
-        { ring->slots_at, ring->data_at }, { ring->data_at, ring->data_at + 65536 }, { ring->data_at, ring->map.size },
+        { 0, RING_HEADER_SIZE },
+        { RING_HEADER_SIZE, ring->lanes_at },
+        { ring->lanes_at, ring->slots_at },
+        { ring->slots_at, ring->data_at },
+        { ring->data_at, ring->data_at + 65536 },
+        { ring->data_at, ring->map.size },
+        { ring->slots_at, ring->slots_at + RING_SLOT_CLAIM_SIZE }, /* the slot in use, and its series */
+        { ring->slots_at + RING_SLOT_CLAIM_SIZE, ring->slots_at + RING_SLOT_CLAIM_SIZE + 1024 },
     };
     const uint64_t *part = bounds[torture_random(random) % (sizeof(bounds) / sizeof(bounds[0]))];
     return part[0] + torture_random(random) % (part[1] - part[0] - 8) / 8 * 8;
@@ -78,6 +85,26 @@ static void restore(struct ring *ring, const char *front, uint64_t size) {
     }
 }
 
+/* A counter, a gauge and a timer, updated a few times; the ring may be full of nasty values. */
+static void some_metrics(struct ring *ring, const struct slot_claim *claim) {
+    const struct metric_definition definitions[] = {
+        { .kind = METRIC_COUNTER, .name = TEXT_LITERAL("jobs") },
+        { .kind = METRIC_GAUGE, .name = TEXT_LITERAL("depth"), .help = TEXT_LITERAL("how deep") },
+        { .kind = METRIC_TIMER, .name = TEXT_LITERAL("work") },
+    };
+    uint32_t place;
+    for (unsigned i = 0; i < sizeof(definitions) / sizeof(definitions[0]); i++) {
+        if (slot_metric_add(ring, claim, &definitions[i], &place) < 0)
+            continue;
+        if (i == 0)
+            slot_counter_add(claim->slot, place, 3);
+        else if (i == 1)
+            slot_gauge_add(claim->slot, place, 2.5, 1);
+        for (double value = 0x1p-40; i == 2 && value < 0x1p60; value *= 8)
+            slot_histogram_observe(claim->slot, place, value);
+    }
+}
+
 static void some_records(struct ring *ring) {
     struct slot_claim claim;
     struct lane_writer writer;
@@ -87,6 +114,7 @@ static void some_records(struct ring *ring) {
     for (uint64_t place = 1; place < 200; place++)
         stream_write(&writer, 1, place);
     require(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f")) == 1, "site");
+    some_metrics(ring, &claim);
 }
 
 /* The reader against a live scribbler. */
@@ -136,6 +164,7 @@ static void produce_on(struct ring *ring, uint64_t *random) {
     }
     stream_write_overflow(ring, &claim, 2, 1);
     ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f"));
+    some_metrics(ring, &claim);
     ring_slot_relock(ring, &claim);
     ring_slot_release(ring, &claim, *random % 2);
 }

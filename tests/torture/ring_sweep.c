@@ -1,6 +1,7 @@
 #include "tests/torture/ring_sweep.h"
 
 #include "common/base/check.h"
+#include "common/shm/slot_metrics.h"
 
 static uint64_t sweep_span(const char *copy, uint64_t from, uint64_t to) {
     struct span_reader reader = { .bytes = copy, .position = from, .end = to };
@@ -30,6 +31,21 @@ static uint64_t sweep_lane(struct ring *ring, uint32_t lane, char *copy, bool ch
     return records;
 }
 
+static void sweep_metrics(struct ring *ring, uint32_t slot) {
+    static _Thread_local struct slot_metrics_view view;
+    check(ring_reader_metric_count(ring, slot) <= SLOT_METRICS_MAX);
+    if (ring_reader_metrics(ring, slot, &view) < 0)
+        check(view.count == 0);
+    for (uint32_t metric = 0; metric < view.count; metric++) {
+        struct metric_definition definition;
+        struct slot_metric_values values;
+        if (slot_metrics_definition(&view, metric, &definition) == 0)
+            check(metric_name_check(definition.name, NULL) == 0);
+        if (slot_metrics_values(&view, metric, &values) == 0)
+            histogram_count(&values.histogram); /* touches every count */
+    }
+}
+
 static void sweep_slot(struct ring *ring, uint32_t slot, bool change) {
     static _Thread_local struct site_info site;
     struct slot_info info;
@@ -41,6 +57,7 @@ static void sweep_slot(struct ring *ring, uint32_t slot, bool change) {
             ring_reader_slot_free(ring, slot, info.state_word);
     }
     ring_reader_losses(ring, slot, &losses);
+    sweep_metrics(ring, slot);
     for (uint32_t number = 0; number <= SLOT_SITES_MAX + 1; number++) {
         if (ring_reader_site(ring, slot, number, &site) < 0)
             continue;

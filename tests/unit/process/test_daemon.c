@@ -140,7 +140,16 @@ static const struct daemon_option options[] = {
     { "--word", "TEXT", "a word", &word, NULL },
     { "--wanted", NULL, "a flag", NULL, &wanted },
 };
-static const struct daemon_spec spec = { "taskforge-test", "Does nothing.", options, COUNT_OF(options) };
+/* What --check asks a daemon: here, whether the namespace is one it likes. */
+static int judge(const struct config *config, struct config_faults *faults) {
+    if (strcmp(config->namespace_, "disliked") != 0)
+        return 0;
+    faults->lines = calloc(1, sizeof(*faults->lines));
+    faults->lines[faults->count++] = strdup("other.yaml:1:2: not this one");
+    return -EINVAL;
+}
+
+static const struct daemon_spec spec = { "taskforge-test", "Does nothing.", options, COUNT_OF(options), judge };
 
 struct outcome {
     int status;
@@ -255,6 +264,10 @@ static void check_prints_each_fault_with_its_place(void **state) {
              "%s:2:15: ring.size must be a size such as 64KiB, 10MiB or 1GiB, not \"1\"\n",
              path, path);
     assert_string_equal(outcome.out, expected);
+    write_config("namespace: disliked\n");
+    outcome = in_child(set_up_only, ARGUMENTS("--check", "--config", path));
+    assert_int_equal(outcome.status, 1);
+    assert_string_equal(outcome.out, "other.yaml:1:2: not this one\n");
 }
 
 static void a_faulty_configuration_keeps_a_daemon_from_starting(void **state) {

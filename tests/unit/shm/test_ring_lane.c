@@ -230,7 +230,7 @@ static void a_full_tmpfs_is_an_error_and_no_signal(void **state) {
     assert_non_null(strstr(error.text, "No space"));
 
     /* room for the front, a slot and one lane and a half */
-    assert_int_equal(mount("none", f->runtime_dir, "tmpfs", 0, "size=1100k"), 0);
+    assert_int_equal(mount("none", f->runtime_dir, "tmpfs", 0, "size=1000k"), 0);
     fixture_attach(f, &ring);
     assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
     while ((result = ring_lane_claim(&ring, &claim, &writer, &lane)) == 0)
