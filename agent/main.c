@@ -1,6 +1,7 @@
 /* main.c - taskforge-agent: takes in what apps do not write themselves, and writes it to the ring as any app does. */
 #include "agent/agent.h"
 #include "agent/client/producer.h"
+#include "agent/host/host.h"
 #include "common/base/diag.h"
 #include "common/process/daemon.h"
 
@@ -14,6 +15,11 @@ static int write_entry(void *context, const struct record_entry *record) {
 
 static int write_position(void *context, const struct input_position *position) {
     struct record record = { .kind = RECORD_INPUT_POSITION, .input_position = *position };
+    return producer_write_record(context, &record);
+}
+
+static int write_metric(void *context, const struct record_metric_update *update) {
+    struct record record = { .kind = RECORD_METRIC_UPDATE, .metric_update = *update };
     return producer_write_record(context, &record);
 }
 
@@ -33,6 +39,7 @@ static void raise_file_limit(void) {
 struct program {
     struct daemon daemon;
     struct agent *agent;
+    struct host *host;
     struct producer *producer;
     struct outlet outlet;
     int lock;
@@ -43,14 +50,30 @@ static void on_done(void *context) {
     loop_stop(program->daemon.loop, DAEMON_OK);
 }
 
+/* Say what happened in the host's metrics and end them. */
+static void end_host(struct program *program) {
+    if (!program->host)
+        return;
+    const struct host_counters *counters = host_counters(program->host);
+    diag_info("host metrics: %llu looks, %llu samples, %llu invalid, %llu times held back",
+              (unsigned long long)counters->looks, (unsigned long long)counters->samples,
+              (unsigned long long)counters->invalid, (unsigned long long)counters->held);
+    host_destroy(program->host);
+    program->host = NULL;
+}
+
 static void on_stop(void *context) {
     struct program *program = context;
+    end_host(program);
     agent_stop(program->agent);
 }
 
 static int on_reload(const struct config *config, void *context, struct error *error) {
     struct program *program = context;
-    return agent_reload(program->agent, config, error);
+    int result = agent_reload(program->agent, config, error);
+    if (result == 0 && program->host) /* not while we end */
+        host_set_interval(program->host, config->agent.host_metrics_interval_ns);
+    return result;
 }
 
 static int set_up(struct program *program, struct error *error) {
@@ -66,9 +89,13 @@ static int set_up(struct program *program, struct error *error) {
         return result;
     if (error->text[0] != '\0')
         diag_warn("%s; inputs hold back until that changes", error->text);
-    program->outlet = (struct outlet) { write_entry, write_position, count_loss, program->producer };
+    program->outlet = (struct outlet) { write_entry, write_position, write_metric, count_loss, program->producer };
     error->text[0] = '\0';
     result = agent_create(config, program->daemon.loop, &program->outlet, on_done, program, &program->agent, error);
+    if (result != 0)
+        return result;
+    struct host_options options = { .interval_ns = config->agent.host_metrics_interval_ns };
+    result = host_create(program->daemon.loop, &program->outlet, &options, &program->host, error);
     if (result != 0)
         return result;
     program->daemon.context = program;
@@ -80,7 +107,7 @@ static int set_up(struct program *program, struct error *error) {
 int main(int argc, char **argv) {
     static const struct daemon_spec spec = {
         .program = "taskforge-agent",
-        .summary = "Takes in files, stdin, the journal and syslog, and writes them to the ring.",
+        .summary = "Takes in files, stdin, the journal, syslog and the host's metrics, and writes them to the ring.",
     };
     static struct program program;
     struct error error = { 0 };
@@ -97,6 +124,7 @@ int main(int argc, char **argv) {
         diag_error("%s", error.text);
         status = DAEMON_FAILED;
     }
+    end_host(&program);
     agent_destroy(program.agent);
     producer_close(program.producer);
     daemon_finish(&program.daemon);

@@ -77,9 +77,10 @@ static bool is_live(const struct rings *rings, const char id[16]) {
 
 static int collect_key(void *argument, struct text key, struct text value) {
     struct rings *rings = argument;
-    const size_t prefix = sizeof(STATE_LANE) - 1; /* as long as STATE_LOSS */
+    const size_t prefix = sizeof(STATE_LANE) - 1; /* as long as the other two */
     (void)value;
-    if ((!text_starts_with(key, TEXT_LITERAL(STATE_LANE)) && !text_starts_with(key, TEXT_LITERAL(STATE_LOSS))) ||
+    if ((!text_starts_with(key, TEXT_LITERAL(STATE_LANE)) && !text_starts_with(key, TEXT_LITERAL(STATE_LOSS)) &&
+         !text_starts_with(key, TEXT_LITERAL(STATE_CELL))) ||
         key.length < prefix + 16 || is_live(rings, key.data + prefix))
         return 0;
     struct state_key gone = { .length = key.length };
@@ -88,11 +89,15 @@ static int collect_key(void *argument, struct text key, struct text value) {
     return 0;
 }
 
-/* Lanes and losses of rings and producers that are no more. Only when every ring there is could be read. */
+static void look_at_slots(struct rings *rings) {
+    for (size_t r = 0; r < rings->count; r++)
+        for (uint32_t i = 0; i < rings->items[r]->ring.slot_count; i++)
+            rings_slot_refresh(rings, rings->items[r], i);
+    rings->starting = false;
+}
+
+/* Lanes, losses and cells of rings and producers that are no more. Only when every ring there is could be read. */
 static void collect_garbage(struct collector *collector) {
-    for (size_t r = 0; r < collector->rings.count; r++)
-        for (uint32_t i = 0; i < collector->rings.items[r]->ring.slot_count; i++)
-            rings_slot_refresh(&collector->rings, collector->rings.items[r], i);
     state_map_walk(&collector->state, TEXT_EMPTY, collect_key, &collector->rings);
 }
 
@@ -118,6 +123,8 @@ static void on_maintenance(struct loop_timer *timer, void *context) {
     uint64_t now = clock_monotonic_ns();
     rings_scan(&collector->rings);
     rings_maintain(&collector->rings, now);
+    collector_look_at_itself(collector);
+    fold_maintain(&collector->fold, clock_real_ns(), collector->last_commit_real_ns);
     /* On a disk that is full nothing is waited for: what may go makes the store writable again. */
     if (now - collector->last_retention_ns >= RETENTION_NS || collector->failing) {
         collector->last_retention_ns = now;
@@ -141,6 +148,8 @@ static void on_positions(struct control_call *call, struct text arguments, void 
 
 static const struct control_verb verbs[] = {
     { "positions", "INPUT", on_positions },
+    { "status", "", collector_on_status },
+    { "metric", "KIND NAMING NAME", collector_on_metric },
 };
 
 /* --- start --- */
@@ -179,12 +188,21 @@ static int start_rings(struct collector *collector, const struct config *config,
         return result;
     result = rings_init(&collector->rings, collector->settings.runtime_dir, &collector->state, error);
     collector->rings_open = true;
+    if (result < 0)
+        return result;
+    const struct metric_scheme scheme = { config->namespace_, config->exporter.gauge_suffix };
+    result = fold_init(&collector->fold, collector->settings.runtime_dir, &scheme, &collector->state, error);
+    collector->fold_open = result == 0;
     if (result == 0)
-        result = drain_init(&collector->drain, &collector->rings, error);
+        result = drain_init(&collector->drain, &collector->rings, &collector->fold, error);
     collector->drain_open = result == 0;
-    if (result == 0 && rings_scan(&collector->rings))
+    if (result < 0)
+        return result;
+    bool all = rings_scan(&collector->rings);
+    look_at_slots(&collector->rings);
+    if (all)
         collect_garbage(collector);
-    return result;
+    return 0;
 }
 
 static int start_output(struct collector *collector, struct error *error) {
@@ -242,6 +260,9 @@ int collector_reload(struct collector *collector, const struct config *config, s
         return error_set(error, -EINVAL, "runtime_dir, data_dir and spill_dir cannot change while the collector runs");
     if (settings.output != now->output || strcmp(settings.output_path, now->output_path) != 0)
         return error_set(error, -EINVAL, "collector.output cannot change while the collector runs");
+    if (strcmp(config->namespace_, collector->fold.namespace_) != 0 ||
+        strcmp(config->exporter.gauge_suffix, collector->fold.gauge_suffix) != 0)
+        return error_set(error, -EINVAL, "namespace and exporter.gauge_suffix cannot change while the collector runs");
     result = write_settings(config, error);
     if (result < 0)
         return result;
@@ -255,7 +276,8 @@ void collector_drain_all(struct collector *collector) {
     uint64_t until = clock_monotonic_ns() + STOP_NS;
     struct position_targets targets; /* producers may go on: what they write from now on is for the next start */
     rings_scan(&collector->rings);
-    reap_scan(&collector->rings); /* a slot that only ever lost is known by no lane: what it lost is told all the same */
+    reap_scan(
+        &collector->rings); /* a slot that only ever lost is known by no lane: what it lost is told all the same */
     position_targets_mark(&targets, &collector->rings, POSITIONS_ANY_USER);
     do {
         drain_round(&collector->drain, &collector->seen);
@@ -279,6 +301,9 @@ void collector_finish(struct collector *collector) {
         collector_flush(collector, false, false); /* how far the output came */
     if (collector->drain_open)
         drain_finish(&collector->drain);
+    if (collector->fold_open)
+        fold_finish(&collector->fold);
+    self_finish(&collector->self);
     if (collector->rings_open)
         rings_finish(&collector->rings);
     batch_finish(&collector->batch);

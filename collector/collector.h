@@ -14,6 +14,7 @@
 #include "collector/partitions.h"
 #include "collector/positions.h"
 #include "collector/rings.h"
+#include "collector/self.h"
 #include "collector/spill.h"
 #include "collector/writer.h"
 #include "common/process/config.h"
@@ -38,6 +39,8 @@ struct collector {
     struct writer writer;
     struct spill spill;
     struct rings rings;
+    struct fold fold;
+    struct self self;
     struct drain drain;
     struct drain_state seen; /* by the last round */
     struct batch batch;
@@ -51,12 +54,15 @@ struct collector {
     uint64_t waiting_since_ns; /* monotonic: since when something is in hand; 0: nothing */
     uint64_t pending_records;  /* seen since the last flush */
     bool urgent;               /* an error is among them */
-    uint64_t last_commit_ns, last_scan_ns, last_retention_ns, last_cursor_ns; /* monotonic */
-    bool failing;                                                             /* the store could not be written */
-    uint64_t retry_ns;                                                        /* monotonic: when it is tried again */
-    bool spill_failing;                                                       /* nor the spill */
-    uint64_t spill_retry_ns;                                                  /* monotonic */
-    bool partitions_open, writer_open, spill_open, rings_open, drain_open;    /* what collector_finish has to undo */
+    uint64_t last_commit_ns, last_scan_ns, last_retention_ns, last_cursor_ns, last_cells_ns,
+        last_self_ns;             /* monotonic */
+    uint64_t last_commit_real_ns; /* 0: none yet */
+    bool failing;                 /* the store could not be written */
+    uint64_t retry_ns;            /* monotonic: when it is tried again */
+    bool spill_failing;           /* nor the spill */
+    uint64_t spill_retry_ns;      /* monotonic */
+    bool partitions_open, writer_open, spill_open, rings_open, fold_open,
+        drain_open; /* what collector_finish has to undo */
 };
 
 /* Everything but readiness. On failure nothing is left behind. */
@@ -69,6 +75,12 @@ int collector_reload(struct collector *collector, const struct config *config, s
 void collector_drain_all(struct collector *collector);
 
 void collector_finish(struct collector *collector);
+
+/* status.c: the control verbs `status` (one line of JSON: how the store and the rings are) and `metric KIND NAMING NAME` (whether such a
+ * metric could be); and the gauges that self.h tells. */
+void collector_on_status(struct control_call *call, struct text arguments, void *context);
+void collector_on_metric(struct control_call *call, struct text arguments, void *context);
+void collector_look_at_itself(struct collector *collector);
 
 /* flush.c: one round and what follows from it. `force`: now, into the spill if the store takes nothing. `whole`: nothing waits. */
 void collector_poll(struct collector *collector);

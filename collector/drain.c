@@ -8,8 +8,8 @@
 #include "common/base/check.h"
 #include "common/base/diag.h"
 
-int drain_init(struct drain *drain, struct rings *rings, struct error *error) {
-    *drain = (struct drain) { .rings = rings };
+int drain_init(struct drain *drain, struct rings *rings, struct fold *fold, struct error *error) {
+    *drain = (struct drain) { .rings = rings, .fold = fold };
     if (gethostname(drain->host, ENTRY_HOST_BYTES) < 0 || !drain->host[0])
         memcpy(drain->host, "localhost", sizeof("localhost"));
     if (!text_utf8_valid(text_of(drain->host)))

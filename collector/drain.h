@@ -14,11 +14,13 @@
 #include <stdint.h>
 
 #include "collector/batch.h"
+#include "collector/fold.h"
 #include "collector/order.h"
 #include "collector/rings.h"
 
 struct drain {
     struct rings *rings;
+    struct fold *fold; /* where metric updates go; NULL: they are passed over (tests of the rest) */
     char host[ENTRY_HOST_BYTES + 1];
     struct uuid_generator ids; /* of entries of our own */
     struct order order;
@@ -36,7 +38,7 @@ struct drain_state { /* what a round found */
     bool half_full;        /* a lane is more than half full */
 };
 
-int drain_init(struct drain *drain, struct rings *rings, struct error *error);
+int drain_init(struct drain *drain, struct rings *rings, struct fold *fold, struct error *error);
 void drain_finish(struct drain *drain);
 
 void drain_round(struct drain *drain, struct drain_state *ret);

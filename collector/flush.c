@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "collector/cells.h"
 #include "collector/collector.h"
 #include "collector/fault.h"
 #include "collector/losses.h"
@@ -17,13 +18,17 @@ static void store_failed(struct collector *collector, const char *why, uint64_t 
                    why);
     collector->failing = true;
     collector->retry_ns = now + STORE_RETRY_NS;
+    self_count(&collector->self, SELF_COMMIT_FAILURES, 1);
 }
 
-static void store_works(struct collector *collector) {
+static void store_works(struct collector *collector, uint64_t begun_ns) {
     if (collector->failing)
         diag_info("the store can be written again");
     collector->failing = false;
     collector->last_commit_ns = clock_monotonic_ns();
+    collector->last_commit_real_ns = clock_real_ns();
+    self_count(&collector->self, SELF_COMMITS, 1);
+    self_observe_commit(&collector->self, collector->last_commit_ns - begun_ns);
 }
 
 static bool is_retry_due(const struct collector *collector, uint64_t now) {
@@ -54,6 +59,7 @@ static bool take_in_spill(struct collector *collector) {
         int result = spill_next(&collector->spill, &collector->batch, &next, &error);
         if (result == 0)
             break;
+        now = clock_monotonic_ns();
         if (result == 1)
             result = writer_commit(&collector->writer, &collector->batch, false, clock_real_ns(), &error);
         batch_clear(&collector->batch);
@@ -61,7 +67,7 @@ static bool take_in_spill(struct collector *collector) {
             store_failed(collector, error.text, now);
             return false;
         }
-        store_works(collector);
+        store_works(collector, now);
         spill_taken(&collector->spill, next);
         if (spill_is_empty(&collector->spill))
             diag_info("the spill is in the store");
@@ -73,12 +79,13 @@ static bool commit_to_store(struct collector *collector, uint64_t now) {
     struct error error;
     if (!store_is_ready(collector, now))
         return false;
+    uint64_t begun = clock_monotonic_ns();
     int result = writer_commit(&collector->writer, &collector->batch, true, clock_real_ns(), &error);
     if (result < 0) {
         store_failed(collector, error.text, now);
         return false;
     }
-    store_works(collector);
+    store_works(collector, begun);
     return true;
 }
 
@@ -95,6 +102,7 @@ static bool append_to_spill(struct collector *collector) {
     if (collector->spill_failing)
         diag_info("the spill can be written again");
     collector->spill_failing = false;
+    self_count(&collector->self, SELF_SPILLED, 1);
     check(batch_apply(&collector->batch, &collector->state) == 0); /* out of memory: begin again from what is on disk */
     return true;
 }
@@ -114,7 +122,40 @@ static bool may_spill(const struct collector *collector, bool force, uint64_t no
     return (force || collector->seen.half_full) && (!collector->spill_failing || now >= collector->spill_retry_ns);
 }
 
+/* What the batch adds to metrics: updates by name are folded already, cells and our own follow, and then it all becomes state. */
+static bool gather_metrics(struct collector *collector, uint64_t now) {
+    struct fold *fold = &collector->fold;
+    struct batch *batch = &collector->batch;
+    uint64_t now_ns = clock_real_ns();
+    cells_gather(fold, &collector->rings, now_ns, batch);
+    for (unsigned i = 0; i < fold->telling_count; i++)
+        drain_own_entry(&collector->drain, batch, now_ns, LEVEL_WARN, "metrics", "refuse", text_of(fold->tellings[i]),
+                        TEXT_EMPTY);
+    bool all = !batch_is_empty(batch) || fold->touched_count > 0 || now - collector->last_self_ns >= SELF_NS;
+    if (all)
+        collector->last_self_ns = now;
+    self_gather(&collector->self, fold, all, now_ns, batch);
+    fold_put(fold, batch);
+    return !batch->failed;
+}
+
+static void discard(struct collector *collector) {
+    drain_discard(&collector->drain);
+    for (size_t i = 0; i < collector->rings.count; i++)
+        cells_discard(collector->rings.items[i]);
+    self_discard(&collector->self);
+    fold_discard(&collector->fold);
+}
+
 static void after_settle(struct collector *collector) {
+    fault_hit("before_fold");
+    for (size_t i = 0; i < collector->rings.count; i++)
+        cells_settle(collector->rings.items[i]);
+    self_settle(&collector->self);
+    fold_settle(&collector->fold);
+    if (collector->fold.segment)
+        segment_beat(collector->fold.segment, clock_real_ns(), collector->last_commit_real_ns);
+    fault_hit("after_fold");
     drain_settle(&collector->drain);
     fault_hit("after_tails");
     reap_finish(&collector->rings);
@@ -133,7 +174,8 @@ void collector_flush(struct collector *collector, bool force, bool whole) {
     if (!in_store && !to_spill)
         return;
     batch_clear(batch);
-    bool safe = false, gathered = drain_gather(&collector->drain, whole, clock_real_ns(), batch);
+    bool safe = false;
+    bool gathered = drain_gather(&collector->drain, whole, clock_real_ns(), batch) && gather_metrics(collector, now);
     if (!gathered)
         diag_error("out of memory while a batch is made: it is tried again");
     else if (batch_is_empty(batch) && !(in_store && writer_cursor_moved(&collector->writer)))
@@ -143,7 +185,7 @@ void collector_flush(struct collector *collector, bool force, bool whole) {
     if (safe)
         after_settle(collector);
     else
-        drain_discard(&collector->drain);
+        discard(collector);
     batch_clear(batch);
     if (safe) {
         collector->waiting_since_ns = 0;
@@ -168,14 +210,23 @@ static bool is_flush_due(struct collector *collector, uint64_t now) {
     return now - collector->waiting_since_ns >= collector->settings.flush_interval_ns;
 }
 
+static bool is_metric_flush_due(struct collector *collector, uint64_t now) {
+    if (collector->fold.put_all || now - collector->last_self_ns >= SELF_NS)
+        return true;
+    if (now - collector->last_cells_ns < CELLS_NS)
+        return false;
+    collector->last_cells_ns = now;
+    return cells_any_unfolded(&collector->rings);
+}
+
 static void scan_slots(struct collector *collector, uint64_t now) {
     if (now - collector->last_scan_ns < SLOT_SCAN_NS)
         return;
     collector->last_scan_ns = now;
     reap_scan(&collector->rings);
     bool waiting = reap_finish(&collector->rings);
-    if (!collector->waiting_since_ns &&
-        (waiting || collector->rings.removal_count || losses_any_untold(&collector->rings)))
+    if (!collector->waiting_since_ns && (waiting || collector->rings.removal_count ||
+                                         losses_any_untold(&collector->rings) || is_metric_flush_due(collector, now)))
         collector->waiting_since_ns = now;
 }
 

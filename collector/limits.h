@@ -18,6 +18,8 @@ enum {
     BATCH_ENTRIES_MAX = 65536, /* of one commit; what is left goes into the next */
     BATCH_FLUSH_BYTES = 8 * 1024 * 1024,
 
+    FOLD_SERIES_MAX = 100000, /* metric series; updates of further ones are refused and counted */
+
     MERGE_TAIL_MAX = 256,      /* blocks at the end of a partition that may still be merged */
     REMOVALS_MAX = 16 * 1024,  /* state prefixes to be deleted; beyond that they are left to the next start */
     QUARANTINE_FILES_MAX = 8,  /* rings set aside; the oldest goes */
@@ -39,6 +41,8 @@ enum {
 #define POLL_ACTIVE_NS (1 * CLOCK_MILLISECOND)
 #define POLL_IDLE_NS (20 * CLOCK_MILLISECOND)
 #define SLOT_SCAN_NS (200 * CLOCK_MILLISECOND)
+#define CELLS_NS CLOCK_SECOND       /* cells that grew are committed at least so often */
+#define SELF_NS (10 * CLOCK_SECOND) /* our own metrics alone make a commit no more often */
 #define MAINTENANCE_NS CLOCK_SECOND
 #define RETENTION_NS (30 * CLOCK_SECOND)
 #define URGENT_GAP_NS (20 * CLOCK_MILLISECOND) /* between commits made for errors: at most 50 a second */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "common/base/check.h"
 #include "common/model/pack.h"
 
 struct loss {
@@ -23,6 +24,20 @@ static void pack_time(struct pack_writer *writer, const char *key, uint64_t time
     pack_pair(writer, key, (struct text) { text, length });
 }
 
+/* The same on /metrics, in the same transaction. */
+static void count_loss(struct drain *drain, const struct loss *loss, uint64_t now_ns, struct batch *batch) {
+    const struct metric_label labels[] = {
+        { TEXT_LITERAL("service"), loss->service },
+        { TEXT_LITERAL("level"), text_of(loss->level) },
+        { TEXT_LITERAL("reason"), text_of(loss->reason) },
+    };
+    char room[METRIC_LABELS_BYTES];
+    struct text packed;
+    if (drain->fold && metric_labels_pack(labels, COUNT_OF(labels), room, &packed, NULL) == 0)
+        fold_add(drain->fold, METRIC_COUNTER, "ring_dropped_total", "Entries that found no room and were dropped.",
+                 packed, (double)loss->count, now_ns, batch);
+}
+
 static void add_loss(struct drain *drain, const struct loss *loss, uint64_t now_ns, struct batch *batch) {
     char message[ENTRY_NAME_BYTES + 256], metadata[ENTRY_NAME_BYTES + 512];
     int length = snprintf(message, sizeof(message), "lost %llu %s %s of %.*s (pid %u): %s",
@@ -40,6 +55,7 @@ static void add_loss(struct drain *drain, const struct loss *loss, uint64_t now_
     pack_text(&writer, TEXT_LITERAL("pid"));
     pack_uint(&writer, loss->pid);
     struct text packed = { metadata, writer.failed ? 0 : writer.length };
+    count_loss(drain, loss, now_ns, batch);
     drain_own_entry(drain, batch, now_ns, LEVEL_WARN, "loss", loss->reason,
                     (struct text) { message, (size_t)length < sizeof(message) ? (size_t)length : sizeof(message) - 1 },
                     packed);

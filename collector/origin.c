@@ -123,6 +123,10 @@ void origin_add_record(struct drain *drain, struct lane *lane, struct batch *bat
         losses_add_note(drain, &record->loss_note, lane->reader.has_hello ? lane->reader.hello.pid : 0, record->time_ns,
                         batch);
         break;
+    case RECORD_METRIC_UPDATE:
+        if (drain->fold)
+            fold_update(drain->fold, &record->metric_update, record->time_ns, batch);
+        break;
     case RECORD_PADDING:
     case RECORD_PROCESS_HELLO:
     case RECORD_PROCESS_GOODBYE:

@@ -1,5 +1,6 @@
 #include "collector/reap.h"
 
+#include "collector/cells.h"
 #include "collector/fault.h"
 #include "collector/losses.h"
 
@@ -49,7 +50,7 @@ static bool free_lanes(struct collector_ring *ring, uint32_t index, const struct
 /* True when the slot is free again. */
 static bool finish_slot(struct rings *rings, struct collector_ring *ring, uint32_t index) {
     struct slot *slot = &ring->slots[index];
-    if (losses_are_untold(ring, index) || !free_lanes(ring, index, slot))
+    if (losses_are_untold(ring, index) || cells_are_unfolded(rings, ring, index) || !free_lanes(ring, index, slot))
         return false;
     if (ring_reader_slot_free(&ring->ring, index, slot->info.state_word) < 0) {
         rings_slot_refresh(rings, ring, index); /* its state word moved: judge it anew at the next look */
@@ -66,6 +67,10 @@ static bool finish_slot(struct rings *rings, struct collector_ring *ring, uint32
                 reason = LOSS_REASON_COUNT; /* one prefix takes all of them */
                 break;
             }
+    if (slot->cells) {
+        state_key_cells(&key, slot->info.producer_id);
+        rings_remove_state(rings, &key);
+    }
     slot_forget(slot);
     return true;
 }

@@ -11,7 +11,7 @@
 #include "common/store/state_keys.h"
 
 int rings_init(struct rings *rings, const char *runtime_dir, struct state_map *state, struct error *error) {
-    *rings = (struct rings) { .folder_fd = -1, .watch_fd = -1, .state = state };
+    *rings = (struct rings) { .folder_fd = -1, .watch_fd = -1, .state = state, .starting = true };
     if (strlen(runtime_dir) >= sizeof(rings->runtime_dir))
         return error_set(error, -ENAMETOOLONG, "the runtime folder's name is too long");
     memcpy(rings->runtime_dir, runtime_dir, strlen(runtime_dir) + 1);
@@ -26,6 +26,7 @@ void slot_forget(struct slot *slot) {
         for (size_t i = 0; i <= SLOT_SITES_MAX; i++)
             free(slot->sites[i]);
     free(slot->sites);
+    cells_destroy(slot->cells);
     *slot = (struct slot) { 0 };
 }
 
@@ -46,6 +47,7 @@ void rings_finish(struct rings *rings) {
     for (size_t i = 0; i < rings->count; i++)
         ring_destroy(rings->items[i]);
     free(rings->removals);
+    slot_metrics_view_finish(&rings->cells_view);
     if (rings->watch_fd >= 0)
         close(rings->watch_fd);
     if (rings->folder_fd >= 0)
@@ -166,6 +168,7 @@ bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32
     }
     slot_forget(slot);
     slot->known = true;
+    slot->was_there = rings->starting;
     slot->info = info;
     slot->info.service.data = slot->info.service_bytes;
     losses_resume(rings, slot->info.producer_id, &slot->told);
@@ -232,6 +235,8 @@ static void forget_state(struct rings *rings, struct collector_ring *ring) {
     for (uint32_t i = 0; i < ring->ring.slot_count; i++)
         if (ring->slots[i].known) {
             state_key_losses(&key, ring->slots[i].info.producer_id);
+            rings_remove_state(rings, &key);
+            state_key_cells(&key, ring->slots[i].info.producer_id);
             rings_remove_state(rings, &key);
         }
 }

@@ -18,6 +18,7 @@
 #include "collector/state_map.h"
 #include "common/base/paths.h"
 #include "common/shm/ring_reader.h"
+#include "common/shm/slot_metrics.h"
 
 struct site { /* a call site, copied once for each claim of a slot */
     enum level level;
@@ -36,7 +37,11 @@ struct slot {
     struct site **sites;              /* by number, SLOT_SITES_MAX + 1; NULL until the first */
     struct loss_totals told, telling; /* safe in the state; in the batch that is being made */
     bool is_telling;
+    struct cells *cells; /* of its metrics by handle (cells.h); NULL until the first */
+    bool is_folding;     /* some of them are in the batch that is being made */
+    bool was_there;      /* when the collector started */
 };
+void cells_destroy(struct cells *cells); /* NULL is fine */
 
 struct lane {
     struct collector_ring *ring;
@@ -81,8 +86,10 @@ struct rings {
     struct state_map *state;    /* borrowed */
     struct state_key *removals; /* state prefixes of what is gone for good, to be deleted with a later commit */
     size_t removal_count, removal_capacity;
-    uint64_t broken_count; /* rings set aside so far */
-    bool said_full;        /* one line for each stretch of too many rings */
+    uint64_t broken_count;               /* rings set aside so far */
+    bool said_full;                      /* one line for each stretch of too many rings */
+    bool starting;                       /* what is found now was there before us */
+    struct slot_metrics_view cells_view; /* of the slot being read */
 };
 
 /* The folders exist (daemon_runtime_dirs). Opens nothing yet: rings_scan does. */

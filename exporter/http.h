@@ -1,17 +1,25 @@
-/* http.h - the exporter's HTTP server: the only owner of libmicrohttpd. What a request is, what an answer is, and what is
- * refused before any route sees it.
+/* http.h - the exporter's HTTP server (http*.c): the only owner of libmicrohttpd. What a request is, what an answer is, and
+ * what is refused before any route sees it.
  *
  * Two threads matter to those who write routes: the server's own, which runs the routes marked HTTP_INLINE (they must
  * not block: no store, no socket, no file but /proc), and one query thread, which runs the others one after the other, so that a
  * long query delays other queries and never /metrics or /livez. A route function gets a request that is whole, checked and
  * private to it, and fills an answer; it never sees a socket.
  *
+ * A connection carries one request and is closed behind the answer. libmicrohttpd would read what it should refuse (two
+ * lengths, a NUL) and hide it from us, and its time-out counts idleness only: so a connection is ours until its request has arrived
+ * whole. We look at the bytes where they lie (MSG_PEEK), judge and decode them (http_head, http_body, http_target), and hand
+ * the socket to libmicrohttpd for the answer (MHD_add_connection). With one request for each connection nothing can hide behind
+ * another request, and a slow sender costs a small record and the kernel's buffer alone.
+ *
  * Refused here, with {"error": "..."}: both Content-Length and Transfer-Encoding, two lengths, a NUL, a bad target or
  * query (400); a header section over HTTP_HEADERS_MAX (431) or a body over HTTP_BODY_MAX (413); a request that has not
  * arrived within HTTP_ARRIVE_NS (408, then closed); a path nobody serves (404); a method the path does not have (405 with
  * Allow); a token that is missing or wrong (401 with WWW-Authenticate: Bearer), each of them an audit entry, at most one a second; a
- * change (POST) whose Origin or Sec-Fetch-Site says that another site's page asked for it (403); more than
- * HTTP_CONNECTIONS_MAX connections: an idle or half-arrived one gives way, the oldest first. HEAD is GET without the body.
+ * change (POST) whose Origin or Sec-Fetch-Site says that another site's page asked for it (403); a query when
+ * HTTP_QUERIES_MAX wait already (503 with Retry-After); more than HTTP_CONNECTIONS_MAX connections, or answers of more than
+ * HTTP_ANSWERS_MAX bytes still going out: an idle or half-arrived connection gives way, the oldest first, then the slowest
+ * reader. A reader that takes nothing for HTTP_STALL_S seconds is cut. HEAD is GET without the body.
  */
 #ifndef TASKFORGE_EXPORTER_HTTP_H
 #define TASKFORGE_EXPORTER_HTTP_H
@@ -30,7 +38,10 @@ enum {
     HTTP_HEADERS_MAX = 32 * 1024, /* bytes, request line included */
     HTTP_BODY_MAX = 64 * 1024,
     HTTP_PARAMETERS_MAX = 64, /* of a query */
+    HTTP_QUERIES_MAX = 64,    /* waiting for the query thread */
+    HTTP_STALL_S = 30,        /* seconds that a reader may take nothing of its answer */
 };
+#define HTTP_ANSWERS_MAX ((size_t)256 * 1024 * 1024) /* bytes of answers that have not gone out, all together */
 #define HTTP_ARRIVE_NS (10 * CLOCK_SECOND)
 
 enum http_method { HTTP_GET = 1, HTTP_POST = 2 }; /* HEAD comes as GET */
@@ -47,6 +58,7 @@ struct http_request {
     size_t parameter_count;
     struct text accept, accept_encoding, if_none_match, last_event_id; /* headers as they came; empty when absent */
     struct text body;                                                  /* POST: at most HTTP_BODY_MAX */
+    const char *actor; /* who asks, in one word: "token", "admin_token", or "anyone" where no token is asked for */
     bool scrape_timeout_given;
     uint64_t scrape_timeout_ns; /* X-Prometheus-Scrape-Timeout-Seconds */
 };
@@ -61,7 +73,7 @@ struct http_answer {
     const char *content_type;            /* a literal; NULL: application/json */
     const char *cache_control;           /* a literal; NULL: no-store */
     const char *content_security_policy; /* a literal; NULL: "default-src 'none'" and so on */
-    char etag[40];                       /* "" for none; the server answers If-None-Match with 304 */
+    char etag[40];                       /* without quotes; "" for none; the server answers If-None-Match with 304 */
     char allow[32];                      /* for 405; filled in by the server */
     bool compress;
     struct buffer body;
@@ -88,26 +100,40 @@ struct http_route {
     http_route_function *function;
 };
 
-struct http_counters { /* since start; read by any thread */
-    uint64_t requests, refused, connections, timeouts, bytes_out;
+struct http_counters {        /* since start */
+    uint64_t requests;        /* arrived whole and were let through to a route */
+    uint64_t refused;         /* were not: 4xx and 503 of the list above */
+    uint64_t connections;     /* accepted */
+    uint64_t timeouts;        /* did not arrive in time */
+    uint64_t evicted;         /* gave way to others */
+    uint64_t bytes_out;       /* of bodies, as they went out (compressed) */
+    uint64_t open;            /* connections now */
+    uint64_t answers_bytes;   /* bodies that have not gone out, now */
+    uint64_t queries_waiting; /* now, the running one included */
 };
+
+/* A token was missing or wrong: at most one call a second; `count` is how many it stands for. On the server's thread: it must
+ * not block. `peer` is the address and port, `reason` "missing" or "wrong". */
+typedef void http_refused_function(const char *peer, struct text path, const char *reason, uint64_t count,
+                                   void *context);
 
 struct http;
 
 /* Listen and serve in threads of its own. -EADDRINUSE and so on with one sentence that names the address; tokens are read from
  * the files of the configuration (a file that cannot be read, is readable by everybody, is empty or longer than 4 KiB: an
- * error that names it). routes and context are borrowed. */
+ * error that names it). routes and context are borrowed; context goes to them and to refused_token. */
 int http_create(const struct config_exporter *config, const struct http_route *routes, size_t route_count,
-                void *context, struct http **ret, struct error *error);
+                http_refused_function *refused_token, void *context, struct http **ret, struct error *error);
 
 /* SIGHUP: tokens anew; listen cannot change (-EINVAL with a sentence). On failure the old tokens stay. */
 int http_reload(struct http *http, const struct config_exporter *config, struct error *error);
 
 /* The port listened on (for port 0). */
 unsigned http_port(const struct http *http);
-void http_counters_get(struct http *http, struct http_counters *ret);
+void http_counters_get(struct http *http, struct http_counters *ret); /* any thread */
 
-/* Stops taking connections, lets answers in hand go out for a second at most. NULL is fine. */
-void http_destroy(struct http *http);
+/* Stops taking connections, lets answers in hand go out for a second at most. False when a query still runs then: nothing
+ * that routes use may be freed, the process is to end as it is. NULL is fine (true). */
+bool http_destroy(struct http *http);
 
 #endif

@@ -68,7 +68,7 @@ int producer_write_or_lose(struct producer *producer, const struct record_entry 
 
 int producer_write_record(struct producer *producer, const struct record *record) {
     struct put put = { .other = record,
-                       .level = LEVEL_ERROR,
+                       .level = record->kind == RECORD_METRIC_UPDATE ? LEVEL_INFO : LEVEL_ERROR,
                        .time_ns = record->time_ns ? record->time_ns : clock_real_ns() };
     return producer_put(producer, &put, NULL, false);
 }

@@ -42,8 +42,8 @@ int producer_write(struct producer *producer, const struct record_entry *record,
 int producer_write_or_lose(struct producer *producer, const struct record_entry *record, uint64_t time_ns);
 
 /* Write one record of another kind (RECORD_INPUT_POSITION alone, RECORD_AUDIT_EVENT, ...); record->position is ignored, a
- * zero time_ns is now. Takes room as a record of level error does. Returns as producer_write; -EINVAL for what cannot
- * be encoded. */
+ * zero time_ns is now. Takes room as a record of level error does, but a metric update as one of level info: a stream of
+ * them must not fill what errors keep free. Returns as producer_write; -EINVAL for what cannot be encoded. */
 int producer_write_record(struct producer *producer, const struct record *record);
 
 /* Count `count` records that the caller lets go, in the slot's ledger (kept here until there is one). Returns 0. */

@@ -17,11 +17,12 @@
 
 struct input;
 
-/* Where records go: the producer of agent/client, or a test's. write and write_position: 0; -EAGAIN, no room, nothing
- * happened; -E2BIG; as producer.h says. */
+/* Where records go: the producer of agent/client, or a test's. write, write_position, write_metric: 0; -EAGAIN, no room,
+ * nothing happened; -E2BIG; as producer.h says. */
 struct outlet {
     int (*write)(void *context, const struct record_entry *record);
     int (*write_position)(void *context, const struct input_position *position);
+    int (*write_metric)(void *context, const struct record_metric_update *update);
     void (*count_loss)(void *context, enum level level, uint64_t count);
     void *context;
 };

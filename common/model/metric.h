@@ -133,6 +133,9 @@ struct metric_families {
  * ("jobs is a counter already", "the gauge jobs_total would collide with the counter jobs"); -ENOMEM. */
 int metric_families_add(struct metric_families *families, enum metric_kind kind, struct text family,
                         struct error *error);
+/* The same without noting it: 1 when it was there, 0 when it could be added. */
+int metric_families_check(const struct metric_families *families, enum metric_kind kind, struct text family,
+                          struct error *error);
 void metric_families_finish(struct metric_families *families);
 
 #endif

@@ -125,25 +125,34 @@ static int claim_all(struct metric_families *families, enum metric_kind kind, st
     return 0;
 }
 
-int metric_families_add(struct metric_families *families, enum metric_kind kind, struct text family,
-                        struct error *error) {
+int metric_families_check(const struct metric_families *families, enum metric_kind kind, struct text family,
+                          struct error *error) {
     char room[METRIC_FAMILY_BYTES + 16];
     const char *const *suffixes = metric_suffixes(kind);
     if (family.length < 1 || family.length >= METRIC_FAMILY_BYTES)
         return error_set(error, -EINVAL, "a metric's name on /metrics must be shorter than %d bytes",
                          METRIC_FAMILY_BYTES);
-    if (families_grow(families) < 0)
-        return error_set(error, -ENOMEM, "out of memory");
-    for (size_t i = 0; suffixes[i]; i++) {
+    for (size_t i = 0; suffixes[i] && families->capacity > 0; i++) {
         struct text name = claimed_name(family, suffixes[i], room);
-        struct metric_claim *claim =
+        const struct metric_claim *claim =
             *claim_place(families->claims, families->capacity, name, hash_bytes(name.data, name.length));
         if (!claim)
             continue;
-        bool own = claim->family_length == family.length && claim->kind == kind;
-        return own ? 0 : collision(kind, family, claim, error); /* a family has all its names or none */
+        if (claim->family_length == family.length && claim->kind == kind)
+            return 1; /* a family has all its names or none */
+        return collision(kind, family, claim, error);
     }
-    return claim_all(families, kind, family, suffixes, error);
+    return 0;
+}
+
+int metric_families_add(struct metric_families *families, enum metric_kind kind, struct text family,
+                        struct error *error) {
+    int result = metric_families_check(families, kind, family, error);
+    if (result != 0)
+        return result < 0 ? result : 0;
+    if (families_grow(families) < 0)
+        return error_set(error, -ENOMEM, "out of memory");
+    return claim_all(families, kind, family, metric_suffixes(kind), error);
 }
 
 void metric_families_finish(struct metric_families *families) {

@@ -4,6 +4,8 @@
  *   "lane/" ring_id[16] lane u32                    -> u64 position: everything below is in the store (or in the spill file named beside it)
  *   "loss/" producer_id[16] reason u8 level u8      -> u64 last total told
  *   "input/" uid u32 length u8 input-name key       -> the input's own value (record.h, input_position)
+ *   "metric/" id u32, "value/" id u32               -> what a metric series is, and its total (collector/series.h)
+ *   "cell/" producer_id[16] number u32              -> what was last folded of a metric by handle (collector/cells.h)
  *   "spill"                                         -> u64 spill file id, u64 offset taken in
  *   "output"                                        -> u64 next sequence the NDJSON output has to write
  *
@@ -17,6 +19,9 @@
 #define STATE_LANE "lane/"
 #define STATE_LOSS "loss/"
 #define STATE_INPUT "input/"
+#define STATE_METRIC "metric/"
+#define STATE_VALUE "value/"
+#define STATE_CELL "cell/"
 #define STATE_SPILL "spill"
 #define STATE_OUTPUT "output"
 

@@ -121,6 +121,7 @@ int session_resolve(struct session *session) {
     if (status == GO_ON)
         status =
             resolve(session, "--runtime-dir", session->runtime_dir_option, config->runtime_dir, session->runtime_dir);
+    session->health = config->exporter.health;
     bool data_named = session->data_dir_option != NULL;
     session->rings_belong = !data_named || session->runtime_dir_option || is_set("TASKFORGE_RUNTIME_DIR");
     config_destroy(config);

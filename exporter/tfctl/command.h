@@ -10,6 +10,7 @@
 
 #include "common/base/error.h"
 #include "common/base/paths.h"
+#include "common/process/config.h"
 #include "common/store/reader.h"
 
 enum exit_status { EXIT_FINE = 0, EXIT_FAULT = 1, EXIT_USAGE = 2 };
@@ -24,6 +25,7 @@ struct session {
     bool
         rings_belong; /* the rings in runtime_dir are those of this store: not so for a copy named by --data-dir alone */
     bool damaged;     /* something was passed over: the exit status says so */
+    struct config_health health; /* after session_resolve: the limits of the configuration */
 };
 
 struct command {
@@ -33,6 +35,7 @@ struct command {
 };
 
 extern const struct command command_query, command_tail, command_stats, command_losses, command_verify;
+extern const struct command command_alerts, command_ack, command_resolve, command_health;
 
 /* --- options; every command takes the common ones, too --- */
 

@@ -7,12 +7,12 @@
 #include "exporter/tfctl/command.h"
 
 static const struct command *const built[] = {
-    &command_query, &command_tail, &command_stats, &command_losses, &command_verify,
+    &command_query,  &command_tail, &command_stats,   &command_losses, &command_verify,
+    &command_alerts, &command_ack,  &command_resolve, &command_health,
 };
 
 static const char *const not_built[] = {
-    "metrics", "eval",   "service", "traces", "trace", "alerts", "ack",    "resolve",
-    "silence", "health", "top",     "sinks",  "level", "export", "import", "keygen",
+    "metrics", "eval", "service", "traces", "trace", "silence", "top", "sinks", "level", "export", "import", "keygen",
 };
 
 enum { HEAP_KEPT = 32 * 1024 * 1024 };
@@ -26,13 +26,27 @@ static const char usage[] =
     "  tail [-f]         the last entries, and those that come\n"
     "  stats             how many entries by service and level\n"
     "  losses            what was dropped: from whom, how many, when, why\n"
-    "  verify            check the store\n\n"
+    "  verify            check the store\n"
+    "  health            how database, memory, disk and pipeline are\n"
+    "  alerts            what is active; ack ID, resolve ID\n\n"
     "  --help            of a command with \"tfctl COMMAND --help\"\n"
     "  --version\n\n"
     "The environment variables TASKFORGE_CONFIG, TASKFORGE_DATA_DIR and TASKFORGE_RUNTIME_DIR stand in for the\n"
     "options.\n";
 
 static const struct command general = { .name = NULL, .help = usage };
+
+/* "query, tail, ... or health", of the table. */
+static const char *expected(char *out, size_t size) {
+    size_t used = 0;
+    for (size_t i = 0; i < COUNT_OF(built) && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%s",
+                                 i == 0                    ? ""
+                                 : i + 1 < COUNT_OF(built) ? ", "
+                                                           : " or ",
+                                 built[i]->name);
+    return out;
+}
 
 static int run_command(struct session *session, int argc, char **argv) {
     for (size_t i = 0; i < COUNT_OF(built); i++) {
@@ -43,16 +57,18 @@ static int run_command(struct session *session, int argc, char **argv) {
             return built[i]->run(session, argc, argv);
         }
     }
+    char names[256];
     for (size_t i = 0; i < COUNT_OF(not_built); i++)
         if (strcmp(argv[0], not_built[i]) == 0)
-            return usage_error(session, "\"%s\" is not built yet: expected query, tail, stats, losses or verify",
-                               argv[0]);
-    return usage_error(session, "unknown command \"%s\": expected query, tail, stats, losses or verify", argv[0]);
+            return usage_error(session, "\"%s\" is not built yet: expected %s", argv[0],
+                               expected(names, sizeof(names)));
+    return usage_error(session, "unknown command \"%s\": expected %s", argv[0], expected(names, sizeof(names)));
 }
 
 int main(int argc, char **argv) {
     struct session session = { .command = &general };
     int option, status = GO_ON;
+    char names[256];
     opterr = 0;
     /* Columns of some hundred KiB come and go by the thousand: keep their pages instead of giving each back to the kernel. */
     mallopt(M_MMAP_THRESHOLD, HEAP_KEPT);
@@ -60,7 +76,7 @@ int main(int argc, char **argv) {
     while (status == GO_ON && (option = getopt_long(argc, argv, "+:", options, NULL)) != -1)
         status = session_option(&session, option, argv);
     if (status == GO_ON && optind == argc)
-        status = usage_error(&session, "expected a command: query, tail, stats, losses or verify (see tfctl --help)");
+        status = usage_error(&session, "expected a command: %s (see tfctl --help)", expected(names, sizeof(names)));
     else if (status == GO_ON)
         status = run_command(&session, argc - optind, argv + optind);
     if (fflush(stdout) != 0 && status == EXIT_FINE)

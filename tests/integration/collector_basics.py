@@ -205,11 +205,11 @@ def a_full_disk_is_survived():
                         file.write(bytes(4096))
                 except OSError:
                     pass
-            produce(instance, "while", threads=2, count=40000, payload=300)  # more than the file has room for as it is
+            produce(instance, "while", threads=2, count=120000, payload=300)  # more than the file has room for as it is
             collector.wait_line("cannot be written")
             filler.unlink()
             collector.wait_line("can be written again")
-            instance.wait_count(80000, "-s", "while")
+            instance.wait_count(240000, "-s", "while")
             expect(collector.stop() == 0, "exit status")
             expect(instance.run("tfctl", "verify", check=False).returncode == 0, "tfctl verify")
         finally:

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "common/base/check.h"
+#include "common/model/metric.h"
+#include "common/model/pack.h"
 #include "common/model/template.h"
 
 static void give_up(const char *what, const char *why) {
@@ -17,7 +19,7 @@ static void give_up(const char *what, const char *why) {
 
 void drain_open(struct drain *drain, const char *runtime_dir) {
     struct error error = { "" };
-    *drain = (struct drain) { .lines = BUFFER_EMPTY };
+    *drain = (struct drain) { .lines = BUFFER_EMPTY, .metrics = BUFFER_EMPTY };
     if (map_guard_install(&error) < 0)
         give_up("guard", error.text);
     char path[512];
@@ -33,6 +35,7 @@ void drain_open(struct drain *drain, const char *runtime_dir) {
 void drain_close(struct drain *drain) {
     ring_finish(&drain->ring);
     buffer_finish(&drain->lines);
+    buffer_finish(&drain->metrics);
 }
 
 /* The slot's service, and the call site's texts, as the collector puts them in. */
@@ -67,6 +70,30 @@ static void take_entry(struct drain *drain, const struct slot_info *slot, uint32
     buffer_finish(&message);
 }
 
+static void append_text(struct buffer *out, const char *key, struct text value) {
+    buffer_append_string(out, key);
+    json_append_string(out, value);
+}
+
+/* {"name":"x","kind":"gauge","naming":2,"operation":1,"value":1.5,"labels":{},"unit":"","help":"","service":"app"} */
+static void take_metric(struct drain *drain, struct text service, const struct record_metric_update *update) {
+    struct buffer *out = &drain->metrics;
+    check(metric_kind_is_valid(update->metric_kind) && metric_labels_check(update->labels) == 0);
+    append_text(out, "{\"name\":", update->name);
+    append_text(out, ",\"kind\":", text_of(metric_kind_name((enum metric_kind)update->metric_kind)));
+    buffer_append_format(out, ",\"naming\":%u,\"operation\":%u,\"value\":", update->naming, update->operation);
+    json_append_double(out, update->value);
+    buffer_append_string(out, ",\"labels\":");
+    if (update->labels.length > 0)
+        pack_append_json(out, update->labels);
+    else
+        buffer_append_string(out, "{}");
+    append_text(out, ",\"unit\":", update->unit);
+    append_text(out, ",\"help\":", update->help);
+    append_text(out, ",\"service\":", service);
+    buffer_append_string(out, "}\n");
+}
+
 static void drain_lane(struct drain *drain, uint32_t lane, bool take) {
     struct lane_state state;
     if (ring_reader_lane(&drain->ring, lane, &state) < 0)
@@ -89,6 +116,8 @@ static void drain_lane(struct drain *drain, uint32_t lane, bool take) {
         }
         if (record.kind == RECORD_ENTRY)
             take_entry(drain, &slot, state.slot, overflow, &record.entry);
+        else if (record.kind == RECORD_METRIC_UPDATE)
+            take_metric(drain, slot.service, &record.metric_update);
         drain->positions += record.kind == RECORD_INPUT_POSITION;
     }
     if (r < 0)
@@ -114,6 +143,7 @@ static void drain_losses(struct drain *drain) {
 
 unsigned drain_read(struct drain *drain, bool take) {
     buffer_clear(&drain->lines);
+    buffer_clear(&drain->metrics);
     drain->entries = drain->deferred = drain->in_overflow = drain->positions = 0;
     memset(drain->lost, 0, sizeof(drain->lost));
     drain->lost_total = 0;
@@ -121,7 +151,7 @@ unsigned drain_read(struct drain *drain, bool take) {
         drain_lane(drain, lane, take);
     drain_losses(drain);
     buffer_append_char(&drain->lines, '\0');
-    check(!drain->lines.failed);
+    check(!drain->lines.failed && !drain->metrics.failed);
     drain->lines.length--;
     return drain->entries;
 }
@@ -130,6 +160,7 @@ unsigned drain_once(const char *runtime_dir, bool take, struct drain *ret) {
     drain_open(ret, runtime_dir);
     unsigned entries = drain_read(ret, take);
     ring_finish(&ret->ring);
+    buffer_finish(&ret->metrics);
     return entries;
 }
 

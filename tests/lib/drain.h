@@ -11,11 +11,12 @@
 
 struct drain {
     struct ring ring;
-    struct buffer lines;  /* one JSON line for each entry, as CONTRACT section 3, lane by lane */
-    unsigned entries;     /* how many there were */
-    unsigned deferred;    /* of them, how many carried a call site */
-    unsigned in_overflow; /* of them, how many came through an overflow lane */
-    unsigned positions;   /* input positions, within entries and alone */
+    struct buffer lines;   /* one JSON line for each entry, as CONTRACT section 3, lane by lane */
+    struct buffer metrics; /* one JSON line for each metric update */
+    unsigned entries;      /* how many there were */
+    unsigned deferred;     /* of them, how many carried a call site */
+    unsigned in_overflow;  /* of them, how many came through an overflow lane */
+    unsigned positions;    /* input positions, within entries and alone */
     uint64_t lost[LOSS_REASON_COUNT][LEVEL_COUNT]; /* the ledgers' sums */
     uint64_t lost_total;
 };
@@ -28,7 +29,7 @@ void drain_close(struct drain *drain);
  * commit. Returns the number of entries. */
 unsigned drain_read(struct drain *drain, bool take);
 
-/* drain_open, drain_read, drain_close; the lines are the caller's to free with buffer_finish. */
+/* drain_open, drain_read, drain_close; the lines are the caller's to free with buffer_finish, metrics are not kept. */
 unsigned drain_once(const char *runtime_dir, bool take, struct drain *ret);
 
 /* Lines that contain `part`. */

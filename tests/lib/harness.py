@@ -19,6 +19,7 @@ LONG = bool(os.environ.get("TASKFORGE_LONG"))
 PROGRAMS = {
     "collector": "collector/taskforge-collector",
     "agent": "agent/taskforge-agent",
+    "exporter": "exporter/taskforge-exporter",
     "tfctl": "exporter/tfctl/tfctl",
     "tflog": "agent/tools/tflog",
     "tfrun": "agent/tools/tfrun",
@@ -97,7 +98,7 @@ class Process:
 class Instance:
     """Folders, a configuration and the programs of one private instance."""
 
-    def __init__(self, agent_inputs="[]", collector="", ring_size="16MiB"):
+    def __init__(self, agent_inputs="[]", collector="", ring_size="16MiB", exporter=""):
         self.temporary = tempfile.TemporaryDirectory(prefix="taskforge-test-")
         self.root = pathlib.Path(self.temporary.name)
         self.runtime = self.root / "run"
@@ -106,7 +107,7 @@ class Instance:
         self.logs.mkdir()
         self.data.mkdir()
         self.config = self.root / "taskforge.yaml"
-        self.write_config(agent_inputs, collector, ring_size)
+        self.write_config(agent_inputs, collector, ring_size, exporter)
         self.processes = []
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("TASKFORGE_") or k == "TASKFORGE_LONG"}
         self.env["TASKFORGE_CONFIG"] = str(self.config)
@@ -114,12 +115,14 @@ class Instance:
         self.env["TASKFORGE_DATA_DIR"] = str(self.data)
         self.env["NO_COLOR"] = "1"
 
-    def write_config(self, agent_inputs="[]", collector="", ring_size="16MiB"):
+    def write_config(self, agent_inputs="[]", collector="", ring_size="16MiB", exporter=""):
         self.config.write_text(
             f"runtime_dir: {self.runtime}\ndata_dir: {self.data}\nring: {{ size: {ring_size} }}\n"
             f"agent:\n  inputs: {agent_inputs}\n"
             f"collector:\n  spill_dir: {self.root}/spill\n"
             + (collector if collector else "  output: none\n")
+            + 'exporter:\n  listen: "127.0.0.1:0"\n'  # a port that the kernel chooses: port()
+            + exporter
         )
 
     def __enter__(self):
@@ -154,6 +157,12 @@ class Instance:
         if check and done.returncode != 0:
             raise Failure(f"{name} {' '.join(map(str, arguments))}: {done.returncode}: {done.stderr.decode('utf-8', 'replace')[-500:]}")
         return done
+
+    @staticmethod
+    def port(exporter):
+        """Where a started exporter listens."""
+        line = next(line for line in exporter.lines if "listening on http://" in line)
+        return int(line.rsplit(":", 1)[1].strip("/"))
 
     def query(self, *arguments):
         """Entries as tfctl prints them, oldest first."""

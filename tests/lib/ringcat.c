@@ -1,16 +1,19 @@
-/* ringcat RUNTIME_DIR - print what stands in the calling user's ring as JSON lines and take it out, as a collector would;
- * losses, if any, as "lost REASON LEVEL COUNT" on stderr. For tests of the tools. */
+/* ringcat RUNTIME_DIR [metrics] - print the entries (or the metric updates) that stand in the calling user's ring as JSON
+ * lines and take everything out, as a collector would; losses, if any, as "lost REASON LEVEL COUNT" on stderr. */
 #include <stdio.h>
 
 #include "tests/lib/drain.h"
 
 int main(int argc, char **argv) {
-    if (argc != 2)
+    bool metrics = argc == 3 && strcmp(argv[2], "metrics") == 0;
+    if (argc != 2 && !metrics)
         return 2;
     struct drain drain;
     drain_open(&drain, argv[1]);
     drain_read(&drain, true);
-    fwrite(drain.lines.data, 1, drain.lines.length, stdout);
+    const struct buffer *lines = metrics ? &drain.metrics : &drain.lines;
+    if (lines->length > 0)
+        fwrite(lines->data, 1, lines->length, stdout);
     for (unsigned reason = 0; reason < LOSS_REASON_COUNT; reason++)
         for (unsigned level = 0; level < LEVEL_COUNT; level++)
             if (drain.lost[reason][level])

@@ -18,6 +18,8 @@ BEGIN {
     owner["zstd.h"] = "common/store/"
     owner["curl/curl.h"] = "common/process/http_client"
     owner["systemd/sd-journal.h"] = "agent/inputs/"
+    owner["microhttpd.h"] = "exporter/http"
+    owner["libdeflate.h"] = "exporter/gzip.c"
 }
 function row_of(path,   best, row) {
     best = ""

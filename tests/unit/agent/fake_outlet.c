@@ -62,7 +62,10 @@ static void take_loss(void *context, enum level level, uint64_t count) {
 }
 
 void fake_outlet_init(struct fake_outlet *fake) {
-    *fake = (struct fake_outlet) { .outlet = { take_entry, take_position, take_loss, fake }, .room = SIZE_MAX };
+    *fake = (struct fake_outlet) {
+        .outlet = { .write = take_entry, .write_position = take_position, .count_loss = take_loss, .context = fake },
+        .room = SIZE_MAX
+    };
 }
 
 void fake_outlet_finish(struct fake_outlet *fake) {

@@ -2,6 +2,7 @@
 #include "tests/unit/client/client_fixture.h"
 
 #include "agent/client/producer.h"
+#include "common/model/metric.h"
 
 static struct record_entry line(const char *service, const char *message) {
     return (struct record_entry) { .entry = { .level = LEVEL_INFO,
@@ -78,6 +79,20 @@ static void says_no_room_without_counting_a_loss(void **state) {
     producer_close(producer);
 }
 
+static void metric_updates_leave_room_for_errors(void **state) {
+    struct fixture *fixture = *state;
+    struct producer *producer = open_producer(fixture);
+    struct record update = { .kind = RECORD_METRIC_UPDATE,
+                             .metric_update = { .metric_kind = METRIC_GAUGE, .name = TEXT_LITERAL("g") } };
+    struct record_entry error = line("s", "text"), info = error;
+    error.entry.level = LEVEL_ERROR;
+    while (producer_write_record(producer, &update) == 0)
+        continue;
+    assert_int_equal(producer_write(producer, &info, 0), -EAGAIN);
+    assert_int_equal(producer_write(producer, &error, 0), 0);
+    producer_close(producer);
+}
+
 static void says_what_stands_in_the_way_of_a_ring(void **state) {
     struct fixture *fixture = *state;
     struct producer *producer = NULL;
@@ -114,6 +129,7 @@ int main(void) {
         fixture_test(writes_a_record_with_its_own_service_time_and_position),
         fixture_test(keeps_an_id_and_a_timestamp_that_were_given),
         fixture_test(says_no_room_without_counting_a_loss),
+        fixture_test(metric_updates_leave_room_for_errors),
         fixture_test(says_what_stands_in_the_way_of_a_ring),
         fixture_test(refuses_what_cannot_be),
     };

@@ -23,7 +23,7 @@ static void setup_collector(const struct ring_fixture *f, struct setup *setup) {
     struct error error = { "" };
     assert_int_equal(daemon_runtime_dirs(f->runtime_dir, &error), 0);
     assert_int_equal(rings_init(&setup->rings, f->runtime_dir, &setup->state, &error), 0);
-    assert_int_equal(drain_init(&setup->drain, &setup->rings, &error), 0);
+    assert_int_equal(drain_init(&setup->drain, &setup->rings, NULL, &error), 0);
     assert_true(rings_scan(&setup->rings));
     assert_int_equal(setup->rings.count, 1);
 }

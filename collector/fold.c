@@ -1,0 +1,355 @@
+#include "collector/fold.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "collector/limits.h"
+#include "common/base/check.h"
+#include "common/base/diag.h"
+#include "common/base/hash.h"
+#include "common/store/state_keys.h"
+
+/* --- refusals --- */
+
+/* True the first time a name is refused. A full table says nothing more: the count goes on. */
+static bool is_news(struct fold *fold, struct text name) {
+    uint64_t hash = hash_bytes(name.data, name.length) | 1;
+    for (size_t i = 0; i < FOLD_REFUSED_NAMES; i++) {
+        struct fold_refused_name *place = &fold->refused_names[(hash + i) % FOLD_REFUSED_NAMES];
+        if (place->hash == hash)
+            return false;
+        if (place->hash == 0) {
+            place->hash = hash;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void refuse(struct fold *fold, enum fold_refusal why, struct text name, const struct error *error) {
+    fold->refused[why]++;
+    if (fold->telling_count == FOLD_TELLINGS_MAX || !is_news(fold, name))
+        return;
+    snprintf(fold->tellings[fold->telling_count++], ERROR_TEXT_SIZE, "metric %.*s is refused: %.*s",
+             (int)(name.length < METRIC_NAME_BYTES ? name.length : METRIC_NAME_BYTES), name.data, ERROR_TEXT_SIZE / 2,
+             error->text);
+}
+
+/* --- series --- */
+
+static struct text family_of(const struct fold *fold, const struct metric_definition *definition,
+                             char out[METRIC_FAMILY_BYTES]) {
+    size_t length = metric_family(&fold->scheme, definition->kind, definition->naming, definition->name, out);
+    return (struct text) { out, length };
+}
+
+static int add_family(struct fold *fold, const struct metric_definition *definition, struct error *error) {
+    char family[METRIC_FAMILY_BYTES];
+    return metric_families_add(&fold->families, definition->kind, family_of(fold, definition, family), error);
+}
+
+struct series *fold_series(struct fold *fold, const struct metric_definition *definition, uint64_t now_ns,
+                           struct batch *batch) {
+    struct series *series = series_find(&fold->table, definition);
+    struct error error;
+    if (series)
+        return series;
+    if (metric_definition_check(definition, &error) < 0) {
+        refuse(fold, FOLD_REFUSED_INVALID, definition->name, &error);
+        return NULL;
+    }
+    if (fold->table.count >= FOLD_SERIES_MAX) {
+        error_set(&error, -ENOSPC, "there are %d series already", FOLD_SERIES_MAX);
+        refuse(fold, FOLD_REFUSED_LIMIT, definition->name, &error);
+        return NULL;
+    }
+    int result = add_family(fold, definition, &error);
+    if (result == -EEXIST) {
+        refuse(fold, FOLD_REFUSED_COLLISION, definition->name, &error);
+        return NULL;
+    }
+    series = result == 0 ? series_add(&fold->table, definition, 0, now_ns) : NULL;
+    batch->failed |= series == NULL;
+    return series;
+}
+
+int fold_judge(struct fold *fold, enum metric_kind kind, enum metric_naming naming, struct text name,
+               struct error *error) {
+    struct metric_definition definition = { .kind = kind, .naming = naming, .name = name };
+    int result = metric_definition_check(&definition, error);
+    char family[METRIC_FAMILY_BYTES];
+    if (result == 0)
+        result = metric_families_check(&fold->families, kind, family_of(fold, &definition, family), error);
+    return result < 0 ? result : 0;
+}
+
+bool fold_touch(struct fold *fold, struct series *series, struct batch *batch) {
+    if (series->touched)
+        return true;
+    if (fold->touched_count == fold->touched_capacity) {
+        size_t capacity = fold->touched_capacity ? fold->touched_capacity * 2 : 256;
+        struct series **grown = realloc(fold->touched, capacity * sizeof(struct series *));
+        if (!grown) {
+            batch->failed = true;
+            return false;
+        }
+        fold->touched = grown;
+        fold->touched_capacity = capacity;
+    }
+    if (series_begin(series) < 0) {
+        batch->failed = true;
+        return false;
+    }
+    fold->touched[fold->touched_count++] = series;
+    return true;
+}
+
+/* --- updates --- */
+
+static bool value_is_possible(const struct record_metric_update *update) {
+    if (update->metric_kind == METRIC_COUNTER)
+        return update->value >= 0 && isfinite(update->value);
+    return !metric_kind_is_histogram(update->metric_kind) || !isnan(update->value);
+}
+
+static int apply(struct series *series, enum metric_operation operation, double value, uint64_t time_ns) {
+    struct series_value *coming = &series->coming;
+    if (metric_kind_is_histogram(series->definition.kind)) {
+        int result = histogram_add(&coming->histogram, value, 1);
+        if (result < 0)
+            return result;
+    } else if (operation == METRIC_SET) {
+        if (time_ns >= coming->updated_ns) /* of several processes the last one's holds */
+            coming->value = value;
+    } else {
+        coming->value += value;
+    }
+    if (time_ns > coming->updated_ns)
+        coming->updated_ns = time_ns;
+    return 0;
+}
+
+void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
+    struct metric_definition definition = {
+        .kind = (enum metric_kind)update->metric_kind,
+        .naming = (enum metric_naming)update->naming,
+        .name = update->name,
+        .labels = update->labels,
+        .unit = update->unit,
+        .help = update->help,
+    };
+    if (!metric_kind_is_valid(update->metric_kind) || update->operation >= METRIC_OPERATION_END ||
+        !value_is_possible(update)) {
+        struct error error;
+        error_set(&error, -EINVAL, "no such kind, operation or value");
+        refuse(fold, FOLD_REFUSED_INVALID, update->name, &error);
+        return;
+    }
+    struct series *series = fold_series(fold, &definition, time_ns, batch);
+    if (series && fold_touch(fold, series, batch) &&
+        apply(series, (enum metric_operation)update->operation, update->value, time_ns) < 0)
+        batch->failed = true;
+}
+
+void fold_add(struct fold *fold, enum metric_kind kind, const char *name, const char *help, struct text labels,
+              double value, uint64_t now_ns, struct batch *batch) {
+    struct record_metric_update update = {
+        .metric_kind = (uint8_t)kind,
+        .naming = METRIC_NAMING_PREFIXED,
+        .operation = kind == METRIC_GAUGE ? METRIC_SET : METRIC_ADD,
+        .value = value,
+        .name = text_of(name),
+        .labels = labels,
+        .help = text_of(help),
+    };
+    fold_update(fold, &update, now_ns, batch);
+}
+
+/* --- the batch's end --- */
+
+static void put_series(struct fold *fold, struct series *series, struct batch *batch) {
+    struct state_key key;
+    if (!series->defined) {
+        buffer_clear(&fold->scratch);
+        series_encode_definition(series, &fold->scratch);
+        series_key(&key, STATE_METRIC, series->id);
+        batch_put(batch, state_key_text(&key), buffer_text(&fold->scratch));
+        series->defining = true;
+    }
+    buffer_clear(&fold->scratch);
+    series_encode_value(&series->coming, series->definition.kind, &fold->scratch);
+    series_key(&key, STATE_VALUE, series->id);
+    batch_put(batch, state_key_text(&key), buffer_text(&fold->scratch));
+    batch->failed |= fold->scratch.failed;
+    fold->scratch.failed = false;
+}
+
+void fold_put(struct fold *fold, struct batch *batch) {
+    if (fold->put_all) {
+        SERIES_FOR_EACH(&fold->table, series)
+        if (!batch->failed)
+            fold_touch(fold, series, batch);
+    }
+    for (size_t i = 0; i < fold->touched_count && !batch->failed; i++)
+        put_series(fold, fold->touched[i], batch);
+}
+
+void fold_discard(struct fold *fold) {
+    for (size_t i = 0; i < fold->touched_count; i++)
+        series_drop(fold->touched[i]);
+    fold->touched_count = 0;
+    memcpy(fold->refused, fold->refused_safe, sizeof(fold->refused));
+}
+
+/* --- the segment --- */
+
+static int show(struct fold *fold, struct series *series) {
+    int result = 0;
+    if (series->unnamed)
+        return 0;
+    if (!series->shown) {
+        char family[METRIC_FAMILY_BYTES];
+        result = segment_add(fold->segment, &series->definition, family_of(fold, &series->definition, family),
+                             series->created_ns, &series->position);
+        series->shown = result == 0;
+    }
+    if (result < 0)
+        return result;
+    if (metric_kind_is_histogram(series->definition.kind))
+        return segment_set_histogram(fold->segment, series->position, &series->safe.histogram, series->safe.updated_ns);
+    segment_set_value(fold->segment, series->position, series->safe.value, series->safe.updated_ns);
+    return 0;
+}
+
+static void segment_fails(struct fold *fold, const char *why) {
+    if (!fold->segment_said)
+        diag_error("the metric segment in %s cannot be written: %s; totals are kept in the store, and it is tried "
+                   "again each second",
+                   fold->runtime_dir, why);
+    fold->segment_said = true;
+    segment_destroy(fold->segment);
+    fold->segment = NULL;
+}
+
+static void make_segment(struct fold *fold) {
+    struct error error;
+    int result = segment_create(fold->runtime_dir, &fold->scheme, &fold->segment, &error);
+    if (result < 0) {
+        fold->segment = NULL;
+        segment_fails(fold, error.text);
+        return;
+    }
+    SERIES_FOR_EACH(&fold->table, series) {
+        series->shown = false;
+        if (result == 0 && (series->defined || series->safe.updated_ns))
+            result = show(fold, series);
+    }
+    if (result < 0)
+        error_set(&error, result, "%s", strerror(-result));
+    else
+        result = segment_publish(fold->segment, &error);
+    if (result < 0) {
+        segment_fails(fold, error.text);
+    } else if (fold->segment_said) {
+        diag_info("the metric segment can be written again");
+        fold->segment_said = false;
+    }
+}
+
+void fold_settle(struct fold *fold) {
+    int result = 0;
+    for (size_t i = 0; i < fold->touched_count; i++)
+        series_settle(fold->touched[i]);
+    for (size_t i = 0; i < fold->touched_count && fold->segment && result == 0; i++)
+        result = show(fold, fold->touched[i]);
+    fold->touched_count = 0;
+    fold->telling_count = 0;
+    fold->put_all = false;
+    memcpy(fold->refused_safe, fold->refused, sizeof(fold->refused));
+    if (result < 0)
+        segment_fails(fold, strerror(-result));
+}
+
+void fold_maintain(struct fold *fold, uint64_t now_ns, uint64_t last_commit_ns) {
+    struct error error;
+    if (fold->segment && segment_check(fold->segment, &error) < 0) {
+        diag_error("%s: it is written anew from the store's totals", error.text);
+        segment_destroy(fold->segment);
+        fold->segment = NULL;
+    }
+    if (!fold->segment)
+        make_segment(fold);
+    if (fold->segment)
+        segment_beat(fold->segment, now_ns, last_commit_ns);
+}
+
+/* --- start --- */
+
+/* The state of a store that is new, or was damaged, holds no totals: those of the segment are better than none. */
+static void adopt(struct fold *fold) {
+    struct segment *segment;
+    struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;
+    struct error error;
+    if (segment_open(fold->runtime_dir, &segment, &error) < 0)
+        return;
+    size_t taken = 0;
+    uint64_t after = 0;
+    struct batch none = BATCH_EMPTY; /* says whether memory was left */
+    while (segment_next(segment, after, &sample) == 1) {
+        after = sample.position;
+        struct series *series = fold_series(fold, &sample.definition, sample.created_ns, &none);
+        if (!series)
+            continue;
+        series->safe.value = sample.value;
+        series->safe.updated_ns = sample.updated_ns;
+        histogram_finish(&series->safe.histogram);
+        if (metric_kind_is_histogram(sample.definition.kind) &&
+            histogram_copy(&sample.histogram, &series->safe.histogram) < 0)
+            break;
+        taken++;
+    }
+    segment_sample_finish(&sample);
+    segment_close(segment);
+    fold->adopted = fold->put_all = taken > 0;
+    if (taken > 0)
+        diag_warn(
+            "the store holds no metric totals: those of %zu series are taken from the segment in %s; what was counted "
+            "by handle since its last commit is not in them",
+            taken, fold->runtime_dir);
+}
+
+int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_scheme *scheme, struct state_map *state,
+              struct error *error) {
+    size_t bad = 0;
+    *fold = (struct fold) { .state = state };
+    snprintf(fold->runtime_dir, sizeof(fold->runtime_dir), "%s", runtime_dir);
+    snprintf(fold->namespace_, sizeof(fold->namespace_), "%s", scheme->namespace_);
+    snprintf(fold->gauge_suffix, sizeof(fold->gauge_suffix), "%s", scheme->gauge_suffix);
+    fold->scheme = (struct metric_scheme) { fold->namespace_, fold->gauge_suffix };
+    if (series_load(&fold->table, state, &bad) < 0)
+        return error_set(error, -ENOMEM, "out of memory");
+    if (bad > 0)
+        diag_error("%zu metric series of the store make no sense and are left out", bad);
+    SERIES_FOR_EACH(&fold->table, series) {
+        struct error why;
+        series->unnamed = add_family(fold, &series->definition, &why) < 0;
+        if (series->unnamed)
+            diag_warn("metric %.*s is counted but not shown: %s", TEXT_FORMAT(series->definition.name), why.text);
+    }
+    if (fold->table.count == 0)
+        adopt(fold);
+    make_segment(fold);
+    return 0;
+}
+
+void fold_finish(struct fold *fold) {
+    fold_discard(fold);
+    segment_destroy(fold->segment);
+    series_table_finish(&fold->table);
+    metric_families_finish(&fold->families);
+    free(fold->touched);
+    buffer_finish(&fold->scratch);
+    *fold = (struct fold) { 0 };
+}

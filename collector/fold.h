@@ -1,0 +1,88 @@
+/* fold.h - metric updates into totals: what a batch adds, put into the batch as state, and, once that is safe, into the segment.
+ * The only code that writes the segment.
+ *
+ *   gather    updates by name (out of the records), then cells (by handle), then the collector's own: each touches a series,
+ *             whose coming total stands beside the safe one until the batch is settled or discarded
+ *   put       the coming totals of touched series, and how far each cell was folded, into the batch
+ *   settle    coming is safe; then the segment shows it (after the commit, or scraped counters would run backwards)
+ *   discard   as if nothing had been
+ *
+ * One thread. */
+#ifndef TASKFORGE_COLLECTOR_FOLD_H
+#define TASKFORGE_COLLECTOR_FOLD_H
+
+#include "collector/batch.h"
+#include "collector/series.h"
+#include "common/base/error.h"
+#include "common/base/paths.h"
+#include "common/model/record.h"
+#include "common/shm/segment.h"
+
+enum fold_refusal {
+    FOLD_REFUSED_INVALID,   /* a name, label or value that cannot be */
+    FOLD_REFUSED_COLLISION, /* another kind, or another's name on /metrics */
+    FOLD_REFUSED_LIMIT,     /* FOLD_SERIES_MAX */
+    FOLD_REFUSAL_COUNT,
+};
+
+/* What was refused for the first time under its name: told in the log by the batch that is being made. */
+struct fold_refused_name {
+    uint64_t hash; /* 0: free */
+};
+enum { FOLD_REFUSED_NAMES = 1024, FOLD_TELLINGS_MAX = 16 };
+
+struct fold {
+    char runtime_dir[PATHS_MAX];
+    char namespace_[SEGMENT_SCHEME_TEXT], gauge_suffix[SEGMENT_SCHEME_TEXT];
+    struct metric_scheme scheme; /* points at the two */
+    struct state_map *state;     /* borrowed */
+    struct series_table table;
+    struct metric_families families;
+    struct series **touched;
+    size_t touched_count, touched_capacity;
+    struct segment_writer *segment; /* NULL while none could be made */
+    bool segment_said;
+    bool
+        adopted; /* the state held no totals, and the segment's were taken: cells that are there count from where they stand */
+    bool put_all; /* ... and are to be put into the state */
+    uint64_t refused[FOLD_REFUSAL_COUNT], refused_safe[FOLD_REFUSAL_COUNT];
+    struct fold_refused_name refused_names[FOLD_REFUSED_NAMES];
+    char tellings[FOLD_TELLINGS_MAX][ERROR_TEXT_SIZE]; /* sentences for the log */
+    unsigned telling_count;
+    struct buffer scratch;
+};
+
+/* Load the totals from *state and show them in a new segment. A segment that cannot be made is said, and tried again by fold_maintain;
+ * totals are kept all the same. -ENOMEM. */
+int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_scheme *scheme, struct state_map *state,
+              struct error *error);
+void fold_finish(struct fold *fold);
+
+/* The series of a definition, made where there is none; NULL: refused (counted, its name told once), or out of memory and the batch
+ * has failed. */
+struct series *fold_series(struct fold *fold, const struct metric_definition *definition, uint64_t now_ns,
+                           struct batch *batch);
+
+/* Begin to change series->coming, if that has not been done in this batch. False: out of memory, *batch has failed. */
+bool fold_touch(struct fold *fold, struct series *series, struct batch *batch);
+
+/* One update by name. What is refused is counted. */
+void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch);
+
+/* Add to a series of the collector's own: PREFIXED naming; labels canonical or empty. */
+void fold_add(struct fold *fold, enum metric_kind kind, const char *name, const char *help, struct text labels,
+              double value, uint64_t now_ns, struct batch *batch);
+
+/* The last step of a batch: puts for all that was touched. */
+void fold_put(struct fold *fold, struct batch *batch);
+void fold_settle(struct fold *fold);
+void fold_discard(struct fold *fold);
+
+/* Once a second: the heartbeat; the segment begun anew where it is broken, gone or could not be made. */
+void fold_maintain(struct fold *fold, uint64_t now_ns, uint64_t last_commit_ns);
+
+/* Whether a metric of that kind, naming and name could be: 0, or -EEXIST, -EINVAL with the reason (for `tfmetric`). */
+int fold_judge(struct fold *fold, enum metric_kind kind, enum metric_naming naming, struct text name,
+               struct error *error);
+
+#endif

@@ -1,0 +1,50 @@
+/* self.h - what the collector tells of itself as metrics. Counters and the commit's timer are kept here until they are in a batch
+ * that is safe; gauges are looked at when a batch is made. They make no commit of their own but each SELF_NS. One thread. */
+#ifndef TASKFORGE_COLLECTOR_SELF_H
+#define TASKFORGE_COLLECTOR_SELF_H
+
+#include "collector/fold.h"
+
+enum self_counter {
+    SELF_COMMITS,
+    SELF_COMMIT_FAILURES,
+    SELF_SPILLED,
+    SELF_RINGS_BROKEN,
+    SELF_COUNTER_COUNT,
+};
+
+enum self_gauge {
+    SELF_STORE_BYTES,
+    SELF_STORE_PARTITIONS,
+    SELF_STORE_FAILING,
+    SELF_SPILL_BYTES,
+    SELF_RINGS,
+    SELF_PROCESSES,
+    SELF_RING_FILL,
+    SELF_SERIES,
+    SELF_GAUGE_COUNT,
+};
+
+struct self {
+    uint64_t totals[SELF_COUNTER_COUNT], safe[SELF_COUNTER_COUNT], coming[SELF_COUNTER_COUNT];
+    uint64_t refused_safe[FOLD_REFUSAL_COUNT], refused_coming[FOLD_REFUSAL_COUNT];
+    double gauges[SELF_GAUGE_COUNT];
+    struct histogram observed, taking; /* seconds of commits: not in a batch yet; in the one being made */
+    bool gathered;
+};
+
+void self_finish(struct self *self);
+static inline void self_count(struct self *self, enum self_counter counter, uint64_t n) {
+    self->totals[counter] += n;
+}
+static inline void self_set(struct self *self, enum self_gauge gauge, double value) {
+    self->gauges[gauge] = value;
+}
+void self_observe_commit(struct self *self, uint64_t duration_ns);
+
+/* Into the batch: how many entries of each level it holds, and (`all`) everything else that has changed. */
+void self_gather(struct self *self, struct fold *fold, bool all, uint64_t now_ns, struct batch *batch);
+void self_settle(struct self *self);
+void self_discard(struct self *self);
+
+#endif

@@ -1,0 +1,77 @@
+#include "exporter/api/api.h"
+
+#include <stdio.h>
+
+void api_init(struct api *api, const char *runtime_dir, const char *data_dir, api_store_function *store,
+              void *store_context) {
+    *api = (struct api) { .checks = { .meminfo = "/proc/meminfo" }, .store = store, .store_context = store_context };
+    snprintf(api->checks.runtime_dir, sizeof(api->checks.runtime_dir), "%s", runtime_dir);
+    snprintf(api->checks.data_dir, sizeof(api->checks.data_dir), "%s", data_dir);
+}
+
+void api_finish(struct api *api) {
+    segment_close(api->segment);
+    api->segment = NULL;
+}
+
+struct store_reader *api_store(struct api *api, struct http_answer *answer) {
+    struct error error = { "" };
+    struct store_reader *reader = api->store(api->store_context, api->trouble, &error);
+    if (!reader)
+        http_fail(answer, 503, "the store cannot be read: %s", error.text);
+    return reader;
+}
+
+void api_look_at_store(struct api *api) {
+    struct error error = { "" };
+    api->checks.reader = api->store(api->store_context, api->trouble, &error);
+    if (!api->checks.reader)
+        snprintf(api->trouble, sizeof(api->trouble), "%s", error.text);
+    api->checks.trouble = api->trouble;
+}
+
+struct segment *api_segment(struct api *api, struct error *error) {
+    if (api->segment)
+        return segment_refresh(api->segment, error) < 0 ? NULL : api->segment;
+    if (segment_open(api->checks.runtime_dir, &api->segment, error) < 0)
+        api->segment = NULL;
+    return api->segment;
+}
+
+/* --- health --- */
+
+/* The checks look anew at most once in API_HEALTH_CACHE_NS, however often they are asked for. */
+static void look(struct api *api) {
+    uint64_t now = clock_monotonic_ns();
+    if (api->looked_ns && now - api->looked_ns < API_HEALTH_CACHE_NS)
+        return;
+    api_look_at_store(api);
+    api->result_count = checks_run(&api->checks, api->results);
+    api->looked_ns = clock_monotonic_ns();
+}
+
+void api_health(const struct http_request *request, struct http_answer *answer, struct api *api) {
+    struct buffer *out = &answer->body;
+    struct check_result overall;
+    if (!api_parameters_none(request, answer))
+        return;
+    look(api);
+    checks_overall(api->results, api->result_count, &overall);
+    buffer_append_format(out, "{\"status\":\"%s\",\"checks\":[", check_state_name(overall.state));
+    for (size_t i = 0; i < api->result_count; i++) {
+        if (i > 0)
+            buffer_append_char(out, ',');
+        check_append_json(out, &api->results[i]);
+    }
+    buffer_append_string(out, "]}\n");
+}
+
+void api_healthz(const struct http_request *request, struct http_answer *answer, struct api *api) {
+    (void)request;
+    struct check_result overall;
+    look(api);
+    checks_overall(api->results, api->result_count, &overall);
+    answer->status = overall.state == CHECK_UNHEALTHY ? 503 : 200;
+    check_append_json(&answer->body, &overall);
+    buffer_append_char(&answer->body, '\n');
+}

@@ -1,0 +1,34 @@
+#include "exporter/routes.h"
+
+#include "common/base/check.h"
+#include "exporter/api/page.h"
+#include "exporter/api/probes.h"
+#include "exporter/exporter.h"
+
+/* The API's handlers take what they share; a row's function takes the exporter. */
+#define API(handler)                                                                                                   \
+    static void route_##handler(const struct http_request *request, struct http_answer *answer, void *context) {       \
+        handler(request, answer, exporter_api(context));                                                               \
+    }
+API(api_logs)
+API(api_logs_stats)
+API(api_system)
+API(api_health)
+API(api_healthz)
+API(api_alerts)
+API(api_alert_change)
+
+const struct http_route routes[] = {
+    { "/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, page_index },
+    { "/static/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, page_static },
+    { "/livez", HTTP_GET, HTTP_OPEN, HTTP_OPEN, HTTP_INLINE, probes_livez },
+    { "/readyz", HTTP_GET, HTTP_OPEN, HTTP_OPEN, HTTP_INLINE, probes_readyz },
+    { "/healthz", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_healthz },
+    { "/api/v1/health", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_health },
+    { "/api/v1/logs", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_logs },
+    { "/api/v1/logs/stats", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_logs_stats },
+    { "/api/v1/system", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_system },
+    { "/api/v1/alerts", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_alerts },
+    { "/api/v1/alerts/", HTTP_POST, HTTP_READ, HTTP_ADMIN, HTTP_QUERY, route_api_alert_change },
+};
+const size_t route_count = COUNT_OF(routes);

@@ -1,0 +1,149 @@
+/* Series: found by what they are, changed in batches that may come to nothing, kept in the state. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "collector/series.h"
+#include "common/store/state_keys.h"
+
+static struct text labels_of(const char *name, const char *value, char out[METRIC_LABELS_BYTES]) {
+    struct metric_label label = { text_of(name), text_of(value) };
+    struct text packed;
+    assert_int_equal(metric_labels_pack(&label, 1, out, &packed, NULL), 0);
+    return packed;
+}
+
+static struct metric_definition definition_of(enum metric_kind kind, const char *name, struct text labels) {
+    return (struct metric_definition) { .kind = kind, .name = text_of(name), .labels = labels };
+}
+
+static void finds_each_of_many_by_all_that_names_it(void **state) {
+    (void)state;
+    struct series_table table = SERIES_TABLE_EMPTY;
+    char name[32], room[METRIC_LABELS_BYTES];
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof(name), "metric_%d", i);
+        struct metric_definition definition = definition_of(METRIC_COUNTER, name, TEXT_EMPTY);
+        assert_non_null(series_add(&table, &definition, 0, 1));
+        definition.labels = labels_of("queue", "mail", room);
+        assert_null(series_find(&table, &definition));
+        assert_int_equal(series_add(&table, &definition, 0, 1)->id, 2 * i + 2);
+    }
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof(name), "metric_%d", i);
+        struct metric_definition definition = definition_of(METRIC_COUNTER, name, TEXT_EMPTY);
+        assert_int_equal(series_find(&table, &definition)->id, 2 * i + 1);
+        definition.kind = METRIC_GAUGE;
+        assert_null(series_find(&table, &definition));
+        definition.kind = METRIC_COUNTER;
+        definition.naming = METRIC_NAMING_VERBATIM;
+        assert_null(series_find(&table, &definition));
+    }
+    series_table_finish(&table);
+}
+
+static void a_batch_that_comes_to_nothing_changes_nothing(void **state) {
+    (void)state;
+    struct series_table table = SERIES_TABLE_EMPTY;
+    struct metric_definition definition = definition_of(METRIC_HISTOGRAM, "size", TEXT_EMPTY);
+    struct series *series = series_add(&table, &definition, 0, 1);
+    assert_int_equal(series_begin(series), 0);
+    assert_int_equal(histogram_add(&series->coming.histogram, 3, 2), 0);
+    series_settle(series);
+    assert_int_equal(histogram_count(&series->safe.histogram), 2);
+    assert_int_equal(series_begin(series), 0);
+    assert_int_equal(histogram_add(&series->coming.histogram, 5, 1), 0);
+    assert_int_equal(histogram_count(&series->coming.histogram), 3);
+    series_drop(series);
+    assert_int_equal(histogram_count(&series->safe.histogram), 2);
+    assert_true(series->safe.histogram.sum == 6);
+    series_table_finish(&table);
+}
+
+static void put(struct state_map *map, const char *prefix, uint32_t id, struct buffer *value) {
+    struct state_key key;
+    series_key(&key, prefix, id);
+    assert_int_equal(state_map_put(map, state_key_text(&key), buffer_text(value)), 0);
+    buffer_clear(value);
+}
+
+static void comes_back_from_the_state(void **state) {
+    (void)state;
+    struct series_table table = SERIES_TABLE_EMPTY, back = SERIES_TABLE_EMPTY;
+    struct state_map map = STATE_MAP_EMPTY;
+    struct buffer bytes = BUFFER_EMPTY;
+    char room[METRIC_LABELS_BYTES], bounds[METRIC_BOUNDS_BYTES];
+    const double classic[] = { 1, 2.5 };
+    struct metric_definition definition = definition_of(METRIC_TIMER, "work", labels_of("queue", "mail", room));
+    definition.help = TEXT_LITERAL("How long.");
+    definition.unit = TEXT_LITERAL("seconds");
+    assert_int_equal(metric_bounds_pack(classic, 2, bounds, &definition.bounds, NULL), 0);
+    struct series *series = series_add(&table, &definition, 7, 1234);
+    assert_int_equal(series_begin(series), 0);
+    assert_int_equal(histogram_add(&series->coming.histogram, 0.25, 4), 0);
+    series->coming.updated_ns = 99;
+    series_settle(series);
+    series_encode_definition(series, &bytes);
+    put(&map, STATE_METRIC, 7, &bytes);
+    series_encode_value(&series->safe, definition.kind, &bytes);
+    put(&map, STATE_VALUE, 7, &bytes);
+    buffer_append_string(&bytes, "no definition");
+    put(&map, STATE_METRIC, 8, &bytes);
+
+    size_t bad = 0;
+    assert_int_equal(series_load(&back, &map, &bad), 0);
+    assert_int_equal(bad, 1);
+    assert_int_equal(back.count, 1);
+    struct series *found = series_find(&back, &definition);
+    assert_non_null(found);
+    assert_true(found->defined);
+    assert_int_equal(found->id, 7);
+    assert_int_equal(found->created_ns, 1234);
+    assert_int_equal(found->safe.updated_ns, 99);
+    assert_int_equal(histogram_count(&found->safe.histogram), 4);
+    assert_true(text_is(found->definition.help, "How long."));
+    assert_true(text_equal(found->definition.bounds, definition.bounds));
+    assert_int_equal(
+        series_add(&back, &(struct metric_definition) { .kind = METRIC_GAUGE, .name = TEXT_LITERAL("g") }, 0, 1)->id,
+        8);
+    buffer_finish(&bytes);
+    series_table_finish(&table);
+    series_table_finish(&back);
+    state_map_finish(&map);
+}
+
+static void a_value_that_was_cut_is_left_out(void **state) {
+    (void)state;
+    struct series_table table = SERIES_TABLE_EMPTY, back = SERIES_TABLE_EMPTY;
+    struct state_map map = STATE_MAP_EMPTY;
+    struct buffer bytes = BUFFER_EMPTY;
+    struct metric_definition definition = definition_of(METRIC_COUNTER, "jobs", TEXT_EMPTY);
+    struct series *series = series_add(&table, &definition, 0, 1);
+    series_encode_definition(series, &bytes);
+    put(&map, STATE_METRIC, series->id, &bytes);
+    buffer_append_string(&bytes, "cut");
+    put(&map, STATE_VALUE, series->id, &bytes);
+    size_t bad = 0;
+    assert_int_equal(series_load(&back, &map, &bad), 0);
+    assert_int_equal(bad, 1);
+    assert_true(series_find(&back, &definition)->safe.value == 0);
+    buffer_finish(&bytes);
+    series_table_finish(&table);
+    series_table_finish(&back);
+    state_map_finish(&map);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_each_of_many_by_all_that_names_it),
+        cmocka_unit_test(a_batch_that_comes_to_nothing_changes_nothing),
+        cmocka_unit_test(comes_back_from_the_state),
+        cmocka_unit_test(a_value_that_was_cut_is_left_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
