@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <strings.h>
 
 /* --- the text --- */
 
@@ -173,6 +174,15 @@ static void append_text(struct buffer *out, const struct notification *notificat
 
 /* --- the mail --- */
 
+/* No password goes over a network in clear; to this host it may. */
+static int judge_login(const struct channel_config *channel, struct error *error) {
+    if (!channel->username || channel->starttls || strncasecmp(channel->smtp_url, "smtps:", 6) == 0 ||
+        http_url_is_loopback(channel->smtp_url))
+        return 0;
+    return error_set(error, -EINVAL,
+                     "the password would go over the network in clear: set starttls: true, or write smtps://");
+}
+
 static void append_subject(struct buffer *out, const struct alert *alert) {
     buffer_append_char(out, '[');
     for (const char *at = alert_severity_name(alert->severity); *at; at++)
@@ -201,12 +211,12 @@ int email_build(const struct channel_config *channel, const struct notification 
     _cleanup_buffer_ struct buffer text = BUFFER_EMPTY;
     _cleanup_buffer_ struct buffer thread = BUFFER_EMPTY;
 
-    if (channel->password_file) {
-        int r = channel_read_secret(channel->password_file, &ret->password, error);
+    int r = judge_login(channel, error);
 
-        if (r < 0)
-            return r;
-    }
+    if (r == 0 && channel->password_file)
+        r = channel_read_secret(channel->password_file, &ret->password, error);
+    if (r < 0)
+        return r;
     append_subject(&subject, notification->alert);
     append_text(&text, notification);
     append_ids(&ret->key, &thread, channel->from, notification);

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-from harness import expect, main  # noqa: E402
+from harness import expect, main, wait_until  # noqa: E402
 from peers import Http, Mail, Peer, answer, certificate  # noqa: E402
 
 PROBE = sys.argv.pop(1)
@@ -151,10 +151,13 @@ def a_connection_that_does_not_come_about_has_a_limit_of_its_own():
     expect("onnect" in one("http://127.0.0.1:1/")["failure"], "no sentence")
 
 
-def own_connections_are_not_used_again():
-    with Http(lambda *_: answer("200 OK")) as peer:
-        ends, _ = probe("--own", *[peer.url()] * 5)
-        expect([e["status"] for e in ends] == [200] * 5 and peer.connections == 5, f"{peer.connections} {ends}")
+def own_connections_are_closed_after_the_answer_others_are_kept():
+    for own, low, high in ((["--own"], 0, 0.7), ([], 0.8, 10)):
+        with Http(lambda *_: answer("200 OK")) as peer, Peer(mute) as silent:
+            probe("--timeout", 1000, *own, peer.url(), f"http://127.0.0.1:{silent.port}/")  # the second keeps the client busy
+            wait_until(lambda p=peer: p.closed, "the end of the connection", 10)
+            kept = peer.closed[0] - peer.requests[0].at
+            expect(low <= kept <= high, f"{own}: the connection was kept {kept:.2f} s")
 
 
 def too_many_at_a_time_are_refused():
@@ -273,7 +276,7 @@ if __name__ == "__main__":
                 garbage_and_interim_answers_are_told_apart,
                 what_hangs_ends_in_time_and_holds_nobody_up,
                 a_connection_that_does_not_come_about_has_a_limit_of_its_own,
-                own_connections_are_not_used_again,
+                own_connections_are_closed_after_the_answer_others_are_kept,
                 too_many_at_a_time_are_refused,
                 cancelled_requests_are_never_told,
                 taking_the_client_down_does_not_wait_for_who_hangs,

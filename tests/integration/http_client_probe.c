@@ -127,6 +127,7 @@ int main(int argc, char **argv) {
     struct http_header headers[8];
     const char *recipients[128];
     struct http_message message = { .headers = headers, .recipients = recipients };
+    char *large = NULL;
     uint64_t before;
     int i = 1;
 
@@ -140,7 +141,7 @@ int main(int argc, char **argv) {
         else if (i++, strcmp(option, "body") == 0)
             message.body = text_of(value);
         else if (strcmp(option, "body-size") == 0)
-            message.body = (struct text) { calloc(1, (size_t)atol(value)), (size_t)atol(value) };
+            message.body = (struct text) { large = calloc(1, (size_t)atol(value)), (size_t)atol(value) };
         else if (strcmp(option, "header") == 0)
             headers[message.header_count++] = (struct http_header) { value, argv[++i] };
         else if (strcmp(option, "to") == 0)
@@ -176,5 +177,6 @@ int main(int argc, char **argv) {
            (unsigned long long)((clock_monotonic_ns() - before) / CLOCK_MILLISECOND));
     loop_remove_timer(probe.tick);
     loop_destroy(probe.loop);
+    free(large);
     return 0;
 }

@@ -78,11 +78,13 @@ def answer(status, body=b"", **headers):
 
 class Http(Peer):
     """HTTP: handler(request, sock, number) sends something itself, or returns the bytes of an answer; None: says nothing
-    more until the other side closes; "close": closes at once. What came is in `requests`."""
+    more until the other side closes; "close": closes at once. What came is in `requests`, when the other side closed
+    (monotonic) in `closed`."""
 
     def __init__(self, handler, tls=None):
         self.handler = handler
         self.requests = []
+        self.closed = []
         super().__init__(self._play, tls)
 
     def _play(self, sock, _number):
@@ -96,6 +98,7 @@ class Http(Peer):
                 file.read(1)
                 return
             sock.sendall(said)
+        self.closed.append(time.monotonic())
 
     def url(self, path="/"):
         return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}{path}"

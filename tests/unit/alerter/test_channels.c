@@ -245,6 +245,44 @@ static void a_mail_says_everything_that_helps(void **state) {
     alert_finish(&alert);
 }
 
+static void no_password_goes_over_the_network_in_clear(void **state) {
+    static const struct {
+        const char *url;
+        bool starttls;
+        int result;
+    } cases[] = {
+        { "smtp://mail.example:25", false, -EINVAL },
+        { "smtp://128.0.0.1", false, -EINVAL },
+        { "smtp://localhost.example", false, -EINVAL },
+        { "smtp://mail.example:587", true, 0 },
+        { "smtps://mail.example:465", false, 0 },
+        { "SMTPS://mail.example", false, 0 },
+        { "smtp://127.0.0.1:25", false, 0 },
+        { "smtp://LOCALHOST", false, 0 },
+        { "smtp://[::1]:25", false, 0 },
+    };
+    struct channel_config channel = email();
+    struct alert alert = sample_alert();
+    struct channel_request request;
+    struct error error;
+
+    (void)state;
+    channel.password = (char *)"clear";
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        channel.smtp_url = (char *)cases[i].url;
+        channel.starttls = cases[i].starttls;
+        assert_int_equal(channel_build(&channel, &(struct notification) { &alert, SAMPLE_TIME }, &request, &error),
+                         cases[i].result);
+        channel_request_finish(&request);
+    }
+    channel.smtp_url = (char *)"smtp://mail.example";
+    channel.starttls = false;
+    channel.username = channel.password = NULL;
+    assert_int_equal(channel_build(&channel, &(struct notification) { &alert, SAMPLE_TIME }, &request, &error), 0);
+    channel_request_finish(&request);
+    alert_finish(&alert);
+}
+
 static struct buffer message(const char *subject, struct text body) {
     static const char *const recipients[] = { "b@c" };
     struct buffer out = BUFFER_EMPTY;
@@ -350,6 +388,7 @@ int main(void) {
         cmocka_unit_test(answers_are_judged_by_their_status),
         cmocka_unit_test(secrets_are_read_from_files_and_judged),
         cmocka_unit_test(a_mail_says_everything_that_helps),
+        cmocka_unit_test(no_password_goes_over_the_network_in_clear),
         cmocka_unit_test(subjects_are_encoded_where_they_must_be),
         cmocka_unit_test(bodies_are_quoted_printable),
     };

@@ -404,13 +404,13 @@ static void threads_update_while_a_reader_looks(void **state) {
         assert_true(jobs.total >= last_total && count >= last_count);
         last_total = jobs.total;
         last_count = count;
-        (void)values(pair, 1);
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     struct slot_metric_values work = values(pair, 2);
     assert_int_equal(values(pair, 0).total, 2 * THREADS * UPDATES);
-    assert_true(values(pair, 1).value == THREADS * UPDATES && values(pair, 1).set_ns > 0);
+    assert_true(values(pair, 1).value == THREADS * UPDATES);
+    assert_int_not_equal(values(pair, 1).set_ns, 0);
     assert_int_equal(histogram_count(&work.histogram), THREADS * UPDATES);
     assert_int_equal(pair->view.count, 3 + REGISTERED);
     assert_in_range(pair->view.chunks, 20, 20 * THREADS);
