@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import harness
 from harness import expect, wait_until
 
-harness.PROGRAMS.update({"alerter": "alerter/taskforge-alerter", "tfmetric": "agent/tools/tfmetric"})
+harness.PROGRAMS["alerter"] = "alerter/taskforge-alerter"
 
 
 class Receiver:
