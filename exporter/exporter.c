@@ -4,6 +4,7 @@
 #include "common/base/diag.h"
 #include "common/process/daemon.h"
 #include "common/shm/map.h"
+#include "common/shm/segment.h"
 #include "exporter/probe.h"
 #include "exporter/routes.h"
 
@@ -17,6 +18,7 @@
 enum { RUNTIME_DIR_MODE = 0755, URL_SIZE = 128 };
 #define PROBE_INTERVAL_NS (500 * CLOCK_MILLISECOND)
 #define PROBE_STALE_NS (5 * CLOCK_SECOND)
+#define BEAT_STALE_NS (5 * CLOCK_SECOND) /* it beats once a second */
 
 struct exporter {
     char *runtime_dir, *data_dir;
@@ -27,7 +29,8 @@ struct exporter {
     struct loop_timer *probe;
     _Atomic(struct store_reader *) store; /* opened by the probe, used by the query thread */
     bool store_failed;                    /* said once */
-    atomic_bool store_readable, collector_alive;
+    struct segment *segment;              /* the probe's */
+    atomic_bool store_readable, segment_readable, collector_alive;
     atomic_uint_fast64_t probed_ns;
     pthread_mutex_t settings;
     struct config_health health;  /* under settings */
@@ -58,11 +61,26 @@ static void open_store(struct exporter *exporter) {
     exporter->store_failed = !store;
 }
 
+/* The collector's last beat, real ns; 0: the segment cannot be read. */
+static uint64_t last_beat(struct exporter *exporter) {
+    struct segment_info info;
+    if (!exporter->segment && segment_open(exporter->runtime_dir, &exporter->segment, NULL) < 0)
+        return 0;
+    if (segment_refresh(exporter->segment, NULL) >= 0 && segment_info_get(exporter->segment, &info) == 0)
+        return info.heartbeat_ns;
+    segment_close(exporter->segment);
+    exporter->segment = NULL;
+    return 0;
+}
+
 static void on_probe(struct loop_timer *timer, void *context) {
     struct exporter *exporter = context;
+    uint64_t beat = last_beat(exporter);
     open_store(exporter);
     atomic_store(&exporter->store_readable, atomic_load(&exporter->store) && probe_store(exporter->data_dir));
-    atomic_store(&exporter->collector_alive, probe_listens(exporter->runtime_dir, "collector.sock"));
+    atomic_store(&exporter->segment_readable, beat != 0);
+    atomic_store(&exporter->collector_alive,
+                 beat + BEAT_STALE_NS > clock_real_ns() && probe_listens(exporter->runtime_dir, "collector.sock"));
     atomic_store(&exporter->probed_ns, clock_monotonic_ns());
     loop_set_timer(timer, PROBE_INTERVAL_NS);
 }
@@ -70,6 +88,7 @@ static void on_probe(struct loop_timer *timer, void *context) {
 struct exporter_readiness exporter_readiness(const struct exporter *exporter) {
     return (struct exporter_readiness) {
         .store = atomic_load(&exporter->store_readable),
+        .segment = atomic_load(&exporter->segment_readable),
         .collector = atomic_load(&exporter->collector_alive),
         .fresh = clock_monotonic_ns() - atomic_load(&exporter->probed_ns) < PROBE_STALE_NS,
     };
@@ -196,6 +215,7 @@ bool exporter_destroy(struct exporter *exporter) {
     if (!http_destroy(exporter->http))
         return false;
     api_finish(&exporter->api);
+    segment_close(exporter->segment);
     store_reader_close(atomic_load(&exporter->store));
     audit_close(exporter->audit);
     if (exporter->lock >= 0)

@@ -39,8 +39,10 @@ struct api *exporter_api(struct exporter *exporter);
 
 /* What the probe, which looks about twice a second, has found; any thread. */
 struct exporter_readiness {
-    bool store, collector;
-    bool fresh; /* the probe itself is alive */
+    bool store;     /* it can be read, and has a partition */
+    bool segment;   /* likewise the metric segment */
+    bool collector; /* listens, and has beaten in the segment lately */
+    bool fresh;     /* the probe itself is alive */
 };
 struct exporter_readiness exporter_readiness(const struct exporter *exporter);
 

@@ -4,6 +4,7 @@
 #include "common/base/check.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -176,6 +177,12 @@ void http_front_listen_again(struct loop_timer *timer, void *context) {
     loop_change_fd(http->listen_source, EPOLLIN);
 }
 
+/* Without descriptors accept fails before it looks whether anybody is there. */
+static bool is_waiting(int fd) {
+    struct pollfd wait = { .fd = fd, .events = POLLIN };
+    return poll(&wait, 1, 0) == 1;
+}
+
 void http_front_accept(struct loop_fd *source, int fd, uint32_t events, void *context) {
     struct http *http = context;
     (void)events;
@@ -187,13 +194,18 @@ void http_front_accept(struct loop_fd *source, int fd, uint32_t events, void *co
             add(http, accepted, &peer, length);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            http_give_way(http);
-            loop_change_fd(source, 0);
-            loop_set_timer(http->listen_clock, LISTEN_REST_NS);
-        }
-        if (errno != EINTR && errno != ECONNABORTED)
+        if (errno == EINTR || errno == ECONNABORTED)
+            continue;
+        if (errno == EAGAIN || !is_waiting(fd))
             break;
+        /* out of descriptors or memory: whoever is idle gives way; where nobody is, the new ones wait */
+        if (http_give_way(http)) {
+            http_serve_run(http);
+            continue;
+        }
+        loop_change_fd(source, 0);
+        loop_set_timer(http->listen_clock, LISTEN_REST_NS);
+        break;
     }
     http_serve_run(http); /* who gave way is closed */
 }

@@ -134,10 +134,10 @@ static int take_header(struct text line, struct http_head *head, uint32_t *seen,
 }
 
 static bool was_seen(uint32_t seen, size_t offset) {
-    for (size_t i = 0; i < COUNT_OF(known); i++)
-        if (known[i].offset == offset)
-            return (seen & 1U << i) != 0;
-    return false;
+    size_t i = 0;
+    while (known[i].offset != offset)
+        check(++i < COUNT_OF(known));
+    return (seen & 1U << i) != 0;
 }
 #define SEEN(seen, field) was_seen(seen, offsetof(struct http_head, field))
 

@@ -208,6 +208,7 @@ int client_flush(struct tf_client *client, uint64_t timeout_ns) {
     if (session)
         session->references++;
     client_carry_losses(client);
+    metrics_settle(client);
     registry_unlock();
     if (!session)
         return 0; /* nothing of this client's is in a ring */

@@ -20,6 +20,7 @@
 #ifndef TASKFORGE_AGENT_CLIENT_CLIENT_INTERNAL_H
 #define TASKFORGE_AGENT_CLIENT_CLIENT_INTERNAL_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -48,6 +49,7 @@ enum {
     SITE_NUMBER_BITS = 16,        /* of a site's cache entry; the rest is the session */
     RETRY_MS = 1000,              /* between two attempts to attach */
     RETRY_STALE_MS = 10,          /* the same when the ring was retired: a new one comes at once */
+    STATISTICS_COUNT = 12,        /* gauges of tf_queue_stats, tf_worker_stats and tf_job_stats */
 };
 
 struct attachment {
@@ -71,6 +73,8 @@ struct session {
     uint32_t site_count;                      /* numbers given so far */
     uint64_t site_hashes[SLOT_SITES_MAX];     /* of level, module, operation and format; number - 1 is the index */
     uint64_t lanes_used[RING_LANES_MAX / 64]; /* a bit for each lane written to: what a flush waits for */
+    uint16_t *metric_places; /* by a metric's index, 0: none; NULL while no metric was placed (metrics.h) */
+    bool metrics_refused;    /* there are no pages for the first metric */
 };
 
 struct pending_loss {
@@ -102,6 +106,9 @@ struct tf_client {
     struct error attach_error;
     uint8_t left_ring_id[16]; /* of the session left last: when it goes on in the same ring, a flush still waits for */
     uint64_t left_lanes[RING_LANES_MAX / 64]; /* what was written then */
+    struct tf_metric *metrics, *last_metric;  /* the handles, as they were registered (metrics.h) */
+    uint32_t metric_count;
+    _Atomic(struct tf_metric *) statistics[STATISTICS_COUNT]; /* of tf_queue_stats and so on, once they are used */
 };
 
 struct thread_lane {
@@ -175,11 +182,17 @@ int session_site(struct call *call, struct session *session, struct tf_site_ *si
 
 void session_mark_lane(struct session *session, uint32_t lane); /* lanes_used; any thread */
 
+/* Under the lock: the sessions there are, one after the other; NULL: the first, and at the end. */
+struct session *session_next(const struct session *session);
+
 /* --- thread.c: threads and their lanes --- */
 
 /* The lane of this thread in the client's present session, attaching and claiming as needed; NULL when there is no session
  * (then try again later), or the call is nested and has none. Never waits when nested. */
 struct thread_lane *thread_lane_find(struct call *call, struct tf_client *client);
+
+/* The same for an update of a metric, which needs the session but no private lane, so that none is claimed for it. */
+struct thread_lane *thread_session_find(struct call *call, struct tf_client *client);
 
 /* This thread's memory, made when it has none; NULL: no memory. */
 struct thread *thread_get(void);
@@ -195,6 +208,13 @@ extern _Thread_local volatile int thread_busy __attribute__((tls_model("initial-
 static inline void call_leave(void) {
     atomic_signal_fence(memory_order_seq_cst);
     thread_busy = 0;
+}
+
+/* Remember that the sentence in call->error holds; gives the error for the caller of the library. */
+static inline int call_refuse(struct call *call, int r) {
+    if (call->thread && !call->nested)
+        call->thread->failure = FAILURE_TEXT;
+    return r == -E2BIG ? -EINVAL : r;
 }
 
 /* Begin a call: true, and the thread's own memory is ours until call_leave. False: nested in a signal handler, or no memory: the caller
@@ -251,6 +271,17 @@ int put_lose(struct call *call, struct tf_client *client, const struct put *put)
 void client_count_loss(struct tf_client *client, enum loss_reason reason, enum level level, uint64_t count);
 /* Move what no ledger knows yet into the one there is now. */
 void client_carry_losses(struct tf_client *client);
+
+/* --- metrics.c: what sessions owe to metrics by handle; all under the lock --- */
+
+void metrics_enter_session(struct tf_client *client); /* before the client's new session is published */
+void metrics_leave_session(struct tf_client *client); /* gauges: their value is kept for the next */
+void metrics_end_session(
+    struct session *session);                  /* nobody updates it any more: its counts are kept for tf_metric_get */
+void metrics_settle(struct tf_client *client); /* move what is pending, where there is a session */
+bool metrics_are_pending(const struct tf_client *client);
+void metrics_after_fork(struct tf_client *client); /* in the child: all handles begin at zero */
+void metrics_finish(struct tf_client *client);     /* free them */
 
 /* --- compose.c: from the caller's struct tf_entry to a valid record --- */
 

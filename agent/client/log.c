@@ -21,12 +21,6 @@ static void make_id(struct call *call, uint64_t time_ns, struct uuid *ret) {
     uuid_make(&once, time_ns, ret);
 }
 
-static int refuse(struct call *call, int r) {
-    if (call->thread && !call->nested)
-        call->thread->failure = FAILURE_TEXT;
-    return r == -E2BIG ? -EINVAL : r;
-}
-
 static bool level_is_one(int level) {
     return level >= 0 && level < LEVEL_COUNT;
 }
@@ -157,7 +151,7 @@ static int site_log(struct call *call, struct tf_client *client, struct tf_site_
         if (likely(r == 0))
             return 0;
     } while (r == -EAGAIN && put_may_wait(call, client, put.reason, &step, &deadline));
-    return r == -EAGAIN ? put_lose(call, client, &put) : refuse(call, r);
+    return r == -EAGAIN ? put_lose(call, client, &put) : call_refuse(call, r);
 }
 
 /* Small memory on the stack, for a call in the middle of another. */
@@ -216,11 +210,11 @@ static int entry_write(struct call *call, struct tf_client *client, const struct
     uint64_t now = clock_real_ns();
     int r = entry_compose(call, client, entry, now, &record);
     if (r < 0)
-        return refuse(call, r);
+        return call_refuse(call, r);
     struct put put = { .entry = &record, .level = record.entry.level, .time_ns = now };
     make_id(call, now, &record.entry.id);
     r = put_by_policy(call, client, &put);
-    return r < 0 && r != -EAGAIN ? refuse(call, error_set(call->error, r, "entry is too large")) : r;
+    return r < 0 && r != -EAGAIN ? call_refuse(call, error_set(call->error, r, "entry is too large")) : r;
 }
 
 static __attribute__((noinline)) int entry_write_nested(struct call *call, struct tf_client *client,
@@ -250,7 +244,7 @@ int tf_entry_check(tf_client *given, const struct tf_entry *entry) {
     struct record_entry record;
     int r = entry_compose(&call, client, entry, clock_real_ns(), &record);
     if (r < 0)
-        refuse(&call, r);
+        call_refuse(&call, r);
     call_leave();
     return r;
 }

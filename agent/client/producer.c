@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "agent/client/client_internal.h"
+#include "agent/client/metrics.h"
 
 struct producer {
     struct tf_client *client;
@@ -66,11 +66,19 @@ int producer_write_or_lose(struct producer *producer, const struct record_entry 
     return write_entry(producer, record, time_ns, true);
 }
 
-int producer_write_record(struct producer *producer, const struct record *record) {
+static int write_record(struct producer *producer, const struct record *record, bool give_up) {
     struct put put = { .other = record,
-                       .level = record->kind == RECORD_METRIC_UPDATE ? LEVEL_INFO : LEVEL_ERROR,
+                       .level = record->kind == RECORD_METRIC_UPDATE ? METRIC_LEVEL : LEVEL_ERROR,
                        .time_ns = record->time_ns ? record->time_ns : clock_real_ns() };
-    return producer_put(producer, &put, NULL, false);
+    return producer_put(producer, &put, NULL, give_up);
+}
+
+int producer_write_record(struct producer *producer, const struct record *record) {
+    return write_record(producer, record, false);
+}
+
+int producer_write_record_or_lose(struct producer *producer, const struct record *record) {
+    return write_record(producer, record, true);
 }
 
 int producer_count_loss(struct producer *producer, enum level level, enum loss_reason reason, uint64_t count) {
@@ -81,6 +89,11 @@ int producer_count_loss(struct producer *producer, enum level level, enum loss_r
 bool producer_attached(const struct producer *producer) {
     int refusal = atomic_load(&producer->client->refusal);
     return refusal == 0 || refusal == -EAGAIN || refusal == -ESTALE;
+}
+
+int producer_metric_register(struct producer *producer, const struct metric_definition *definition,
+                             struct tf_metric **ret, struct error *error) {
+    return metric_register(producer->client, definition, ret, error);
 }
 
 void producer_share_lanes(struct producer *producer) {

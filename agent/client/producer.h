@@ -46,11 +46,22 @@ int producer_write_or_lose(struct producer *producer, const struct record_entry 
  * them must not fill what errors keep free. Returns as producer_write; -EINVAL for what cannot be encoded. */
 int producer_write_record(struct producer *producer, const struct record *record);
 
+/* producer_write_record for the last time: where there is no room, it is counted as lost at that level (-EAGAIN). */
+int producer_write_record_or_lose(struct producer *producer, const struct record *record);
+
 /* Count `count` records that the caller lets go, in the slot's ledger (kept here until there is one). Returns 0. */
 int producer_count_loss(struct producer *producer, enum level level, enum loss_reason reason, uint64_t count);
 
 /* Whether -EAGAIN is about room, so that waiting makes sense: false while no ring can be attached to at all. */
 bool producer_attached(const struct producer *producer);
+
+struct metric_definition; /* common/model/metric.h */
+struct tf_metric;         /* updated by tf_counter_add and so on of taskforge.h */
+
+/* A metric by handle, with the naming its definition says: a daemon's own are METRIC_NAMING_PREFIXED ("exporter_requests_total"). Texts
+ * are copied; the handle lives as long as the producer. -EINVAL, -EEXIST with the reason, -ENOSPC, -ENOMEM. */
+int producer_metric_register(struct producer *producer, const struct metric_definition *definition,
+                             struct tf_metric **ret, struct error *error);
 
 /* For a program that writes a record or two and ends: its threads take no lane of their own (half a MiB that only a collector gives
  * back) but share the overflow lanes. Call before the first record. */

@@ -140,6 +140,7 @@ static void session_free(struct session *session) {
         at = &(*at)->next;
     *at = session->next;
     attachment_unref(session->attachment);
+    free(session->metric_places);
     free(session);
 }
 
@@ -147,9 +148,14 @@ void session_unref(struct session *session) {
     check(session->references > 0);
     if (--session->references > 0)
         return;
+    metrics_end_session(session);
     bool untouched = !atomic_load(&session->touched) && ledger_is_empty(&session->claim.slot->ledger);
     ring_slot_release(&session->attachment->ring, &session->claim, untouched);
     session_free(session);
+}
+
+struct session *session_next(const struct session *session) {
+    return session ? session->next : sessions;
 }
 
 void session_mark_lane(struct session *session, uint32_t lane) {
@@ -244,6 +250,7 @@ static void session_open(struct tf_client *client) {
     }
     client->attach_error.text[0] = '\0';
     client->session = session;
+    metrics_enter_session(client);
     client_publish_control(client, (const uint32_t *)&session->claim.slot->control);
     atomic_store(&client->ledger, &session->claim.slot->ledger);
     atomic_store_explicit(&client->session_id, session->id, memory_order_release);
@@ -257,6 +264,8 @@ static void session_leave(struct tf_client *client) {
     atomic_store(&client->session_id, 0);
     client_publish_control(client, &no_control);
     atomic_store(&client->ledger, NULL);
+    if (session)
+        metrics_leave_session(client);
     client->session = NULL;
     if (!session)
         return;
@@ -399,6 +408,7 @@ static void fork_child(void) {
         memset(client->lost, 0, sizeof(client->lost));
         memset(client->pending, 0, sizeof(client->pending));
         atomic_store(&client->any_pending, false);
+        metrics_after_fork(client);
     }
     while (sessions)
         session_free(sessions);
@@ -424,11 +434,12 @@ int registry_add(struct tf_client *client) {
 
 void registry_remove(struct tf_client *client) {
     registry_lock();
-    if (!client->session && atomic_load(&client->any_pending)) {
-        atomic_store(&client->retry_ns, 0); /* a last attempt to tell what was lost */
+    if (!client->session && (atomic_load(&client->any_pending) || metrics_are_pending(client))) {
+        atomic_store(&client->retry_ns, 0); /* a last attempt to tell what was lost, and counted */
         session_usable(client);
     }
     client_carry_losses(client);
+    metrics_settle(client);
     threads_forget_client(client);
     struct tf_client **at = &clients;
     while (*at != client)
@@ -436,5 +447,6 @@ void registry_remove(struct tf_client *client) {
     *at = client->next;
     session_leave(client);
     client_leave_waiting_room(client);
+    metrics_finish(client);
     registry_unlock();
 }

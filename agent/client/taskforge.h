@@ -1,4 +1,4 @@
-/* taskforge.h - the client library of TaskForge Monitoring: log entries from any C or C++ program.
+/* taskforge.h - the client library of TaskForge Monitoring: log entries and metrics from any C or C++ program.
  *
  *     #include <taskforge.h>
  *
@@ -362,6 +362,128 @@ TF_API int tf_entry_check(tf_client *client, const struct tf_entry *entry);
  * longer than 128 bytes or no UTF-8 (nothing is changed then), -ENOMEM. */
 TF_API int tf_context_set(const char *trace_id, const char *span_id, const char *correlation_id);
 TF_API void tf_context_clear(void);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Metrics
+ * ------------------------------------------------------------------------------------------------------------------
+ *
+ * Four kinds. On /metrics, for namespace taskforge:
+ *
+ *     counter    a total that only grows       x or x_total    taskforge_x_total
+ *     gauge      a value that goes up and down x               taskforge_x_gauge
+ *     histogram  how values are spread         x               taskforge_x with _bucket, _sum and _count
+ *     timer      a histogram of seconds        x or x_seconds  taskforge_x_seconds likewise
+ *
+ * A series is a name and its labels. Names are letters, digits, '_' and ':', at most 200 bytes; at most 32 labels, each value
+ * UTF-8 of at most 1024 bytes, all of a series within 4 KiB; a label with an empty value is as none. Labels of one name are given
+ * once, in any order; "le", "quantile" and names that begin with "__" are refused.
+ *
+ * One name has one kind: a second kind, and a name that would take another metric's names on /metrics, is refused with -EEXIST. The library
+ * judges what this process uses; between processes the collector judges, and says so in the log.
+ *
+ * There are two ways to update. By handle (tf_metric_register once, then tf_counter_add and so on): the value stands in
+ * shared memory, an update is one atomic operation there, and nothing is ever dropped: with a full ring, without a collector,
+ * without any ring (it is counted in the process until there is one) and after SIGKILL the totals are right. By name (tf_metric_count and so on): each update is
+ * a record in the ring, as an entry is; what finds no room is counted in tf_losses at level info, and the call says -EAGAIN.
+ * It suits labels that are not known beforehand, and programs that update a few times and end. Both may be mixed for one
+ * series of counters, histograms or timers: they add up.
+ *
+ * Across processes counters, histograms and timers add up. Of a gauge that several processes have, the value that was set last holds, also
+ * when its process has ended.
+ *
+ * NaN and infinities: a gauge may be set to any of them, a histogram takes both infinities, but no NaN; a counter neither.
+ */
+enum tf_metric_kind { TF_COUNTER = 1, TF_GAUGE = 2, TF_HISTOGRAM = 3, TF_TIMER = 4 };
+
+/* A series by handle. Belongs to its client and lives as long; thread-safe. */
+typedef struct tf_metric tf_metric;
+
+struct tf_label {
+    const char *name;
+    const char *value;
+};
+
+/* What a series is. Begin with TF_METRIC_INIT; everything is borrowed for the call only.
+ *
+ *     static const struct tf_label labels[] = { { "queue", "mail" } };
+ *     struct tf_metric_definition definition = TF_METRIC_INIT(TF_COUNTER, "jobs_done");
+ *     definition.labels = labels;
+ *     definition.label_count = 1;
+ *     definition.help = "jobs that came to an end";
+ *     tf_metric *done;
+ *     tf_metric_register(NULL, &definition, &done);
+ *     ...
+ *     tf_counter_add(done, 1);
+ */
+struct tf_metric_definition {
+    size_t size;      /* sizeof(struct tf_metric_definition): set by TF_METRIC_INIT */
+    int kind;         /* enum tf_metric_kind */
+    const char *name; /* needed */
+    const struct tf_label *labels;
+    size_t label_count;
+    const char *unit; /* letters, digits and '_', at most 63 bytes; NULL: none, or the name says it */
+    const char *help; /* a sentence for people, at most 1024 bytes of UTF-8; NULL: none */
+    const double *
+        bounds; /* histograms and timers: ascending upper bounds of the _bucket lines, at most 64; NULL: the usual ones.
+                             What is stored is finer than any bounds: quantiles are off by 0.6 % at most */
+    size_t bound_count;
+};
+/* clang-format off */
+#define TF_METRIC_INIT(kind, name) { sizeof(struct tf_metric_definition), kind, name, 0, 0, 0, 0, 0, 0 }
+/* clang-format on */
+
+/* Get the handle of a series; *ret is valid until tf_close of its client, in a child after fork too, where it counts from zero.
+ * The same series gives the same handle, and then unit, help and bounds of the first time hold. A client has at most 4096
+ * handles. The slot of a process in shared memory has room for at most 512 series, some 50 of them histograms; those beyond
+ * go by name, added up where records find no room, so that nothing is dropped either. A registered series is on /metrics with 0 from then on (a gauge
+ * from its first update). -EINVAL, -EEXIST, -ENOSPC (too many handles), -ENOMEM; *ret is untouched then. */
+TF_API int tf_metric_register(tf_client *client, const struct tf_metric_definition *definition, tf_metric **ret);
+
+/* Updates by handle: 0, or -EINVAL (another kind, NULL, a value that the kind does not take). They take no lock, make no system
+ * call and allocate nothing once the thread has updated a metric of that client (and while there is a ring). A signal handler may call them where it may log (THREADS, FORK,
+ * SIGNALS). n is 0 or more; seconds are 0 or more. */
+TF_API int tf_counter_add(tf_metric *metric, int64_t n);
+TF_API int tf_gauge_set(tf_metric *metric, double value);
+TF_API int tf_gauge_add(tf_metric *metric, double n); /* to this process's own value, which begins at 0 */
+TF_API int tf_histogram_observe(tf_metric *metric, double value);
+TF_API int tf_timer_observe(tf_metric *metric, double seconds);
+
+/* What a timer's clock says now, for tf_timer_stop, which observes the time since. Nanoseconds, monotonic. */
+TF_API uint64_t tf_timer_start(void);
+TF_API int tf_timer_stop(tf_metric *metric, uint64_t started);
+
+/* Updates by name: 0, -EINVAL, -EEXIST, -EAGAIN (no room or no ring: counted as lost). n of a counter may be a fraction.
+ * With a trace id in the thread's context, counters, histograms and timers carry it as an exemplar. */
+TF_API int tf_metric_count(tf_client *client, const char *name, double n, const struct tf_label *labels,
+                           size_t label_count); /* a counter grows by n */
+TF_API int tf_metric_set(tf_client *client, const char *name, double value, const struct tf_label *labels,
+                         size_t label_count); /* a gauge is value */
+TF_API int tf_metric_add(tf_client *client, const char *name, double n, const struct tf_label *labels,
+                         size_t label_count); /* a gauge changes by n, whoever set it before */
+TF_API int tf_metric_observe(tf_client *client, const char *name, double value, const struct tf_label *labels,
+                             size_t label_count); /* a histogram */
+TF_API int tf_metric_time(tf_client *client, const char *name, double seconds, const struct tf_label *labels,
+                          size_t label_count); /* a timer */
+
+/* The value of a series. */
+struct tf_metric_value {
+    int kind;            /* enum tf_metric_kind; 0: a number of which nobody said what it is */
+    double value;        /* counters: the total; gauges: the value */
+    uint64_t count;      /* histograms, timers: observations */
+    double sum;          /* of them */
+    uint64_t updated_ns; /* when it changed last, as the collector saw it: nanoseconds since 1970 UTC; 0: not known */
+};
+
+/* What this process counted by this handle (in a child: since fork): with its own increments in it at once, and none of other
+ * processes or by name. size: sizeof *ret. 0, -EINVAL. Takes a lock. */
+TF_API int tf_metric_get_own(tf_metric *metric, struct tf_metric_value *ret, size_t size);
+
+/* Queue, worker and job statistics: how many there are in each state, as gauges queue_count, worker_count and job_count with a label
+ * `state`. Of several processes the one that told last holds. 0, -EEXIST, -ENOMEM; nothing is dropped. */
+TF_API int tf_queue_stats(tf_client *client, uint64_t total, uint64_t active, uint64_t paused);
+TF_API int tf_worker_stats(tf_client *client, uint64_t total, uint64_t online, uint64_t offline, uint64_t draining);
+TF_API int tf_job_stats(tf_client *client, uint64_t total, uint64_t pending, uint64_t processing, uint64_t succeeded,
+                        uint64_t failed);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Is a level wanted?

@@ -68,11 +68,13 @@ static struct thread_lane *lane_make_place(struct thread *thread) {
     return place;
 }
 
-static struct thread_lane *lane_open(struct thread *thread, struct session *session) {
+static struct thread_lane *lane_open(struct thread *thread, struct session *session, bool private) {
     struct thread_lane *lane = lane_make_place(thread);
     session->references++;
     lane->session = session;
-    lane_claim_private(lane);
+    lane->retry_ns = 0;
+    if (private)
+        lane_claim_private(lane);
     atomic_signal_fence(memory_order_seq_cst);
     atomic_store(&lane->session_id, session->id);
     return lane;
@@ -80,15 +82,15 @@ static struct thread_lane *lane_open(struct thread *thread, struct session *sess
 
 /* --- finding one's lane --- */
 
-static struct thread_lane *lane_find_or_open(struct thread *thread, struct tf_client *client) {
+static struct thread_lane *lane_find_or_open(struct thread *thread, struct tf_client *client, bool private) {
     int saved_errno = errno; /* a log call leaves the application's alone, and "%m" is formatted after this */
     registry_lock();
     struct session *session = session_usable(client);
     struct thread_lane *lane = session ? lane_find(thread, session->id) : NULL;
-    if (lane && !lane->has_private)
+    if (lane && !lane->has_private && private)
         lane_claim_private(lane);
     else if (session && !lane)
-        lane = lane_open(thread, session);
+        lane = lane_open(thread, session, private);
     if (lane)
         thread->hot = lane;
     registry_unlock();
@@ -110,7 +112,7 @@ static struct thread_lane *lane_find_slowly(struct call *call, struct tf_client 
     }
     if (session_id == 0 && clock_monotonic_ns() < atomic_load(&client->retry_ns))
         return NULL;
-    return lane_find_or_open(thread, client);
+    return lane_find_or_open(thread, client, true);
 }
 
 struct thread_lane *thread_lane_find(struct call *call, struct tf_client *client) {
@@ -118,7 +120,7 @@ struct thread_lane *thread_lane_find(struct call *call, struct tf_client *client
     uint64_t session_id = atomic_load_explicit(&client->session_id, memory_order_acquire);
     struct thread *thread = call->thread;
     if (unlikely(__atomic_load_n(control, __ATOMIC_RELAXED) & SLOT_CONTROL_REATTACH) && thread && !call->nested)
-        return lane_find_or_open(thread, client);
+        return lane_find_or_open(thread, client, true);
     if (likely(session_id != 0 && thread)) {
         struct thread_lane *hot = thread->hot;
         if (likely(hot && hot->has_private &&
@@ -126,6 +128,24 @@ struct thread_lane *thread_lane_find(struct call *call, struct tf_client *client
             return hot;
     }
     return lane_find_slowly(call, client, session_id);
+}
+
+struct thread_lane *thread_session_find(struct call *call, struct tf_client *client) {
+    const uint32_t *control = __atomic_load_n(&client->head.control, __ATOMIC_ACQUIRE);
+    uint64_t session_id = atomic_load_explicit(&client->session_id, memory_order_acquire);
+    struct thread *thread = call->thread;
+    if (!thread)
+        return NULL;
+    struct thread_lane *lane = session_id ? lane_find(thread, session_id) : NULL;
+    if (call->nested)
+        return lane;
+    if (lane && !(__atomic_load_n(control, __ATOMIC_RELAXED) & SLOT_CONTROL_REATTACH)) {
+        thread->hot = lane;
+        return lane;
+    }
+    if (session_id == 0 && clock_monotonic_ns() < atomic_load(&client->retry_ns))
+        return NULL;
+    return lane_find_or_open(thread, client, false);
 }
 
 /* --- threads --- */

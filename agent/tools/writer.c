@@ -28,10 +28,26 @@ static void pause_a_moment(struct writer *writer) {
     nanosleep(&step, NULL);
 }
 
-static int write_waiting(struct writer *writer, const struct record_entry *record) {
+/* An entry, or a record of another kind. */
+struct message {
+    const struct record_entry *entry;
+    const struct record *other; /* when entry is NULL */
+};
+
+static int write_once(struct writer *writer, const struct message *message) {
+    return message->entry ? producer_write(writer->producer, message->entry, 0)
+                          : producer_write_record(writer->producer, message->other);
+}
+
+static int write_or_lose(struct writer *writer, const struct message *message) {
+    return message->entry ? producer_write_or_lose(writer->producer, message->entry, 0)
+                          : producer_write_record_or_lose(writer->producer, message->other);
+}
+
+static int write_waiting(struct writer *writer, const struct message *message) {
     uint64_t begin = clock_monotonic_ns();
     int r;
-    while ((r = producer_write(writer->producer, record, 0)) == -EAGAIN) {
+    while ((r = write_once(writer, message)) == -EAGAIN) {
         if (writer->wait_ns == 0 || writer->in_vain || !producer_attached(writer->producer))
             break;
         if (clock_monotonic_ns() - begin >= writer->wait_ns) {
@@ -40,7 +56,22 @@ static int write_waiting(struct writer *writer, const struct record_entry *recor
         }
         pause_a_moment(writer);
     }
-    return r == -EAGAIN ? producer_write_or_lose(writer->producer, record, 0) : r;
+    return r == -EAGAIN ? write_or_lose(writer, message) : r;
+}
+
+/* Keep account. */
+static int account(struct writer *writer, int r) {
+    if (r < 0) {
+        writer->lost++;
+        return r;
+    }
+    writer->written++;
+    writer->in_vain = false;
+    return 0;
+}
+
+int writer_put_record(struct writer *writer, const struct record *record) {
+    return account(writer, write_waiting(writer, &(struct message) { .other = record }));
 }
 
 int writer_put(struct writer *writer, const struct entry *entry, struct buffer *scratch) {
@@ -50,14 +81,8 @@ int writer_put(struct writer *writer, const struct entry *entry, struct buffer *
     buffer_clear(scratch);
     int r = entry_repair(&record.entry, 0, scratch);
     if (r >= 0)
-        r = write_waiting(writer, &record);
-    if (r < 0) {
-        writer->lost++;
-        return r;
-    }
-    writer->written++;
-    writer->in_vain = false;
-    return 0;
+        r = write_waiting(writer, &(struct message) { .entry = &record });
+    return account(writer, r);
 }
 
 void writer_tell_losses(const struct writer *writer, const char *what) {

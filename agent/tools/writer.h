@@ -1,4 +1,4 @@
-/* writer.h - how the tools write entries: waiting for room as long as they were told to, and keeping account of what did not fit.
+/* writer.h - how the tools write entries and metric updates: waiting for room as long as they were told to, and keeping account of what did not fit.
  * Not thread-safe. */
 #ifndef TASKFORGE_AGENT_TOOLS_WRITER_H
 #define TASKFORGE_AGENT_TOOLS_WRITER_H
@@ -23,6 +23,9 @@ void writer_close(struct writer *writer);
 
 /* Repair the entry (by `scratch`) and write it. Below the wanted level it is passed over. 0, -EAGAIN: lost and counted; -ENOMEM. */
 int writer_put(struct writer *writer, const struct entry *entry, struct buffer *scratch);
+
+/* Write a record of another kind: 0, -EAGAIN: lost and counted; else what cannot be encoded. */
+int writer_put_record(struct writer *writer, const struct record *record);
 
 /* One line on stderr about what did not fit, if anything did not. `what`: "entries", "lines". */
 void writer_tell_losses(const struct writer *writer, const char *what);

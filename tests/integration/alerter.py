@@ -159,6 +159,7 @@ def an_acknowledged_alert_is_told_and_noted():
         place.log("went wrong", count=3)
         receiver.wait(["active"])
         (alert,) = place.ask("alerts")
+        expect(b"errors: Many errors: 3 error entries of queue in 5s" in place.run("tfctl", "alerts").stdout, "tfctl alerts")
         expect("is no alert's id" in place.refused("ack nonsense uid:7 x"), "nonsense was acknowledged")
         expect("there is no alert" in place.refused("ack 0193a6b0-1111-7222-8333-444455556666 uid:7 x"), "an unknown one was")
         expect("usage" in place.refused(f"ack {alert['id']}"), "nobody acknowledged")
@@ -171,6 +172,7 @@ def an_acknowledged_alert_is_told_and_noted():
         expect(audit["operation"] == "acknowledge" and audit["level"] == "info", f"{audit}")
         expect(audit["metadata"]["actor"] == "uid:7" and audit["metadata"]["target"] == alert["id"] and audit["metadata"]["reason"] == "I am on it", f"{audit}")
         expect("already" in place.refused(f"resolve {alert['id']} uid:7 x"), "a resolved one was resolved")
+        expect(place.run("tfctl", "alerts").stdout == b"" and b"resolved" in place.run("tfctl", "alerts", "--all").stdout, "tfctl alerts")
 
 
 def kills_neither_repeat_nor_lose_a_notification():

@@ -170,7 +170,7 @@ def tokens_are_asked_for():
         one.start("collector")
         exporter = one.start("exporter")
         port = one.port(exporter)
-        for path in (b"/", b"/static/x", b"/nowhere"):
+        for path in (b"/" + b"a" * 600, b"/", b"/static/x"):
             headers = refused(port, b"GET " + path + b" HTTP/1.1\r\n" + HOST + b"\r\n", 401)
             expect(headers["www-authenticate"].startswith("Bearer"), f"{headers}")
         refused(port, b"GET / HTTP/1.1\r\n" + HOST + b"Authorization: Bearer readin\r\n\r\n", 401)
@@ -183,6 +183,7 @@ def tokens_are_asked_for():
         entry = one.query("-s", "taskforge")[0]
         expect((entry["module"], entry["operation"], entry["level"]) == ("audit", "token_refused", "warn"), f"{entry}")
         expect(entry["metadata"]["actor"].startswith("127.0.0.1:") and entry["metadata"]["reason"] == "missing", f"{entry}")
+        expect(entry["metadata"]["target"] == "/" + "a" * 511, f"{entry}")
         reader.write_text("changed\n")
         exporter.process.send_signal(signal.SIGHUP)
         exporter.wait_line("read again")
@@ -194,6 +195,29 @@ def tokens_are_asked_for():
         expect(get(port, b"/", b"Authorization: Bearer changed\r\n")[0] == 200, "the token of before")
 
 
+def six_is_spoken_as_well():
+    with Instance() as one:
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError:
+            print("     this host has no IPv6")
+            return
+        token = one.root / "token"
+        token.write_text("secret")
+        token.chmod(0o600)
+        one.write_config(exporter=f"  token_file: {token}\n")
+        one.config.write_text(one.config.read_text().replace("127.0.0.1:0", "[::1]:0"))
+        one.start("collector")
+        exporter = one.start("exporter")
+        expect(any("http://[::1]:" in line for line in exporter.lines), f"{exporter.lines}")
+        with socket.create_connection(("::1", one.port(exporter)), 20) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+            expect(hear(client)[0] == 401, "no token")
+        wait_until(lambda: one.count("-s", "taskforge"), "the audit entry")
+        actor = one.query("-s", "taskforge")[0]["metadata"]["actor"]
+        expect(actor.startswith("[::1]:"), actor)
+
+
 def readiness_follows_the_collector():
     with Instance() as one:
         port = one.port(one.start("exporter"))
@@ -202,8 +226,14 @@ def readiness_follows_the_collector():
         collector = one.start("collector")
         one.run("tflog", "-s", "a", "hello")
         wait_until(lambda: get(port, b"/readyz")[0] == 200, "/readyz")
+        collector.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: get(port, b"/readyz")[0] == 503, "/readyz to see that the collector hangs")
+        collector.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: get(port, b"/readyz")[0] == 200, "/readyz to see that it goes on")
         collector.kill()
         wait_until(lambda: get(port, b"/readyz")[0] == 503, "/readyz to see the dead collector")
+        one.start("collector")
+        wait_until(lambda: get(port, b"/readyz")[0] == 200, "/readyz to see the next one")
         expect(get(port, b"/livez")[0] == 200, "/livez asks nobody")
 
 
@@ -278,6 +308,7 @@ if __name__ == "__main__":
                 the_page_is_strict,
                 who_is_slow_is_cut_by_the_clock,
                 tokens_are_asked_for,
+                six_is_spoken_as_well,
                 readiness_follows_the_collector,
                 what_keeps_it_from_starting_is_one_line,
                 a_second_one_names_the_first,

@@ -11,6 +11,7 @@
 #include "common/model/metric.h"
 #include "common/model/pack.h"
 #include "common/model/template.h"
+#include "common/shm/slot_metrics.h"
 
 static void give_up(const char *what, const char *why) {
     fprintf(stderr, "drain: %s: %s\n", what, why);
@@ -19,7 +20,7 @@ static void give_up(const char *what, const char *why) {
 
 void drain_open(struct drain *drain, const char *runtime_dir) {
     struct error error = { "" };
-    *drain = (struct drain) { .lines = BUFFER_EMPTY, .metrics = BUFFER_EMPTY };
+    *drain = (struct drain) { .entries = 0 };
     if (map_guard_install(&error) < 0)
         give_up("guard", error.text);
     char path[512];
@@ -32,11 +33,76 @@ void drain_open(struct drain *drain, const char *runtime_dir) {
     close(rings_fd);
 }
 
-void drain_close(struct drain *drain) {
-    ring_finish(&drain->ring);
+void drain_finish(struct drain *drain) {
     buffer_finish(&drain->lines);
     buffer_finish(&drain->metrics);
+    buffer_finish(&drain->updates);
+    buffer_finish(&drain->cells);
 }
+
+void drain_close(struct drain *drain) {
+    ring_finish(&drain->ring);
+    drain_finish(drain);
+}
+
+/* --- metrics --- */
+
+static const char *const naming_names[METRIC_NAMING_END] = { "app", "prefixed", "verbatim" };
+static const char *const operation_names[METRIC_OPERATION_END] = { "add", "set" };
+
+static void append_series(struct buffer *out, struct text name, struct text labels) {
+    struct metric_label label;
+    const char *comma = "";
+    check(metric_labels_check(labels) == 0);
+    buffer_append_text(out, name);
+    buffer_append_char(out, '{');
+    for (size_t at = 0; metric_labels_next(labels, &at, &label); comma = ",")
+        buffer_append_format(out, "%s%.*s=\"%.*s\"", comma, TEXT_FORMAT(label.name), TEXT_FORMAT(label.value));
+    buffer_append_char(out, '}');
+}
+
+static void take_update(struct drain *drain, const struct record_metric_update *update) {
+    struct buffer *out = &drain->updates;
+    check(metric_kind_is_valid(update->metric_kind) && update->naming < METRIC_NAMING_END &&
+          update->operation < METRIC_OPERATION_END && metric_name_check(update->name, NULL) == 0);
+    buffer_append_format(out, "%s %s %s ", metric_kind_name((enum metric_kind)update->metric_kind),
+                         naming_names[update->naming], operation_names[update->operation]);
+    append_series(out, update->name, update->labels);
+    buffer_append_format(out, " %.15g %.*s\n", update->value, TEXT_FORMAT(update->trace_id));
+    drain->update_count++;
+}
+
+static void take_cells(struct drain *drain, uint32_t slot) {
+    static struct slot_metrics_view view;
+    struct buffer *out = &drain->cells;
+    if (ring_reader_metric_count(&drain->ring, slot) == 0)
+        return;
+    check(ring_reader_metrics(&drain->ring, slot, &view) == 0);
+    for (uint32_t i = 0; i < view.count; i++) {
+        struct metric_definition definition;
+        struct slot_metric_values values;
+        check(slot_metrics_definition(&view, i, &definition) == 0 && slot_metrics_values(&view, i, &values) == 0);
+        buffer_append_format(out, "%s %s ", metric_kind_name(definition.kind), naming_names[definition.naming]);
+        append_series(out, definition.name, definition.labels);
+        if (definition.kind == METRIC_COUNTER)
+            buffer_append_format(out, " %llu\n", (unsigned long long)values.total);
+        else if (metric_kind_is_histogram(definition.kind))
+            buffer_append_format(out, " %llu %.12g\n", (unsigned long long)histogram_count(&values.histogram),
+                                 values.histogram.sum);
+        else
+            buffer_append_format(out, values.set_ns ? " %.15g\n" : " never\n", values.value);
+    }
+    slot_metrics_view_finish(&view);
+}
+
+static void drain_cells(struct drain *drain) {
+    struct slot_info info;
+    for (uint32_t slot = 0; slot < drain->ring.slot_count; slot++)
+        if (ring_reader_slot(&drain->ring, slot, &info) == 0 && info.state != SLOT_FREE)
+            take_cells(drain, slot);
+}
+
+/* --- entries --- */
 
 /* The slot's service, and the call site's texts, as the collector puts them in. */
 static void complete(struct drain *drain, const struct slot_info *slot, uint32_t slot_index,
@@ -116,8 +182,10 @@ static void drain_lane(struct drain *drain, uint32_t lane, bool take) {
         }
         if (record.kind == RECORD_ENTRY)
             take_entry(drain, &slot, state.slot, overflow, &record.entry);
-        else if (record.kind == RECORD_METRIC_UPDATE)
+        if (record.kind == RECORD_METRIC_UPDATE) {
             take_metric(drain, slot.service, &record.metric_update);
+            take_update(drain, &record.metric_update);
+        }
         drain->positions += record.kind == RECORD_INPUT_POSITION;
     }
     if (r < 0)
@@ -141,18 +209,30 @@ static void drain_losses(struct drain *drain) {
     }
 }
 
+/* For strstr and the like. */
+static void end_text(struct buffer *buffer) {
+    buffer_append_char(buffer, '\0');
+    check(!buffer->failed);
+    buffer->length--;
+}
+
 unsigned drain_read(struct drain *drain, bool take) {
     buffer_clear(&drain->lines);
     buffer_clear(&drain->metrics);
+    buffer_clear(&drain->updates);
+    buffer_clear(&drain->cells);
+    drain->update_count = 0;
     drain->entries = drain->deferred = drain->in_overflow = drain->positions = 0;
     memset(drain->lost, 0, sizeof(drain->lost));
     drain->lost_total = 0;
     for (uint32_t lane = 0; lane < drain->ring.lane_count; lane++)
         drain_lane(drain, lane, take);
     drain_losses(drain);
-    buffer_append_char(&drain->lines, '\0');
-    check(!drain->lines.failed && !drain->metrics.failed);
-    drain->lines.length--;
+    drain_cells(drain);
+    end_text(&drain->lines);
+    end_text(&drain->metrics);
+    end_text(&drain->updates);
+    end_text(&drain->cells);
     return drain->entries;
 }
 

@@ -13,10 +13,14 @@ struct drain {
     struct ring ring;
     struct buffer lines;   /* one JSON line for each entry, as CONTRACT section 3, lane by lane */
     struct buffer metrics; /* one JSON line for each metric update */
-    unsigned entries;      /* how many there were */
-    unsigned deferred;     /* of them, how many carried a call site */
-    unsigned in_overflow;  /* of them, how many came through an overflow lane */
-    unsigned positions;    /* input positions, within entries and alone */
+    struct buffer updates; /* one line for each metric update: counter app add jobs{queue="mail"} 3 TRACE_ID */
+    struct buffer cells;   /* one line for each series by handle, slot by slot: counter app jobs{queue="mail"} 3; of a
+                              histogram count and sum */
+    unsigned update_count;
+    unsigned entries;                              /* how many there were */
+    unsigned deferred;                             /* of them, how many carried a call site */
+    unsigned in_overflow;                          /* of them, how many came through an overflow lane */
+    unsigned positions;                            /* input positions, within entries and alone */
     uint64_t lost[LOSS_REASON_COUNT][LEVEL_COUNT]; /* the ledgers' sums */
     uint64_t lost_total;
 };
@@ -29,8 +33,10 @@ void drain_close(struct drain *drain);
  * commit. Returns the number of entries. */
 unsigned drain_read(struct drain *drain, bool take);
 
-/* drain_open, drain_read, drain_close; the lines are the caller's to free with buffer_finish, metrics are not kept. */
+/* drain_open, drain_read, drain_close; the buffers are the caller's to free with drain_finish. */
 unsigned drain_once(const char *runtime_dir, bool take, struct drain *ret);
+
+void drain_finish(struct drain *drain); /* the buffers alone */
 
 /* Lines that contain `part`. */
 unsigned drain_count(const struct drain *drain, const char *part);

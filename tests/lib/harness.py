@@ -22,6 +22,7 @@ PROGRAMS = {
     "exporter": "exporter/taskforge-exporter",
     "tfctl": "exporter/tfctl/tfctl",
     "tflog": "agent/tools/tflog",
+    "tfmetric": "agent/tools/tfmetric",
     "tfrun": "agent/tools/tfrun",
     "worker": "agent/examples/worker",
     "hello": "agent/examples/hello",

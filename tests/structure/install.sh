@@ -20,7 +20,7 @@ there() { # there NAME: exactly one file or link of this name, not empty
     found=$(find "$work/root" -name "$1" -size +0)
     [ -n "$found" ] && [ "$(echo "$found" | wc -l)" -eq 1 ] || fail "$1 is not installed once, but: $found"
 }
-for name in taskforge-agent taskforge-collector taskforge-exporter tfctl tflog tfrun taskforge.h libtaskforge.a libtaskforge.so taskforge.pc \
+for name in taskforge-agent taskforge-collector taskforge-exporter tfctl tflog tfmetric tfrun taskforge.h libtaskforge.a libtaskforge.so taskforge.pc \
     taskforge.yaml; do
     there "$name"
 done

@@ -73,7 +73,7 @@ static inline void assert_entry_with(const struct fixture *fixture, const char *
     assert_int_equal(drain.entries, 1);
     if (!strstr(drain.lines.data, part))
         fail_msg("no %s in %s", part, drain.lines.data);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
 }
 
 /* Run function in a child; its exit status, or 256 + the signal that ended it. */

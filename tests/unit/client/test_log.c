@@ -21,7 +21,7 @@ static void defers_the_formatting_of_a_macro_s_message(void **state) {
     assert_int_equal(drain.deferred, 1);
     assert_non_null(strstr(drain.lines.data, "\"message\":\"3 mails to a@example.org in 12.2 ms (   17|ab  |-5|x)\""));
     assert_non_null(strstr(drain.lines.data, "\"module\":\"main\",\"operation\":\"send\""));
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -33,7 +33,7 @@ static void formats_itself_what_cannot_be_deferred(void **state) {
     assert_int_equal(drain.entries, 1);
     assert_int_equal(drain.deferred, 0);
     assert_non_null(strstr(drain.lines.data, "\"operation\":\"open\",\"message\":\"1.25 seconds\""));
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -48,7 +48,7 @@ static void gives_one_statement_one_number_and_two_clients_two(void **state) {
     assert_int_equal(drain.entries, 30);
     assert_int_equal(drain.deferred, 30);
     assert_int_equal(drain_count(&drain, "\"message\":\"turn 17\""), 1);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     drain_open(&drain, ((struct fixture *)*state)->runtime_dir);
     for (uint32_t slot = 0; slot < 3; slot++) {
         struct site_info site;
@@ -73,7 +73,7 @@ static void keeps_the_end_of_a_string_too_long_to_store(void **state) {
     assert_non_null(strstr(drain.lines.data, "\"message\":\"begin aaaa"));
     assert_non_null(strstr(drain.lines.data, "bytes cut ...]aaaa"));
     assert_non_null(strstr(drain.lines.data, "aaTHE END\""));
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -148,7 +148,7 @@ static void carries_the_thread_s_context(void **state) {
     assert_int_equal(drain_count(&drain, "by macro 1\",\"trace_id\":\"trace-1\",\"correlation_id\":\"corr-1\""), 1);
     assert_int_equal(drain_count(&drain, "by entry\",\"trace_id\":\"trace-1\",\"correlation_id\":\"own\""), 1);
     assert_int_equal(drain_count(&drain, "without\",\"metadata\""), 1);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     char long_id[130];
     memset(long_id, 'x', 129);
     long_id[129] = '\0';
@@ -208,7 +208,7 @@ static void refuses_with_field_and_reason_and_counts_nothing(void **state) {
     free(large);
     struct drain drain;
     assert_int_equal(drain_once(((struct fixture *)*state)->runtime_dir, true, &drain), 0);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     assert_int_equal(fixture_lost(client), 0);
     tf_close(client);
 }

@@ -33,7 +33,7 @@ static void drops_lowest_levels_first_and_counts_each_loss_once(void **state) {
     for (size_t k = 0; k < 4; k++)
         assert_int_equal(drain.lost[LOSS_LANE_FULL][levels[k]], lost[levels[k]]);
     assert_int_equal(drain_count(&drain, "\"level\":\"error\""), written[TF_LEVEL_ERROR]);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     assert_int_equal(tf_losses(client, &losses, 1), -EINVAL);
     tf_close(client);
 }
@@ -48,7 +48,7 @@ static void macros_count_their_losses_too(void **state) {
     assert_true(fixture_lost(client) > 0);
     assert_int_equal(drain.entries + fixture_lost(client), MANY);
     assert_int_equal(drain.lost_total, fixture_lost(client));
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -60,7 +60,7 @@ static void goes_on_when_the_collector_has_made_room(void **state) {
     assert_int_equal(tf_flush(client, 1000000), -ETIMEDOUT);
     struct drain drain;
     drain_once(fixture->runtime_dir, true, &drain);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     assert_int_equal(tf_flush(client, 0), 0);
     assert_int_equal(tf_log(client, TF_LEVEL_INFO, NULL, "fill", "after"), 0);
     assert_entry_with(fixture, "\"message\":\"after\"");
@@ -82,7 +82,7 @@ static void waits_for_room_as_long_as_it_may_and_counts_once(void **state) {
     assert_int_equal(fixture_lost(client), 2);
     struct drain drain;
     assert_int_equal(drain_once(fixture->runtime_dir, true, &drain), written);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -127,7 +127,7 @@ static void sends_large_records_through_an_overflow_lane(void **state) {
     assert_int_equal(drain.entries, 1);
     assert_int_equal(drain.in_overflow, 1);
     assert_int_equal(drain_count(&drain, "\"service\":\"mailer\""), 1);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     assert_int_equal(tf_flush(client, 0), 0);
     tf_close(client);
 }
@@ -160,7 +160,7 @@ static void threads_beyond_the_pool_share_the_overflow_lanes(void **state) {
     assert_int_equal(drain_once(fixture->runtime_dir, true, &drain), THREADS);
     assert_true(drain.in_overflow > 0 && drain.in_overflow < THREADS);
     assert_int_equal(drain_count(&drain, "\"operation\":\"thread\",\"message\":\"with a lane or without 1\""), THREADS);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     pthread_barrier_destroy(worker.barrier);
     tf_close(worker.client);
 }
@@ -215,7 +215,7 @@ static void what_was_lost_without_a_ring_is_told_when_one_comes(void **state) {
     assert_int_equal(drain_once(fixture->runtime_dir, true, &drain), 1);
     assert_int_equal(drain.lost[LOSS_NO_RING][TF_LEVEL_WARN], 2);
     assert_int_equal(drain.lost_total, 2);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -233,7 +233,7 @@ static void close_tells_what_was_lost_if_it_can(void **state) {
     struct drain drain;
     drain_once(fixture->runtime_dir, true, &drain);
     assert_int_equal(drain.lost[LOSS_NO_RING][TF_LEVEL_WARN], 1);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
 }
 
 static void processes_without_a_slot_count_in_the_anonymous_ledger(void **state) {

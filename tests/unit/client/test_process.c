@@ -43,7 +43,7 @@ static void threads_write_side_by_side(void **state) {
     drain_once(fixture->runtime_dir, true, &drain);
     assert_int_equal(drain.entries + fixture_lost(client), THREADS * EACH);
     assert_int_equal(drain.lost_total, fixture_lost(client));
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -58,7 +58,7 @@ static void a_thread_that_ends_releases_its_lane(void **state) {
         drain_once(fixture->runtime_dir, true, &drain);
         assert_int_equal(drain.entries, EACH);
         assert_int_equal(drain.in_overflow, 0);
-        buffer_finish(&drain.lines);
+        drain_finish(&drain);
         assert_int_equal(lanes_owned(fixture), 0);
     }
     tf_close(client);
@@ -105,7 +105,7 @@ static void one_thread_may_use_more_clients_than_it_keeps_lanes_for(void **state
             assert_int_equal(tf_log(clients[i], TF_LEVEL_INFO, NULL, "o", "text"), 0);
     struct drain drain;
     assert_int_equal(drain_once(fixture->runtime_dir, true, &drain), CLIENTS * ROUNDS);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     for (int i = 0; i < CLIENTS; i++)
         tf_close(clients[i]);
 }
@@ -132,7 +132,7 @@ static void parent_and_child_both_go_on(void **state) {
     assert_int_equal(drain.entries, 200);
     assert_int_equal(drain_count(&drain, "\"message\":\"parent "), 100);
     assert_int_equal(drain_count(&drain, "\"message\":\"child "), 100);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -151,7 +151,7 @@ static void a_child_s_first_record_keeps_to_the_threshold(void **state) {
     assert_int_equal(in_child(log_below_the_threshold, client), 0);
     struct drain drain;
     assert_int_equal(drain_once(fixture->runtime_dir, true, &drain), 0);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -171,7 +171,7 @@ static void parent_and_child_make_different_ids(void **state) {
     assert_int_equal(drain_once(fixture->runtime_dir, true, &drain), 2);
     char *second = strchr(drain.lines.data, '\n') + 1;
     assert_memory_not_equal(drain.lines.data, second, strlen("{\"id\":\"019ab0a8-e1a0-7000-8000-000000000000\""));
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -198,7 +198,7 @@ static void fork_while_other_threads_log(void **state) {
         pthread_join(writers[i], NULL);
     struct drain drain;
     assert_int_equal(drain_once(fixture->runtime_dir, true, &drain), 2 * EACH + FORKS);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -215,7 +215,7 @@ static void a_child_may_close_what_its_parent_uses(void **state) {
     assert_int_equal(tf_log(client, TF_LEVEL_INFO, NULL, "o", "after"), 0);
     struct drain drain;
     assert_int_equal(drain_once(fixture->runtime_dir, true, &drain), 2);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(client);
 }
 
@@ -244,7 +244,7 @@ static void closing_all_descriptors_does_no_harm(void **state) {
     assert_int_equal(in_child(daemonize_badly, *state), 0);
     struct drain drain;
     assert_int_equal(drain_once(((struct fixture *)*state)->runtime_dir, true, &drain), 3);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
 }
 
 /* --- signals --- */
@@ -329,7 +329,7 @@ static void a_nested_call_leaves_the_outer_one_s_memory_alone(void **state) {
     drain_once(fixture->runtime_dir, true, &drain);
     assert_int_equal(drain.entries, 4);
     assert_int_equal(drain.in_overflow, 4);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     tf_close(handler_client);
 }
 

@@ -41,7 +41,7 @@ static void writes_a_record_with_its_own_service_time_and_position(void **state)
     assert_int_equal(drain_count(&drain, "\"service\":\"kernel\""), 1);
     assert_int_equal(drain_count(&drain, "\"service\":\"taskforge-agent\""), 1);
     assert_int_equal(drain_count(&drain, "{\"id\":\"00000000"), 0);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     producer_close(producer);
 }
 
@@ -68,14 +68,40 @@ static void says_no_room_without_counting_a_loss(void **state) {
     struct drain drain;
     assert_int_equal(drain_once(fixture->runtime_dir, true, &drain), written);
     assert_int_equal(drain.lost_total, 0);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     assert_int_equal(producer_write(producer, &record, 0), 0);
     assert_int_equal(producer_count_loss(producer, LEVEL_WARN, LOSS_INPUT, 3), 0);
     drain_once(fixture->runtime_dir, true, &drain);
     assert_int_equal(drain.lost[LOSS_INPUT][LEVEL_WARN], 3);
     assert_int_equal(drain.lost_total, 3);
-    buffer_finish(&drain.lines);
+    drain_finish(&drain);
     assert_int_equal(producer_flush(producer, 0), 0);
+    producer_close(producer);
+}
+
+static void a_daemon_s_metrics_keep_their_naming(void **state) {
+    struct fixture *fixture = *state;
+    struct producer *producer = open_producer(fixture);
+    struct metric_definition definition = { .kind = METRIC_COUNTER,
+                                            .naming = METRIC_NAMING_PREFIXED,
+                                            .name = TEXT_LITERAL("pr_requests_total"),
+                                            .help = TEXT_LITERAL("requests served") };
+    struct error error = { "" };
+    tf_metric *requests, *load;
+    assert_int_equal(producer_metric_register(producer, &definition, &requests, &error), 0);
+    definition.kind = METRIC_GAUGE;
+    assert_int_equal(producer_metric_register(producer, &definition, &load, &error), -EEXIST);
+    assert_non_null(strstr(error.text, "would collide"));
+    definition.naming = METRIC_NAMING_VERBATIM;
+    definition.name = TEXT_LITERAL("pr_node_load1");
+    assert_int_equal(producer_metric_register(producer, &definition, &load, &error), 0);
+    assert_int_equal(tf_counter_add(requests, 3), 0);
+    assert_int_equal(tf_gauge_set(load, 0.5), 0);
+    struct drain drain;
+    drain_once(fixture->runtime_dir, true, &drain);
+    assert_string_equal(drain.cells.data,
+                        "counter prefixed pr_requests_total{} 3\ngauge verbatim pr_node_load1{} 0.5\n");
+    drain_finish(&drain);
     producer_close(producer);
 }
 
@@ -83,13 +109,24 @@ static void metric_updates_leave_room_for_errors(void **state) {
     struct fixture *fixture = *state;
     struct producer *producer = open_producer(fixture);
     struct record update = { .kind = RECORD_METRIC_UPDATE,
-                             .metric_update = { .metric_kind = METRIC_GAUGE, .name = TEXT_LITERAL("g") } };
-    struct record_entry error = line("s", "text"), info = error;
-    error.entry.level = LEVEL_ERROR;
+                             .metric_update = { .metric_kind = METRIC_GAUGE,
+                                                .naming = METRIC_NAMING_VERBATIM,
+                                                .operation = METRIC_SET,
+                                                .value = 1.5,
+                                                .name = TEXT_LITERAL("pr_node_load5") } };
+    unsigned written = 0;
     while (producer_write_record(producer, &update) == 0)
-        continue;
-    assert_int_equal(producer_write(producer, &info, 0), -EAGAIN);
-    assert_int_equal(producer_write(producer, &error, 0), 0);
+        written++;
+    struct record_entry record = line("s", "an error still fits");
+    record.entry.level = LEVEL_ERROR;
+    assert_int_equal(producer_write(producer, &record, 0), 0);
+    assert_int_equal(producer_write_record_or_lose(producer, &update), -EAGAIN);
+    struct drain drain;
+    assert_int_equal(drain_once(fixture->runtime_dir, true, &drain), 1);
+    assert_int_equal(drain.update_count, written);
+    assert_int_equal(drain.lost_total, 1);
+    assert_int_equal(drain.lost[LOSS_LANE_FULL][LEVEL_INFO], 1);
+    drain_finish(&drain);
     producer_close(producer);
 }
 
@@ -129,6 +166,7 @@ int main(void) {
         fixture_test(writes_a_record_with_its_own_service_time_and_position),
         fixture_test(keeps_an_id_and_a_timestamp_that_were_given),
         fixture_test(says_no_room_without_counting_a_loss),
+        fixture_test(a_daemon_s_metrics_keep_their_naming),
         fixture_test(metric_updates_leave_room_for_errors),
         fixture_test(says_what_stands_in_the_way_of_a_ring),
         fixture_test(refuses_what_cannot_be),

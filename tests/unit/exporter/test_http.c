@@ -82,7 +82,7 @@ static void failing(const struct http_request *request, struct http_answer *answ
     http_fail(answer, 422, "\"%s\" is\nnothing", "x\xff");
 }
 
-enum { LARGE = 16 * 1024 * 1024 };
+enum { LARGE = 16 * 1024 * 1024, FILES = 4096 };
 static const char large_body[LARGE];
 
 static void large(const struct http_request *request, struct http_answer *answer, void *context) {
@@ -129,11 +129,15 @@ static void start(const char *token_file, const char *admin_token_file) {
     assert_int_equal(result, 0);
 }
 
-static int dial(void) {
+static void meet(int fd) {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(http)) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+static int dial(void) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    meet(fd);
     return fd;
 }
 
@@ -447,6 +451,25 @@ static void too_many_queries_are_told_to_come_again(void **state) {
         assert_has(hear(fds[i]), "\r\n\r\nslow");
 }
 
+static void an_end_closes_who_has_not_asked(void **state) {
+    int idle = dial(), half = dial(), lingering = dial();
+    struct http_counters counters = { 0 };
+    char byte;
+    (void)state;
+    say(half, "GET ");
+    say(lingering, "BAD\r\n\r\n");
+    for (int i = 0; i < 20000 && (counters.open < 3 || counters.refused < 1); i++) {
+        http_counters_get(http, &counters);
+        usleep(1000);
+    }
+    assert_true(http_destroy(http));
+    assert_int_equal(recv(idle, &byte, 1, 0), 0);
+    assert_true(recv(half, &byte, 1, 0) <= 0);
+    assert_has(hear(lingering), "HTTP/1.1 400 ");
+    close(idle);
+    close(half);
+}
+
 static void an_end_does_not_wait_for_a_query(void **state) {
     int entered = atomic_load(&world.entered);
     int running = dial(), queued = dial();
@@ -546,7 +569,12 @@ static void the_slowest_readers_give_way(void **state) {
         fds[i] = dial();
         say(fds[i], "GET /large HTTP/1.1\r\n" H "\r\n"); /* and does not read */
     }
-    struct http_counters counters = wait_for_open(KEPT);
+    struct http_counters counters = { 0 };
+    for (int i = 0; i < 20000 && counters.evicted < MORE; i++) {
+        http_counters_get(http, &counters);
+        usleep(1000);
+    }
+    counters = wait_for_open(KEPT);
     assert_int_equal(counters.answers_bytes, HTTP_ANSWERS_MAX);
     assert_int_equal(counters.evicted, MORE);
     assert_has(ask("GET /echo HTTP/1.1\r\n" H "\r\n"), "HTTP/1.1 200 ");
@@ -557,6 +585,39 @@ static void the_slowest_readers_give_way(void **state) {
     }
     assert_int_equal(cut, MORE + 1); /* the answer of /echo needed room as well */
     assert_int_equal(wait_for_open(0).answers_bytes, 0);
+}
+
+/* As many descriptors as there are now, and `more`. */
+static void limit_files(int more) {
+    int next = dup(0);
+    struct rlimit files;
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = (rlim_t)(more < 0 ? FILES : next + more);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+}
+
+static void without_descriptors_idle_ones_give_way_or_new_ones_wait(void **state) {
+    int idle = dial(), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char byte;
+    (void)state;
+    wait_for_open(1);
+    limit_files(0);
+    meet(fd);
+    say(fd, "GET /echo HTTP/1.1\r\n" H "\r\n");
+    assert_has(hear(fd), "HTTP/1.1 200 ");
+    assert_int_equal(recv(idle, &byte, 1, 0), 0); /* gave way */
+    limit_files(-1);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    wait_for_open(0);
+    limit_files(0);
+    meet(fd);
+    say(fd, "GET /echo HTTP/1.1\r\n" H "\r\n");
+    struct pollfd wait = { .fd = fd, .events = POLLIN };
+    assert_int_equal(poll(&wait, 1, 300), 0);
+    limit_files(-1);
+    assert_has(hear(fd), "HTTP/1.1 200 ");
+    close(idle);
 }
 
 #define OPEN(test) cmocka_unit_test_setup_teardown(test, start_open, stop)
@@ -584,10 +645,12 @@ int main(void) {
         OPEN(connections_are_counted_and_given_back),
         OPEN(the_oldest_idle_connections_give_way),
         OPEN(the_slowest_readers_give_way),
+        OPEN(without_descriptors_idle_ones_give_way_or_new_ones_wait),
+        cmocka_unit_test_setup(an_end_closes_who_has_not_asked, start_open),
         cmocka_unit_test_setup(an_end_does_not_wait_for_a_query, start_open),
     };
     close(mkstemp(token_path));
-    const struct rlimit files = { 4096, 4096 }; /* both ends of each connection are ours */
+    const struct rlimit files = { FILES, FILES }; /* both ends of each connection are ours */
     setrlimit(RLIMIT_NOFILE, &files);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(token_path);

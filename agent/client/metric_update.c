@@ -1,0 +1,127 @@
+/* metric_update.c - registration and updates by name (taskforge.h): the caller's words judged, and made a definition or a record. */
+#include "agent/client/metrics.h"
+
+#include <errno.h>
+#include <math.h>
+
+int metric_labels_of(const struct tf_label *labels, size_t count, char out[METRIC_LABELS_BYTES], struct text *ret,
+                     struct error *error) {
+    struct metric_label list[METRIC_LABELS_MAX];
+    if (count > METRIC_LABELS_MAX)
+        return error_set(error, -EINVAL, "a series has at most %d labels, not %zu", METRIC_LABELS_MAX, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!labels[i].name || !labels[i].value)
+            return error_set(error, -EINVAL, "label %zu must have a name and a value", i + 1);
+        list[i] = (struct metric_label) { text_of(labels[i].name), text_of(labels[i].value) };
+    }
+    return metric_labels_pack(list, count, out, ret, error);
+}
+
+/* --- by handle --- */
+
+static int definition_of(const struct tf_metric_definition *given, struct metric_definition *ret,
+                         char labels[METRIC_LABELS_BYTES], char bounds[METRIC_BOUNDS_BYTES], struct error *error) {
+    if (!given || given->size != sizeof(*given))
+        return error_set(error, -EINVAL, "a metric's definition must be begun with TF_METRIC_INIT");
+    if (given->kind < TF_COUNTER || given->kind > TF_TIMER)
+        return error_set(error, -EINVAL, "a metric's kind must be TF_COUNTER to TF_TIMER, is %d", given->kind);
+    *ret = (struct metric_definition) { .kind = (enum metric_kind)given->kind,
+                                        .naming = METRIC_NAMING_APP,
+                                        .name = text_of(given->name),
+                                        .unit = text_of(given->unit),
+                                        .help = text_of(given->help) };
+    int r = metric_labels_of(given->labels, given->label_count, labels, &ret->labels, error);
+    return r < 0 ? r : metric_bounds_pack(given->bounds, given->bound_count, bounds, &ret->bounds, error);
+}
+
+int tf_metric_register(tf_client *given, const struct tf_metric_definition *definition, tf_metric **ret) {
+    static_assert((int)TF_COUNTER == METRIC_COUNTER && (int)TF_GAUGE == METRIC_GAUGE &&
+                      (int)TF_HISTOGRAM == METRIC_HISTOGRAM && (int)TF_TIMER == METRIC_TIMER,
+                  "the header's kinds are the model's");
+    struct tf_client *client = client_or_default(given);
+    struct call call;
+    char labels[METRIC_LABELS_BYTES], bounds[METRIC_BOUNDS_BYTES];
+    struct metric_definition own;
+    if (!client || !call_enter(&call))
+        return -ENOMEM;
+    int r = definition_of(definition, &own, labels, bounds, call.error);
+    if (r == 0)
+        r = metric_register(client, &own, ret, call.error);
+    call_leave();
+    return r < 0 ? call_refuse(&call, r) : 0;
+}
+
+/* --- by name --- */
+
+static int value_check(enum metric_kind kind, enum metric_operation operation, struct text name, double value,
+                       struct error *error) {
+    if (kind == METRIC_COUNTER && !(value >= 0 && isfinite(value)))
+        return error_set(error, -EINVAL, "counter %.*s cannot grow by %g: it must be 0 or more, and finite",
+                         TEXT_FORMAT(name), value);
+    if (kind == METRIC_TIMER && value < 0)
+        return error_set(error, -EINVAL, "timer %.*s takes no duration below 0", TEXT_FORMAT(name));
+    if (isnan(value) && (metric_kind_is_histogram(kind) || operation == METRIC_ADD))
+        return error_set(error, -EINVAL, "%s %.*s takes no NaN", metric_kind_name(kind), TEXT_FORMAT(name));
+    return 0;
+}
+
+static int update_compose(struct call *call, struct record_metric_update *update, const struct tf_label *labels,
+                          size_t label_count, char room[METRIC_LABELS_BYTES]) {
+    enum metric_kind kind = (enum metric_kind)update->metric_kind;
+    int r = metric_name_check(update->name, call->error);
+    if (r == 0)
+        r = value_check(kind, (enum metric_operation)update->operation, update->name, update->value, call->error);
+    if (r == 0)
+        r = metric_labels_of(labels, label_count, room, &update->labels, call->error);
+    if (r == 0)
+        r = metric_name_claim(kind, (enum metric_naming)update->naming, update->name, call->nested, call->error);
+    if (kind != METRIC_GAUGE && call->thread) /* what an exemplar may point to */
+        update->trace_id = call->thread->trace_id;
+    return r;
+}
+
+int metric_update(struct tf_client *given, enum metric_kind kind, enum metric_naming naming,
+                  enum metric_operation operation, const char *name, double value, const struct tf_label *labels,
+                  size_t label_count) {
+    struct tf_client *client = client_or_default(given);
+    if (!client)
+        return -ENOMEM;
+    struct call call;
+    char room[METRIC_LABELS_BYTES];
+    struct record record = { .kind = RECORD_METRIC_UPDATE,
+                             .metric_update = { .metric_kind = (uint8_t)kind,
+                                                .naming = (uint8_t)naming,
+                                                .operation = (uint8_t)operation,
+                                                .value = value,
+                                                .name = text_of(name) } };
+    struct put put = { .other = &record, .level = METRIC_LEVEL, .time_ns = clock_real_ns() };
+    bool entered = call_enter(&call);
+    int r = update_compose(&call, &record.metric_update, labels, label_count, room);
+    r = r < 0 ? call_refuse(&call, r) : put_by_policy(&call, client, &put);
+    if (entered)
+        call_leave();
+    return r;
+}
+
+int tf_metric_count(tf_client *client, const char *name, double n, const struct tf_label *labels, size_t label_count) {
+    return metric_update(client, METRIC_COUNTER, METRIC_NAMING_APP, METRIC_ADD, name, n, labels, label_count);
+}
+
+int tf_metric_set(tf_client *client, const char *name, double value, const struct tf_label *labels,
+                  size_t label_count) {
+    return metric_update(client, METRIC_GAUGE, METRIC_NAMING_APP, METRIC_SET, name, value, labels, label_count);
+}
+
+int tf_metric_add(tf_client *client, const char *name, double n, const struct tf_label *labels, size_t label_count) {
+    return metric_update(client, METRIC_GAUGE, METRIC_NAMING_APP, METRIC_ADD, name, n, labels, label_count);
+}
+
+int tf_metric_observe(tf_client *client, const char *name, double value, const struct tf_label *labels,
+                      size_t label_count) {
+    return metric_update(client, METRIC_HISTOGRAM, METRIC_NAMING_APP, METRIC_ADD, name, value, labels, label_count);
+}
+
+int tf_metric_time(tf_client *client, const char *name, double seconds, const struct tf_label *labels,
+                   size_t label_count) {
+    return metric_update(client, METRIC_TIMER, METRIC_NAMING_APP, METRIC_ADD, name, seconds, labels, label_count);
+}

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""tfmetric as a shell uses it, read back from the ring without a collector (tests/lib/ringcat).
+
+    metrics_client.py TFMETRIC RINGCAT
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+TFMETRIC, RINGCAT = (os.path.abspath(path) for path in sys.argv[1:3])
+
+
+class Listener:
+    """Stands in for the collector's control socket: answers each request the same, and keeps what was asked."""
+
+    def __init__(self, folder, answer):
+        self.asked = []
+        self.answer = answer
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.bind(os.path.join(folder, "collector.sock"))
+        self.socket.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                peer = self.socket.accept()[0]
+            except OSError:
+                return
+            with peer:
+                self.asked.append(peer.makefile().readline())
+                if self.answer:
+                    peer.sendall(self.answer)
+                else:
+                    peer.recv(1)  # until the other side gives up
+
+
+class Tfmetric(unittest.TestCase):
+    def setUp(self):
+        parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.folder = tempfile.TemporaryDirectory(prefix="tf-metric-", dir=parent)
+        self.env = {**os.environ, "TASKFORGE_RUNTIME_DIR": self.folder.name, "LC_ALL": "C"}
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def run_tool(self, *argv):
+        return subprocess.run([TFMETRIC, *argv], env=self.env, capture_output=True, timeout=60)
+
+    def updates(self):
+        result = subprocess.run([RINGCAT, self.folder.name], capture_output=True, check=True, timeout=60)
+        return [line for line in result.stderr.decode().splitlines() if not line.startswith("lost")]
+
+    def expect(self, result, status, *parts):
+        text = result.stderr.decode(errors="replace")
+        self.assertEqual(result.returncode, status, text)
+        for part in parts:
+            self.assertIn(part, text)
+        self.assertLessEqual(text.count("\n"), 1)
+
+    def test_every_kind_is_written(self):
+        for argv, update in (
+            (["counter", "jobs"], "counter app add jobs{} 1 "),
+            (["counter", "jobs", "2.5"], "counter app add jobs{} 2.5 "),
+            (["counter", "jobs", "queue=mail", "a=x=y"], 'counter app add jobs{a="x=y",queue="mail"} 1 '),
+            (["counter", "jobs", "3", "queue=mail", "none="], 'counter app add jobs{queue="mail"} 3 '),
+            (["gauge", "depth", "-5"], "gauge app set depth{} -5 "),
+            (["gauge", "depth", "-inf"], "gauge app set depth{} -inf "),
+            (["histogram", "size", "1e3", "path=/"], 'histogram app add size{path="/"} 1000 '),
+            (["timer", "work", "12ms"], "timer app add work{} 0.012 "),
+            (["--trace-id", "t1", "timer", "work", "1.5s"], "timer app add work{} 1.5 t1"),
+            (["-s", "cron", "--wait", "1s", "counter", "jobs"], "counter app add jobs{} 1 "),
+        ):
+            with self.subTest(argv=argv):
+                self.expect(self.run_tool(*argv), 0)
+                self.assertEqual(self.updates(), ["update " + update])
+
+    def test_wrong_usage_is_refused_by_name(self):
+        for argv, part in (
+            ([], "expected: counter|gauge|histogram|timer NAME"),
+            (["counter"], "expected: counter|gauge|histogram|timer NAME"),
+            (["count", "jobs"], 'kind must be counter, gauge, histogram or timer, is "count"'),
+            (["counter", "1st"], "no digit first"),
+            (["counter", "jobs", "-1"], "a counter cannot grow by -1"),
+            (["counter", "jobs", "inf"], "a counter cannot grow by inf"),
+            (["counter", "jobs", "nan"], "a counter cannot grow by nan"),
+            (["counter", "jobs", "many"], 'a counter takes a number, not "many"'),
+            (["counter", "jobs", "1e999"], 'a counter takes a number, not "1e999"'),
+            (["counter", "jobs", "1", "2"], 'a label is KEY=VALUE, not "2"'),
+            (["gauge", "depth"], "a gauge needs a value behind its name"),
+            (["gauge", "depth", "a=b"], "a gauge needs a value behind its name"),
+            (["histogram", "size", "nan"], "a histogram takes no NaN"),
+            (["timer", "work", "12"], 'a timer takes a duration such as 12ms or 1.5s, not "12"'),
+            (["counter", "jobs", "le=1"], "must not be called le"),
+            (["counter", "jobs", "=1"], "a label's name must be"),
+            (["counter", "jobs", "a=1", "a=2"], "label a is given twice"),
+            (["counter", "jobs", *(f"l{i}=x" for i in range(33))], "at most 32 labels, not 33"),
+            (["--trace-id", "x" * 129, "counter", "jobs"], "trace_id must be at most 128 bytes"),
+            (["-s", "", "counter", "jobs"], "service must be 1 to 100 characters"),
+            (["--wait", "soon", "counter", "jobs"], 'wait must be a duration such as 500ms or 10s, is "soon"'),
+            (["--unknown", "counter", "jobs"], "unknown option --unknown"),
+            (["-s"], "option -s needs a value"),
+        ):
+            with self.subTest(argv=argv):
+                self.expect(self.run_tool(*argv), 2, part)
+        self.assertEqual(os.listdir(self.folder.name), [])  # nothing was written
+
+    def test_help_and_version(self):
+        self.assertTrue(self.run_tool("--help").stdout.startswith(b"usage: tfmetric"))
+        self.assertTrue(self.run_tool("--version").stdout.startswith(b"tfmetric "))
+
+    def fill(self):
+        """All lanes that single records share, but for less than a KiB: by ever smaller entries of an update's level."""
+        tflog = os.path.join(os.path.dirname(TFMETRIC), "tflog")
+        large = ["-l", "info", "--metadata", json.dumps({"k": "x" * 60000})]
+        lines = b"".join(b"x" * 9000 + b"\n" for _ in range(400))
+        subprocess.run([tflog, *large], env=self.env, input=lines, capture_output=True, timeout=60)
+        for size in (40000, 10000, 2500, 600):
+            message = ("\U0001f525" if size > 10000 else "x") * min(size, 10000)
+            while subprocess.run([tflog, "-l", "info", message], env=self.env, capture_output=True, timeout=60).returncode == 0:
+                pass
+
+    def test_where_there_is_no_room_it_says_so(self):
+        pad = "pad=" + "x" * 1000
+        self.fill()
+        self.expect(self.run_tool("counter", "jobs", pad), 3, "1 of 1 updates did not fit and are counted as lost: the ring is full")
+        self.expect(self.run_tool("--wait", "50ms", "gauge", "depth", "1", pad), 3, "1 of 1 updates")
+        result = subprocess.run([RINGCAT, self.folder.name], capture_output=True, check=True, timeout=60)
+        self.assertNotIn("update", result.stderr.decode())
+        self.assertIn("lost lanes_busy info ", result.stderr.decode())
+        self.expect(self.run_tool("counter", "jobs", pad), 0)
+        self.env["TASKFORGE_RUNTIME_DIR"] = "/proc/no-such-place"
+        self.expect(self.run_tool("--wait", "1h", "counter", "jobs"), 3, "1 of 1 updates did not fit", "/proc/no-such-place")
+
+    def test_the_collector_is_asked_first(self):
+        listener = Listener(self.folder.name, b"error jobs is a gauge already and cannot be a counter too\n.\n")
+        self.expect(self.run_tool("counter", "jobs", "3"), 2, "jobs is a gauge already and cannot be a counter too")
+        self.assertEqual(listener.asked, ["metric counter app jobs\n"])
+        listener.answer = b"ok\n.\n"
+        self.expect(self.run_tool("timer", "work", "3s"), 0)
+        listener.answer = b'error unknown request "metric"; ask for help\n.\n'  # of an older collector
+        self.expect(self.run_tool("gauge", "depth", "3"), 0)
+        listener.answer = b"nonsense\n"
+        self.expect(self.run_tool("gauge", "depth", "4"), 0)
+        listener.answer = None  # a stopped one: nobody waits for it
+        self.expect(self.run_tool("gauge", "depth", "5"), 0)
+        self.assertEqual(len(self.updates()), 4)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
