@@ -33,12 +33,6 @@ struct group { /* the files of a label that is to be settled */
 
 /* --- two looks --- */
 
-static struct owner owner_of(const char *label) {
-    struct stat status;
-    bool there = stat(label, &status) == 0;
-    return there ? (struct owner) { true, status.st_dev, status.st_ino } : (struct owner) { 0 };
-}
-
 static void look(struct group *groups, size_t count, int pass, const struct tail_names *names) {
     for (size_t i = 0; i < count; i++)
         if (groups[i].list && tail_family_read(&groups[i].families[pass], groups[i].label, names) != 0)
@@ -46,8 +40,10 @@ static void look(struct group *groups, size_t count, int pass, const struct tail
 }
 
 static void look_at_owners(struct group *groups, size_t count, int pass) {
+    struct stat status;
     for (size_t i = 0; i < count; i++)
-        groups[i].owners[pass] = owner_of(groups[i].label);
+        if (stat(groups[i].label, &status) == 0)
+            groups[i].owners[pass] = (struct owner) { true, status.st_dev, status.st_ino };
 }
 
 /* `names` is the second listing. */
@@ -146,8 +142,14 @@ static int adopt(struct tail *tail, const struct group *group, struct tail_membe
 static int adopt_new(struct tail *tail, const struct group *group, struct tail_family *family) {
     const struct owner *owner = &group->owners[1];
     struct tail_file *live = owner->there ? tail_set_find(tail, owner->device, owner->inode) : NULL;
-    if (owner->there && (!live || tail_set_knows(live) || strcmp(live->label, group->label) != 0))
-        return 0; /* the newest of all is known; or it has come since: the next scan finds it, and then the others */
+    if (owner->there && !live) { /* it has come since, or no glob names it */
+        for (size_t i = 0; i < group->count; i++)
+            if (!tail_set_knows(group->files[i]))
+                return -EAGAIN;
+        return 0;
+    }
+    if (live && (tail_set_knows(live) || strcmp(live->label, group->label) != 0))
+        return 0; /* the newest of all is known */
     uint64_t since_ns = newest_known_ns(tail, group);
     size_t from = 0;
     for (size_t i = 0; i < family->count; i++)
@@ -228,8 +230,10 @@ static size_t line_up(const struct group *group, const struct tail_family *famil
         for (size_t i = 0; i < group->count; i++) {
             struct tail_file *file = group->files[i];
             bool at_label = !file->rotated && file->path && strcmp(file->path, file->label) == 0;
-            if (!file->placed && at_label == (live == 1))
-                line[count++] = file;
+            if (file->placed || at_label != (live == 1))
+                continue;
+            file->rotated = !at_label;
+            line[count++] = file;
         }
         for (size_t i = 0; i < family->count && live == 0; i++)
             if (family->items[i].claim == TAIL_KNOWN)

@@ -110,8 +110,7 @@ static void begin_anew(struct tail_file *file) {
     file->finished = file->binary = file->announce = false;
 }
 
-/* What we know of it was true before it was truncated or, where it was not open, perhaps of another file with its inode:
- * begin at its first byte. */
+/* Where it is not what it was it was truncated or, unless it was open, may be another file: begin at its first byte. */
 static int check_identity(struct tail_file *file, bool was_open) {
     struct stat status;
     if (fstat(file->fd, &status) != 0)
