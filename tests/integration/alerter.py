@@ -319,17 +319,18 @@ def without_a_collector_nothing_ends_and_nothing_is_silent():
     quiet = "{ id: quiet, condition: { silence: { service: billing, time_window: 7s } } }"
     with Receiver() as receiver, Place(rules(receiver, ERRORS.replace("3s", "6s"), quiet)) as place:
         collector = place.start("collector")
-        place.start("alerter")
+        alerter = place.start("alerter")
         place.log("x", service="billing", level="info")
         place.log("went wrong", count=3)
         receiver.wait(["active"])
         collector.kill()
         place.log("y", service="billing", level="info")  # waits in the ring
-        time.sleep(9)  # both windows pass
+        alerter.wait_line("no collector has kept the metrics up to date")  # after 10 s: both windows have passed
         expect(receiver.statuses() == ["active"], f"{receiver.bodies}")
         expect([a["rule_id"] for a in place.ask("alerts")] == ["errors"], "the open alerts")
         place.start("collector")
         receiver.wait(["active", "resolved"])
+        alerter.wait_line("the collector is there again")
 
 
 def a_reload_takes_new_rules_or_keeps_the_old():
