@@ -7,6 +7,7 @@
 #include "common/shm/segment.h"
 #include "exporter/probe.h"
 #include "exporter/routes.h"
+#include "exporter/scrape.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -36,6 +37,7 @@ struct exporter {
     struct config_health health;  /* under settings */
     char damage[ERROR_TEXT_SIZE]; /* under settings: the first that the store's reader met */
     struct api api;               /* the query thread's */
+    struct scrape scrape;         /* the server thread's */
 };
 
 /* --- the probe --- */
@@ -126,6 +128,10 @@ static struct store_reader *store_of(void *context, char damage[ERROR_TEXT_SIZE]
     return store;
 }
 
+struct scrape *exporter_scrape(struct exporter *exporter) {
+    return &exporter->scrape;
+}
+
 struct api *exporter_api(struct exporter *exporter) {
     pthread_mutex_lock(&exporter->settings);
     exporter->api.checks.limits = exporter->health;
@@ -165,6 +171,8 @@ static int set_up(struct exporter *exporter, const struct config *config, struct
     if (result < 0)
         return result;
     api_init(&exporter->api, exporter->runtime_dir, exporter->data_dir, store_of, exporter);
+    if (scrape_init(&exporter->scrape, exporter->runtime_dir) < 0)
+        return error_set(error, -ENOMEM, "out of memory");
     result = loop_add_timer(loop, on_probe, exporter, &exporter->probe);
     if (result < 0)
         return error_set(error, result, "cannot set up a timer: %s", strerror(-result));
@@ -215,6 +223,7 @@ bool exporter_destroy(struct exporter *exporter) {
     if (!http_destroy(exporter->http))
         return false;
     api_finish(&exporter->api);
+    scrape_finish(&exporter->scrape);
     segment_close(exporter->segment);
     store_reader_close(atomic_load(&exporter->store));
     audit_close(exporter->audit);

@@ -14,6 +14,7 @@
 #include "exporter/http.h"
 
 struct exporter;
+struct scrape;
 
 /* --- for main; its thread --- */
 
@@ -36,6 +37,9 @@ struct audit *exporter_audit(const struct exporter *exporter);
 
 /* The query thread: what the API's handlers share, with the thresholds in force. */
 struct api *exporter_api(struct exporter *exporter);
+
+/* The server's thread: what /metrics reads. */
+struct scrape *exporter_scrape(struct exporter *exporter);
 
 /* What the probe, which looks about twice a second, has found; any thread. */
 struct exporter_readiness {

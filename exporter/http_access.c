@@ -27,8 +27,9 @@ enum http_verdict http_admit(const struct http_tokens *tokens, enum http_access 
 /* --- other sites --- */
 
 static struct text without_port(struct text host) {
-    const char *bracket = host.length ? memrchr(host.data, ']', host.length) : NULL;
-    const char *colon = host.length ? memrchr(host.data, ':', host.length) : NULL;
+    if (!host.data)
+        return host;
+    const char *bracket = memrchr(host.data, ']', host.length), *colon = memrchr(host.data, ':', host.length);
     if (colon && (!bracket || colon > bracket))
         host.length = (size_t)(colon - host.data);
     return host;

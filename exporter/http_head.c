@@ -210,7 +210,7 @@ int http_head_parse(struct text bytes, struct http_head *ret, struct http_fault 
     _Static_assert(COUNT_OF(known) <= 32, "`seen` has a bit for each");
     if (bytes.length == 0)
         return 0;
-    const char *end = memmem(bytes.data, bytes.length, "\r\n\r\n", 4);
+    const char *end = bytes.data ? memmem(bytes.data, bytes.length, "\r\n\r\n", 4) : NULL;
     size_t length = end ? (size_t)(end - bytes.data) + 4 : bytes.length;
     if (memchr(bytes.data, '\0', length))
         return refuse(fault, 400, "the header section has a NUL");

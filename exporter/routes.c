@@ -4,6 +4,7 @@
 #include "exporter/api/page.h"
 #include "exporter/api/probes.h"
 #include "exporter/exporter.h"
+#include "exporter/scrape.h"
 
 /* The API's handlers take what they share; a row's function takes the exporter. */
 #define API(handler)                                                                                                   \
@@ -21,6 +22,7 @@ API(api_alert_change)
 const struct http_route routes[] = {
     { "/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, page_index },
     { "/static/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, page_static },
+    { "/metrics", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, scrape_metrics },
     { "/livez", HTTP_GET, HTTP_OPEN, HTTP_OPEN, HTTP_INLINE, probes_livez },
     { "/readyz", HTTP_GET, HTTP_OPEN, HTTP_OPEN, HTTP_INLINE, probes_readyz },
     { "/healthz", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_healthz },

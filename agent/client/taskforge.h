@@ -478,6 +478,33 @@ struct tf_metric_value {
  * processes or by name. size: sizeof *ret. 0, -EINVAL. Takes a lock. */
 TF_API int tf_metric_get_own(tf_metric *metric, struct tf_metric_value *ret, size_t size);
 
+/* The value of a series over all processes, as the collector has it: what was counted less than its flush interval ago is not
+ * in it, and all of it stands still while no collector runs. name is the app's own or that on /metrics; labels are all of the
+ * series' (NULL, 0: none). size: sizeof *ret. 0; -EINVAL; -ENOENT where there is no such series, or no collector has been here;
+ * -EACCES (join the group taskforge); -EBADMSG, -EPROTO (damaged, newer); -EAGAIN; -ENOMEM. Copies all the collector has: not for
+ * often. */
+TF_API int tf_metric_get(tf_client *client, const char *name, const struct tf_label *labels, size_t label_count,
+                         struct tf_metric_value *ret, size_t size);
+
+/* One series of tf_metric_each. Everything is valid during the call only. */
+struct tf_metric_sample {
+    size_t size;                   /* sizeof(struct tf_metric_sample) of the library: later versions append fields */
+    const char *name;              /* as the application, or whoever it comes from, calls it */
+    const char *family;            /* its name on /metrics, without _total of a counter */
+    const struct tf_label *labels; /* sorted by name */
+    size_t label_count;
+    const char *unit; /* "": none */
+    const char *help; /* "": none was given */
+    struct tf_metric_value value;
+};
+
+/* Anything but 0 ends tf_metric_each. */
+typedef int tf_metric_function(const struct tf_metric_sample *sample, void *argument);
+
+/* Call function(sample, argument) for each series of all processes, as tf_metric_get sees them; it may call any function of
+ * this library. 0, what function returned when that was not 0, or as tf_metric_get (-ENOENT: no collector has been here). */
+TF_API int tf_metric_each(tf_client *client, tf_metric_function *function, void *argument);
+
 /* Queue, worker and job statistics: how many there are in each state, as gauges queue_count, worker_count and job_count with a label
  * `state`. Of several processes the one that told last holds. 0, -EEXIST, -ENOMEM; nothing is dropped. */
 TF_API int tf_queue_stats(tf_client *client, uint64_t total, uint64_t active, uint64_t paused);

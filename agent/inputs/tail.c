@@ -62,7 +62,7 @@ static bool run_turn(struct tail *tail) {
     return true;
 }
 
-/* start_at end: that the first start has been, once the position of each file it found is in the ring. */
+/* That the first start has been, once the position of each file it found is in the ring. */
 static void write_marker(struct tail *tail) {
     const struct outlet *outlet = tail->input.context->outlet;
     char value[TAIL_KEY_SIZE];
@@ -72,7 +72,7 @@ static void write_marker(struct tail *tail) {
         return;
     }
     struct input_position position = { text_of(tail->input.config->name), TEXT_LITERAL(TAIL_MARKER_KEY),
-                                       tail_marker_value(tail->input.config, value) };
+                                       tail_marker_value(tail->input.config, tail->since_ns, value) };
     if (outlet->write_position(outlet->context, &position) == -EAGAIN)
         tail->holding = true;
     else
@@ -92,7 +92,7 @@ static void on_timer(struct loop_timer *timer, void *context) {
         tail_set_ready(file);
     for (int turns = 0; turns < TAIL_TURNS && run_turn(tail); turns++)
         ;
-    if (tail->marker_pending && !tail->ready_first && !tail->holding)
+    if (tail->marker_pending && !tail->holding)
         write_marker(tail);
     tail_schedule(tail);
 }
@@ -143,20 +143,21 @@ static int remember(struct tail *tail, const struct position *known) {
     file->fingerprint = position.fingerprint;
     file->fingerprint_length = position.fingerprint_length;
     file->mtime_ns = position.mtime_s * CLOCK_SECOND;
+    file->remembered = true;
     return 0;
 }
 
 static int start(struct input *input, const struct positions *known, struct error *error) {
     struct tail *tail = tail_of(input);
-    char marker[TAIL_KEY_SIZE];
     for (size_t i = 0; i < known->count; i++)
         if (remember(tail, &known->items[i]) != 0)
             return error_set(error, -ENOMEM, "input %s: out of memory", input->config->name);
-    bool started =
-        text_equal(positions_find(known, TEXT_LITERAL(TAIL_MARKER_KEY)), tail_marker_value(input->config, marker));
+    struct text marker = positions_find(known, TEXT_LITERAL(TAIL_MARKER_KEY));
     tail->first_scan = true;
-    tail->start_at_end = !started && input->config->start_at == CONFIG_START_END;
-    tail->marker_pending = tail->start_at_end;
+    tail->first_start = tail_marker_parse(input->config, marker, &tail->since_ns) != 0;
+    tail->marker_pending = tail->first_start;
+    if (tail->first_start)
+        tail->since_ns = clock_real_ns() / CLOCK_SECOND * CLOCK_SECOND;
     tail_watch_open(tail);
     tail_scan(tail);
     tail_schedule(tail);
@@ -177,8 +178,8 @@ static void positions(const struct input *input, struct positions *out) {
     if (!file->forget && (file->offset > 0 || file->announce))
         positions_add(out, tail_position_key(file->device, file->inode, key),
                       tail_position_value(file, file->offset, value));
-    if (input->config->start_at == CONFIG_START_END)
-        positions_add(out, TEXT_LITERAL(TAIL_MARKER_KEY), tail_marker_value(input->config, value));
+    if (!tail->marker_pending)
+        positions_add(out, TEXT_LITERAL(TAIL_MARKER_KEY), tail_marker_value(input->config, tail->since_ns, value));
 }
 
 const struct input_type input_tail = {

@@ -1,5 +1,6 @@
 /* tail_position.c - a file's position as text: key "DEVICE:INODE", value "OFFSET LENGTH FINGERPRINT MTIME LABEL", the
- * first with numbers in hexadecimal, the value's in decimal but for the fingerprint. */
+ * first with numbers in hexadecimal, the value's in decimal but for the fingerprint. Beside them the marker of the first
+ * start, "HASH SECONDS". */
 #include "agent/inputs/tail_priv.h"
 #include "common/base/hash.h"
 
@@ -66,10 +67,23 @@ int tail_position_parse(struct text value, struct tail_position *ret) {
     return 0;
 }
 
-struct text tail_marker_value(const struct config_input *config, char out[TAIL_KEY_SIZE]) {
+static uint64_t hash_of_globs(const struct config_input *config) {
     uint64_t hash = 0;
     for (size_t i = 0; i < config->paths.count; i++)
         hash = hash_bytes_seeded(config->paths.items[i], strlen(config->paths.items[i]), hash);
-    int length = snprintf(out, TAIL_KEY_SIZE, "%" PRIx64, hash);
+    return hash;
+}
+
+struct text tail_marker_value(const struct config_input *config, uint64_t since_ns, char out[TAIL_KEY_SIZE]) {
+    int length = snprintf(out, TAIL_KEY_SIZE, "%" PRIx64 " %" PRIu64, hash_of_globs(config), since_ns / CLOCK_SECOND);
     return (struct text) { out, (size_t)length };
+}
+
+int tail_marker_parse(const struct config_input *config, struct text value, uint64_t *ret_since_ns) {
+    uint64_t hash, since_s;
+    if (!take_number(&value, 16, ' ', &hash) || hash != hash_of_globs(config) ||
+        !take_number(&value, 10, '\0', &since_s) || since_s > UINT64_MAX / CLOCK_SECOND)
+        return -EBADMSG;
+    *ret_since_ns = since_s * CLOCK_SECOND;
+    return 0;
 }

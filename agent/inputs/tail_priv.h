@@ -1,6 +1,7 @@
 /* tail_priv.h - what the rooms of the tail input share: tail.c (the input), tail_set.c (its files, by identity, by path
- * and in line), tail_scan.c (what is there), tail_rotate.c (where a file went), tail_read.c (lines out of one file),
- * tail_watch.c (inotify), tail_position.c (what travels with each line).
+ * and in line), tail_scan.c (what is there), tail_rotate.c (where a file went), tail_order.c (whose lines come first),
+ * tail_family.c (the rotated files of a label), tail_read.c (lines out of one file), tail_watch.c (inotify),
+ * tail_position.c (what travels with each line).
  *
  * A file is what device and inode say, and is what it was while the hash of its first bytes (fingerprint: at most 256,
  * never more than were read) holds. Its label is the path it was first seen at: its name in the entries, whatever it is
@@ -9,7 +10,9 @@
  *   new -> read as it grows -> rotated (its path is another file's now, or nobody's) -> finished (at its end and quiet;
  *   a last line without a newline is taken) -> gone (unlinked): its position is forgotten.
  *
- * A file that appears at a label waits (`after`) until those that had it before are finished, so that lines stay in order.
+ * The files of a label are read one after another, each to its end (`after`), in the order in which they were written
+ * (`order`). A file that appears is not read before its place is known (tail_order.c). So the files of which anything is
+ * stored are the first ones of their label: after a kill, what is behind the last of them is new, and nothing else is.
  */
 #ifndef TASKFORGE_AGENT_INPUTS_TAIL_PRIV_H
 #define TASKFORGE_AGENT_INPUTS_TAIL_PRIV_H
@@ -31,9 +34,9 @@ enum {
     TAIL_TURN = 4 * TAIL_CHUNK, /* bytes of one file before the next has its turn */
     TAIL_TURNS = 8,             /* turns before the loop's other sources have theirs */
     TAIL_BUCKETS = 4096,
-    TAIL_MISSES = 5,        /* scans that must miss a file before it counts as gone: readdir may miss what is renamed */
+    TAIL_MISSES = 5,        /* scans that must miss a file before it counts as gone: it may come back */
     TAIL_RESCAN_MS = 2000,  /* with inotify; polling finds what inotify does not tell */
-    TAIL_SCAN_SOON_MS = 20, /* after inotify told of a name that came or went */
+    TAIL_SCAN_SOON_MS = 20, /* after inotify told of a name that came or went; while files are being renamed */
     TAIL_MISSING_MS = 200,  /* while a file is missing */
     TAIL_TICK_MS = 50,      /* while rotated files wait to be quiet */
     TAIL_QUIET_MS = 100,    /* a rotated file at its end is finished */
@@ -61,11 +64,19 @@ struct tail_file {
     uint32_t fingerprint_length;
     uint64_t seen; /* number of the last scan that found it */
     unsigned misses;
+    uint64_t order;          /* its place among the files of its label; 0: not known, nothing of it is read */
     struct tail_file *after; /* the one whose lines come first */
+    struct tail_former {     /* of the file that had this inode before: what was read of it may stand in a copy */
+        uint64_t offset, fingerprint, mtime_ns;
+        uint32_t fingerprint_length;
+    } former;
+    bool remembered; /* an earlier run knew it */
+    bool moved;      /* where it is, or who comes before it, is to be found out */
+    bool placed;     /* it was, in the settling at hand */
     bool queued, waiting;
     bool truncated; /* while we looked: it is text, whatever hole it begins with now */
     bool verified;  /* what the position says of it was compared with the file */
-    bool announce;  /* its position is to be committed before anything of it: start_at end */
+    bool announce;  /* its position is to be committed before anything of it: found by the first start */
     bool ignored;   /* too old */
     bool binary;
     bool said; /* that it cannot be read */
@@ -83,9 +94,11 @@ struct tail {
     uint64_t scan_took_ns, scan;
     bool scan_incomplete; /* a folder could not be read: what was not found is not gone */
     bool first_scan;      /* of this input's life */
-    bool start_at_end;    /* what the first scan finds and nobody knows begins at its end */
+    bool first_start;     /* of this input ever: what the first scan finds begins where start_at says */
     bool marker_pending;
-    bool missing;
+    bool missing, unsettled; /* files, labels: to be scanned again soon */
+    uint64_t since_ns;       /* real time of the first start, in whole seconds */
+    uint64_t orders;         /* given so far */
     bool limit_said, glob_said;
     bool holding;         /* the ring had no room a moment ago */
     size_t waiting_count; /* files whose last turn said TAIL_TURN_WAIT */
@@ -112,6 +125,10 @@ void tail_set_remove(struct tail_file *file);                /* closes and frees
 void tail_set_ready(struct tail_file *file);                 /* at the end of the line, once */
 struct tail_file *tail_set_next_ready(struct tail *tail);    /* off the line's front */
 void tail_set_ready_again(struct tail_file *file);           /* at its front */
+void tail_set_release(struct tail_file *file);               /* those that wait for it need not any more */
+void tail_set_renew(struct tail_file *file); /* its inode is another file's now: nothing is known of it */
+int tail_set_label(struct tail_file *file, const char *label); /* -ENOMEM */
+bool tail_set_knows(const struct tail_file *file);             /* by its place, or from an earlier run */
 void tail_set_clear(struct tail *tail);
 
 /* Walks over all files; the body may remove the current one. */
@@ -130,14 +147,15 @@ struct tail_position {
 
 enum { TAIL_KEY_SIZE = 40, TAIL_VALUE_SIZE = 600 };
 
-#define TAIL_MARKER_KEY                                                                                                \
-    "started" /* its value: hash of the globs. There: files not known came later than the first start */
+/* Its value: hash of the globs, and when the first start was, in seconds. There: files not known came later. */
+#define TAIL_MARKER_KEY "started"
 
 struct text tail_position_key(dev_t device, ino_t inode, char out[TAIL_KEY_SIZE]);
 int tail_position_parse_key(struct text key, dev_t *ret_device, ino_t *ret_inode);
 struct text tail_position_value(const struct tail_file *file, uint64_t offset, char out[TAIL_VALUE_SIZE]);
 int tail_position_parse(struct text value, struct tail_position *ret); /* -EBADMSG */
-struct text tail_marker_value(const struct config_input *config, char out[TAIL_KEY_SIZE]);
+struct text tail_marker_value(const struct config_input *config, uint64_t since_ns, char out[TAIL_KEY_SIZE]);
+int tail_marker_parse(const struct config_input *config, struct text value, uint64_t *ret_since_ns); /* -EBADMSG */
 
 /* --- tail_scan.c --- */
 
@@ -145,14 +163,59 @@ void tail_scan(struct tail *tail);
 bool tail_is_wanted(const struct tail *tail, const char *path); /* neither excluded nor our own */
 void tail_scan_soon(struct tail *tail, uint64_t after_ms);
 void tail_schedule(struct tail *tail);                            /* set the timer for what comes next (tail.c) */
-void tail_saw(struct tail_file *file, const struct stat *status); /* note size and time; ready if there is more */
+void tail_saw(struct tail_file *file, const struct stat *status); /* note size and time */
+uint64_t tail_mtime_ns(const struct stat *status);
 
 /* --- tail_rotate.c --- */
 
 void tail_follow(struct tail_file *file);  /* the scan did not find it at any path; may remove it */
 void tail_rotated(struct tail_file *file); /* its label is not its path any more */
-void tail_order(struct tail *tail);        /* set `after` of all that share a label with rotated ones */
+void tail_gone(struct tail_file *file);    /* it is nowhere; may remove it */
 bool tail_is_quiet(const struct tail_file *file, uint64_t for_ms);
+
+/* Whether what stands at `path` with a file's inode is that file: 1, 0, -errno. */
+int tail_is_at(const struct tail_file *file, const char *path, const struct stat *status);
+
+/* --- tail_order.c --- */
+
+/* At the end of a scan: find out the places of files that moved or came. What is being renamed meanwhile is left for the
+ * next scan. May remove files. */
+void tail_settle(struct tail *tail);
+
+/* --- tail_family.c --- */
+
+struct tail_names { /* what a folder holds, sorted */
+    struct tail_name {
+        char *name;
+        ino_t inode;
+    } * items;
+    size_t count;
+};
+
+/* 0; -EAGAIN: not now; another -errno: it cannot be listed. */
+int tail_names_read(struct tail_names *ret, const char *folder);
+void tail_names_finish(struct tail_names *names);
+
+struct tail_family { /* the rotated files of a label */
+    struct tail_member {
+        char *path;
+        struct stat status;
+        struct tail_file *file; /* of the set, with this inode, or NULL */
+        enum tail_claim {
+            TAIL_NEW,      /* no place is known */
+            TAIL_REPLACED, /* the same, and `file` was another one */
+            TAIL_KNOWN,    /* by this label */
+            TAIL_FOREIGN,  /* by another label */
+        } claim;
+    } * items;
+    size_t count;
+};
+
+bool tail_family_has(const char *name, const char *label_name); /* "app.log.1" and "app.log-20261123": "app.log" */
+int tail_family_read(struct tail_family *ret, const char *label, const struct tail_names *names); /* -EAGAIN */
+bool tail_family_equal(const struct tail_family *a, const struct tail_family *b); /* the same files at the same paths */
+void tail_family_sort(struct tail_family *family, const char *label);             /* the oldest first */
+void tail_family_finish(struct tail_family *family);
 
 /* --- tail_read.c --- */
 

@@ -110,28 +110,26 @@ static void begin_anew(struct tail_file *file) {
     file->finished = file->binary = file->announce = false;
 }
 
-/* What the position says was true of another file or of one that was truncated: begin at its first byte. */
-static int check_identity(struct tail_file *file) {
+/* Where it is not what it was it was truncated or, unless it was open, may be another file: begin at its first byte. */
+static int check_identity(struct tail_file *file, bool was_open) {
     struct stat status;
     if (fstat(file->fd, &status) != 0)
         return -errno;
-    tail_saw(file, &status);
-    int matches =
-        file->size < file->offset ? 0 : tail_read_matches(file->fd, file->fingerprint, file->fingerprint_length);
+    int matches = (uint64_t)status.st_size < file->offset
+                      ? 0
+                      : tail_read_matches(file->fd, file->fingerprint, file->fingerprint_length);
     if (matches < 0)
         return matches;
     if (matches == 0) {
         file->truncated = file->verified;
-        begin_anew(file);
-        if (!file->verified && file->path && strcmp(file->path, file->label) != 0) {
-            char *label = strdup(file->path); /* the inode of a file that is gone came to another */
-            if (!label)
-                return -ENOMEM;
-            free(file->label);
-            file->label = label;
-            file->rotated = false;
+        if (was_open) {
+            begin_anew(file);
+        } else {
+            tail_set_renew(file);
+            tail_scan_soon(file->tail, TAIL_SCAN_SOON_MS);
         }
     }
+    tail_saw(file, &status);
     file->verified = true;
     if (file->scanned > file->size || file->scanned < file->offset)
         file->scanned = file->offset;
@@ -139,8 +137,9 @@ static int check_identity(struct tail_file *file) {
 }
 
 int tail_read_verify(struct tail_file *file) {
+    bool was_open = file->fd >= 0;
     int result = tail_read_open(file);
-    return result != 0 ? result : check_identity(file);
+    return result != 0 ? result : check_identity(file, was_open);
 }
 
 /* Compressed, a program, a database, or a quarter of NULs at its front: no lines are to be expected. */
@@ -198,10 +197,6 @@ static struct text without_ending(struct text name) {
     return name;
 }
 
-static bool is_blank(struct text line) {
-    return text_trim(line).length == 0;
-}
-
 /* The line [file->offset, next), its bytes without newline in `line`. 0: it is in the ring, or was to be passed over,
  * and the file stands at `next`; -EAGAIN: no room; -ESTALE: the file shrank meanwhile. */
 static int take_line(struct tail_file *file, struct text line, uint64_t next, unsigned repaired) {
@@ -216,7 +211,7 @@ static int take_line(struct tail_file *file, struct text line, uint64_t next, un
         repaired |= ENTRY_REPAIR_UTF8; /* the hole that a truncation left below a writer's own offset */
     if (!update_fingerprint(file, next))
         return -ESTALE;
-    bool blank = is_blank(line);
+    bool blank = text_trim(line).length == 0;
     if (!blank) {
         uint64_t now_ns = clock_real_ns();
         parse_line(config->format, line, now_ns, &tail->scratch, &parsed);
@@ -322,13 +317,16 @@ static enum tail_turn announce(struct tail_file *file) {
     return TAIL_TURN_IDLE;
 }
 
+/* By one that has lines to come: not by what cannot or is not to be read. */
 static bool is_blocked(const struct tail_file *file) {
-    return file->after && !file->after->finished && !file->after->said && !file->after->binary;
+    const struct tail_file *after = file->after;
+    while (after && (after->finished || after->said || after->binary || after->ignored))
+        after = after->after;
+    return after != NULL;
 }
 
 /* At its end: a rotated one is finished once it is quiet, and its last line needs no newline then. */
 static enum tail_turn at_end(struct tail_file *file) {
-    struct tail *tail = file->tail;
     if (!file->rotated || (file->finished && file->size <= file->offset))
         return TAIL_TURN_IDLE;
     bool partial = file->size > file->offset;
@@ -342,11 +340,7 @@ static enum tail_turn at_end(struct tail_file *file) {
             return TAIL_TURN_WAIT;
     }
     file->finished = true;
-    TAIL_FOR_EACH(tail, other)
-    if (other->after == file) {
-        other->after = NULL;
-        tail_set_ready(other);
-    }
+    tail_set_release(file);
     return TAIL_TURN_IDLE;
 }
 
@@ -393,6 +387,8 @@ enum tail_turn tail_read_turn(struct tail_file *file) {
         tail_read_close(file);
         return TAIL_TURN_IDLE;
     }
+    if (file->order == 0)
+        return TAIL_TURN_IDLE; /* in line again when its place is known */
     if (is_blocked(file))
         return TAIL_TURN_WAIT;
     if (is_binary(file)) {

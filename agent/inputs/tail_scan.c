@@ -33,11 +33,14 @@ bool tail_is_wanted(const struct tail *tail, const char *path) {
     return true;
 }
 
+uint64_t tail_mtime_ns(const struct stat *status) {
+    return status->st_mtim.tv_sec > 0
+               ? (uint64_t)status->st_mtim.tv_sec * CLOCK_SECOND + (uint64_t)status->st_mtim.tv_nsec
+               : 0;
+}
+
 void tail_saw(struct tail_file *file, const struct stat *status) {
-    uint64_t mtime_ns = status->st_mtim.tv_sec > 0
-                            ? (uint64_t)status->st_mtim.tv_sec * CLOCK_SECOND + (uint64_t)status->st_mtim.tv_nsec
-                            : 0;
-    uint64_t size = (uint64_t)status->st_size;
+    uint64_t mtime_ns = tail_mtime_ns(status), size = (uint64_t)status->st_size;
     if (size != file->size || mtime_ns != file->mtime_ns || file->grew_ns == 0)
         file->grew_ns = clock_monotonic_ns();
     if (size < file->size)
@@ -86,10 +89,9 @@ static void found_new(struct tail *tail, const char *path, const struct stat *st
     file->seen = tail->scan;
     file->verified = true; /* nothing is known that could be wrong */
     tail_saw(file, status);
-    if (tail->first_scan && tail->start_at_end) {
+    file->announce = tail->first_scan && tail->first_start;
+    if (file->announce && tail->input.config->start_at == CONFIG_START_END)
         file->offset = file->scanned = end_of_lines(path, file->size);
-        file->announce = true;
-    }
     file->ignored = is_too_old(tail, file);
     tail_watch_folder_of(tail, path);
     tail_set_ready(file);
@@ -98,22 +100,22 @@ static void found_new(struct tail *tail, const char *path, const struct stat *st
 /* A file that we know, at a path that may be new. */
 static void found_again(struct tail_file *file, const char *path, const struct stat *status) {
     struct tail *tail = file->tail;
-    if (file->forget) { /* its inode has come back as another file */
-        file->forget = file->rotated = file->finished = file->unlinked = file->said = false;
-        file->offset = file->scanned = 0;
-        file->fingerprint_length = 0;
-        file->verified = false; /* takes the path as its label */
-    }
     if (file->seen == tail->scan)
         return; /* a second name of the same file: the first is kept */
-    bool was_missing = file->misses > 0;
+    if (file->forget)
+        tail_set_renew(file); /* its inode has come back as another file */
+    bool was_missing = file->misses > 0, elsewhere = !file->path || strcmp(path, file->path) != 0;
     file->seen = tail->scan;
     file->misses = 0;
     tail_set_move(file, path);
-    if (!file->verified) {
+    if (!file->verified || (elsewhere && file->fd < 0)) {
         tail_watch_folder_of(tail, path);
         tail_read_verify(file); /* where it fails the file's turn tries again, and says why */
     }
+    if (file->remembered && file->fingerprint_length == 0 && strcmp(path, file->label) != 0)
+        tail_set_renew(file); /* nothing was read of it, so nothing says that it is the same */
+    if ((!tail_set_knows(file) || file->label[0] == '\0') && tail_set_label(file, path) != 0)
+        return;
     if (strcmp(path, file->label) != 0)
         tail_rotated(file);
     else if (was_missing || file->rotated)
@@ -170,18 +172,19 @@ void tail_scan_soon(struct tail *tail, uint64_t after_ms) {
 void tail_scan(struct tail *tail) {
     uint64_t begin_ns = clock_monotonic_ns();
     tail->scan++;
-    tail->scan_incomplete = tail->missing = false;
+    tail->scan_incomplete = tail->missing = tail->unsettled = false;
     for (size_t i = 0; i < tail->input.config->paths.count; i++)
         scan_pattern(tail, tail->input.config->paths.items[i]);
-    if (!tail->scan_incomplete)
-        TAIL_FOR_EACH(tail, file)
+    TAIL_FOR_EACH(tail, file)
     if (file->seen != tail->scan && !file->forget)
         tail_follow(file);
-    tail_order(tail);
+    tail_settle(tail);
     tail->first_scan = false;
     uint64_t end_ns = clock_monotonic_ns();
     tail->scan_took_ns = end_ns - begin_ns;
     tail->next_scan_ns = end_ns + TAIL_RESCAN_MS * CLOCK_MILLISECOND;
     if (tail->missing)
         tail_scan_soon(tail, TAIL_MISSING_MS);
+    if (tail->unsettled)
+        tail_scan_soon(tail, TAIL_SCAN_SOON_MS);
 }

@@ -103,11 +103,7 @@ void tail_set_remove(struct tail_file *file) {
     if (file->queued)
         leave_line(file);
     tail->waiting_count -= file->waiting;
-    TAIL_FOR_EACH(tail, other)
-    if (other->after == file) {
-        other->after = NULL;
-        tail_set_ready(other);
-    }
+    tail_set_release(file);
     struct tail_file **at = &tail->by_id[id_bucket(file->device, file->inode)];
     while (*at != file) {
         check(*at);
@@ -153,6 +149,44 @@ void tail_set_ready_again(struct tail_file *file) {
     tail->ready_first = file;
     if (!tail->ready_last)
         tail->ready_last = file;
+}
+
+/* They wait for what it waits for itself. */
+void tail_set_release(struct tail_file *file) {
+    TAIL_FOR_EACH(file->tail, other)
+    if (other->after == file) {
+        other->after = file->after;
+        tail_set_ready(other);
+    }
+}
+
+void tail_set_renew(struct tail_file *file) {
+    if (tail_set_knows(file))
+        file->former =
+            (struct tail_former) { file->offset, file->fingerprint, file->mtime_ns, file->fingerprint_length };
+    tail_set_release(file);
+    file->after = NULL;
+    file->order = file->offset = file->scanned = 0;
+    file->fingerprint_length = 0;
+    file->misses = 0;
+    file->remembered = file->announce = file->binary = file->said = false;
+    file->rotated = file->finished = file->unlinked = file->forget = false;
+}
+
+int tail_set_label(struct tail_file *file, const char *label) {
+    if (strcmp(file->label, label) == 0)
+        return 0;
+    char *copy = strdup(label);
+    if (!copy)
+        return -ENOMEM;
+    free(file->label);
+    file->label = copy;
+    file->former = (struct tail_former) { 0 };
+    return 0;
+}
+
+bool tail_set_knows(const struct tail_file *file) {
+    return file->order > 0 || file->remembered;
 }
 
 void tail_set_clear(struct tail *tail) {

@@ -50,6 +50,11 @@ int metric_family_check(struct text family) {
                : 0;
 }
 
+/* A NUL would end the whole exposition for some who read it. */
+static bool text_is_clean(struct text text) {
+    return text_utf8_valid(text) && (text.length == 0 || !memchr(text.data, '\0', text.length));
+}
+
 int metric_label_check(const struct metric_label *label, struct error *error) {
     struct text name = label->name;
     if (name.length < 1 || name.length > METRIC_LABEL_NAME_BYTES || name_span(name, false) < name.length ||
@@ -63,7 +68,7 @@ int metric_label_check(const struct metric_label *label, struct error *error) {
     if (label->value.length > METRIC_LABEL_VALUE_BYTES)
         return error_set(error, -EINVAL, "the value of label %.*s must have at most %d bytes, has %zu",
                          TEXT_FORMAT(name), METRIC_LABEL_VALUE_BYTES, label->value.length);
-    if (!text_utf8_valid(label->value) || (label->value.length && memchr(label->value.data, '\0', label->value.length)))
+    if (!text_is_clean(label->value))
         return error_set(error, -EINVAL, "the value of label %.*s must be UTF-8 without NUL", TEXT_FORMAT(name));
     return 0;
 }
@@ -218,8 +223,8 @@ int metric_definition_check(const struct metric_definition *definition, struct e
     if (definition->unit.length > METRIC_UNIT_BYTES || name_span(definition->unit, false) < definition->unit.length)
         return error_set(error, -EINVAL, "the unit of metric %.*s must be at most %d letters, digits and '_'",
                          TEXT_FORMAT(definition->name), METRIC_UNIT_BYTES);
-    if (definition->help.length > METRIC_HELP_BYTES || !text_utf8_valid(definition->help))
-        return error_set(error, -EINVAL, "the help of metric %.*s must be at most %d bytes of UTF-8",
+    if (definition->help.length > METRIC_HELP_BYTES || !text_is_clean(definition->help))
+        return error_set(error, -EINVAL, "the help of metric %.*s must be at most %d bytes of UTF-8 without NUL",
                          TEXT_FORMAT(definition->name), METRIC_HELP_BYTES);
     if (read_bounds(definition->bounds, bounds) < 0)
         return error_set(error, -EINVAL, "the bounds of metric %.*s must be finite and ascending",

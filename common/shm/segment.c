@@ -29,7 +29,7 @@ static bool scheme_is_good(const char text[SEGMENT_SCHEME_TEXT], bool may_be_emp
            (length == 0 ? may_be_empty : metric_family_check((struct text) { text, length }) == 0);
 }
 
-static int read_header(void *argument) {
+int segment_read_header(void *argument) {
     struct segment *segment = argument;
     struct segment_header header;
     memcpy(&header, segment->map.base, offsetof(struct segment_header, replaced));
@@ -48,8 +48,7 @@ static int read_header(void *argument) {
     return 0;
 }
 
-/* A descriptor and the file's size. */
-static int open_file(const char *path, uint64_t *ret_size, struct error *error) {
+int segment_open_file(const char *path, uint64_t *ret_size, struct error *error) {
     struct stat status;
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
@@ -69,23 +68,30 @@ static int open_file(const char *path, uint64_t *ret_size, struct error *error) 
     return fd;
 }
 
+int segment_run(const struct segment *segment, int (*function)(void *argument), void *argument) {
+    return segment->is_copy ? function(argument) : map_guarded(function, argument);
+}
+
+int segment_header_fault(const char *path, int result, struct error *error) {
+    if (result == -EPROTO)
+        return error_set(error, result, "the metric segment %s is of a newer version than this program can read", path);
+    return error_set(error, -EBADMSG, "the metric segment %s is damaged: the collector makes a new one", path);
+}
+
 /* Open what is there now into *segment, which holds a path alone. */
 static int map_named(struct segment *segment, struct error *error) {
     uint64_t size = 0;
-    int fd = open_file(segment->path, &size, error);
+    int fd = segment_open_file(segment->path, &size, error);
     if (fd < 0)
         return fd;
     int result = map_file(fd, size, false, &segment->map, error);
     if (result < 0)
         return error_prefix(error, result, "%s", segment->path);
-    result = map_guarded(read_header, segment);
+    result = segment_run(segment, segment_read_header, segment);
     if (result == 0)
         return 0;
     map_finish(&segment->map);
-    if (result == -EPROTO)
-        return error_set(error, result, "the metric segment %s is of a newer version than this program can read",
-                         segment->path);
-    return error_set(error, -EBADMSG, "the metric segment %s is damaged: the collector makes a new one", segment->path);
+    return segment_header_fault(segment->path, result, error);
 }
 
 int segment_open(const char *runtime_dir, struct segment **ret, struct error *error) {
@@ -153,7 +159,7 @@ static int read_info(void *argument) {
 
 int segment_info_get(struct segment *segment, struct segment_info *ret) {
     struct info_call call = { segment, segment->info };
-    int result = map_guarded(read_info, &call);
+    int result = segment_run(segment, read_info, &call);
     if (result == 0)
         *ret = call.info;
     return result;
@@ -215,6 +221,8 @@ static int copy_values(const struct sample_call *call, const struct segment_seri
  * stopped within an update leaves the sequence odd for good, and is waited for once. */
 static bool wait_for_writer(struct segment *segment, int attempt) {
     const _Atomic uint64_t *changes = &segment_header_of(&segment->map)->changes;
+    if (segment->is_copy)
+        return false;
     if (attempt < ATTEMPTS_AT_ONCE)
         return true;
     if (attempt < ATTEMPTS_AT_ONCE + ATTEMPTS_YIELDING) {
@@ -335,13 +343,13 @@ static int judge(const struct segment_sample *sample) {
 
 int segment_next(struct segment *segment, uint64_t after, struct segment_sample *sample) {
     struct sample_call call = { segment, after, sample };
-    int result = map_guarded(read_behind, &call);
+    int result = segment_run(segment, read_behind, &call);
     return result == 1 && judge(sample) < 0 ? -EBADMSG : result;
 }
 
 int segment_read(struct segment *segment, uint64_t position, struct segment_sample *sample) {
     struct sample_call call = { segment, position, sample };
-    int result = map_guarded(read_at, &call);
+    int result = segment_run(segment, read_at, &call);
     return result == 0 ? judge(sample) : result;
 }
 

@@ -75,6 +75,9 @@ struct segment;
 /* -ENOENT: no collector has been here; -EACCES with "join the group taskforge"; -EPROTO newer; -EBADMSG damaged. Needs
  * map_guard_install (map.h) in the process. */
 int segment_open(const char *runtime_dir, struct segment **ret, struct error *error);
+/* What stands there now, copied to private memory, for a process without a guard (the client library, in other people's
+ * programs): nothing below touches the file then. Not to be refreshed. -EAGAIN: it changed faster than it could be copied. */
+int segment_open_copy(const char *runtime_dir, struct segment **ret, struct error *error);
 void segment_close(struct segment *segment); /* NULL is fine */
 /* Look whether another file has taken its place, and open that: 1 when it did (samples' positions are void), 0, or a negative errno as of
  * segment_open, and the old one stays. */

@@ -47,8 +47,17 @@ struct segment {
     char *path;
     struct map map;
     struct segment_info info; /* what of it never changes: names, created_ns, id */
+    bool is_copy;             /* private memory: no guard is needed, and there is no writer to wait for */
     bool stuck;               /* a wait for the writer was in vain ... */
     uint64_t stuck_changes;   /* ... when the header had this: another number, and waiting makes sense again */
 };
+
+/* A descriptor of the file at `path` and its size; or the sentence. */
+int segment_open_file(const char *path, uint64_t *ret_size, struct error *error);
+/* Judge the header of what segment->map holds, and keep of it what never changes: 0, -EBADMSG, -EPROTO. For segment_run. */
+int segment_read_header(void *segment);
+int segment_header_fault(const char *path, int result, struct error *error); /* the sentence for that */
+/* function(argument), under the guard where it may touch the file. */
+int segment_run(const struct segment *segment, int (*function)(void *argument), void *argument);
 
 #endif

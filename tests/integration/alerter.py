@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import sys
@@ -79,7 +80,7 @@ class Place(harness.Instance):
 
     def log(self, message, level="error", service="queue", count=1):
         lines = "".join(f"{message} {i}\n" for i in range(count))
-        self.run("tflog", "-s", service, "-l", level, stdin=lines.encode())
+        self.run("tflog", "-s", service, "-l", level, "--wait", "30s", stdin=lines.encode())
 
     def ask(self, request, seconds=10):
         """The answer's lines as JSON; a Failure with the sentence where it is an error."""
@@ -199,6 +200,38 @@ def kills_neither_repeat_nor_lose_a_notification():
         place.start("alerter")
         receiver.wait(["active", "resolved", "active", "resolved"])
         expect(len({b["id"] for b in receiver.bodies}) == 2, "two alerts")
+
+
+def random_kills_lose_nothing():
+    """Killed at any moment while alerts come and go: each that the store has was told, and its end; what came twice (a kill
+    between sending and noting) is the same notification."""
+    services = [f"s{i}" for i in range(4)]
+    items = [f"{{ id: {s}, condition: {{ log: {{ service: {s}, time_window: 1s }} }} }}" for s in services]
+    chance = random.Random(7)
+    end = time.monotonic() + (60 if harness.LONG else 12)
+    with Receiver() as receiver, Place(rules(receiver, *items), interval="100ms") as place:
+        place.start("collector")
+        while time.monotonic() < end:
+            alerter = place.start("alerter", ready=None)
+            place.log("x", service=chance.choice(services))
+            until = time.monotonic() + chance.uniform(0.05, 0.8)
+            while time.monotonic() < until and alerter.process.poll() is None:
+                place.log("x", service=chance.choice(services))
+            alerter.kill()
+        place.start("alerter")
+
+        def told():
+            alerts = place.ask("alerts all")
+            pairs = {(b["id"], b["status"]) for b in receiver.bodies}
+            return alerts and all(a["status"] == "resolved" and {(a["id"], "active"), (a["id"], "resolved")} <= pairs for a in alerts) and alerts
+
+        alerts = wait_until(told, "every alert and its end", 30)
+        seen = {}
+        for body in receiver.bodies:
+            key = (body["id"], body["status"])
+            expect(seen.setdefault(key, body) == body, f"told twice, and differently: {body}")
+        expect({i for i, _ in seen} == {a["id"] for a in alerts}, "alerts that the store does not have")
+        print(f"     {len(alerts)} alerts, {len(place.processes) - 2} kills, {len(receiver.bodies) - len(seen)} told twice")
 
 
 def a_receiver_that_hangs_delays_nobody():
@@ -373,6 +406,7 @@ if __name__ == "__main__":
                 a_late_entry_counts_when_it_arrives,
                 an_acknowledged_alert_is_told_and_noted,
                 kills_neither_repeat_nor_lose_a_notification,
+                random_kills_lose_nothing,
                 a_receiver_that_hangs_delays_nobody,
                 a_metric_makes_an_alert_for_each_label_set,
                 missing_data_is_what_the_rule_says,

@@ -1,115 +1,19 @@
-/* The tail input on real files: growth, rotation, truncation, restarts. Restart means: a new input that knows what the
- * last one's records said. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+/* The tail input on real files: growth, rotation, truncation, restarts. */
+#include "tail_bench.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/inputs/inputs.h"
-#include "agent/inputs/tail_priv.h"
-#include "common/base/check.h"
-#include "fake_outlet.h"
-
-struct bench {
-    char folder[64], pattern[96], quiet[96];
-    char *paths[1], *excluded[1];
-    struct config_input config;
-    struct config whole;
-    struct own own;
-    struct loop *loop;
-    struct fake_outlet *fake;
-    struct input_context context;
-    struct input *input;
-};
-
-#define EXPECT(bench, ...)                                                                                             \
-    do {                                                                                                               \
-        const char *const expected_[] = { __VA_ARGS__ };                                                               \
-        fake_outlet_wait((bench)->fake, (bench)->loop, COUNT_OF(expected_));                                           \
-        fake_outlet_expect((bench)->fake, COUNT_OF(expected_), expected_);                                             \
-    } while (0)
-
-static const char *at(const struct bench *bench, const char *name) {
-    static char paths[4][160];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof(paths[0]), "%s/%s", bench->folder, name);
-    return path;
-}
-
-static void write_to(const struct bench *bench, const char *name, int flags, struct text text) {
-    int fd = open(at(bench, name), O_WRONLY | O_CREAT | flags, 0644);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text.data, text.length), text.length);
-    close(fd);
-}
-
-static void append(const struct bench *bench, const char *name, const char *text) {
-    write_to(bench, name, O_APPEND, text_of(text));
-}
-
-static void start(struct bench *bench) {
-    assert_int_equal(input_tail.create(&bench->config, &bench->context, &bench->input, NULL), 0);
-    struct positions known = POSITIONS_EMPTY;
-    for (size_t i = 0; i < bench->fake->positions.count; i++)
-        positions_add(&known, bench->fake->positions.items[i].key, bench->fake->positions.items[i].value);
-    assert_int_equal(input_tail.start(bench->input, &known, NULL), 0);
-    positions_finish(&known);
-}
-
-static void kill_input(struct bench *bench) {
-    if (bench->input)
-        input_tail.destroy(bench->input);
-    bench->input = NULL;
-}
-
-static int setup(void **state) {
-    struct bench *bench = calloc(1, sizeof(*bench));
-    snprintf(bench->folder, sizeof(bench->folder), "/tmp/taskforge-tail-XXXXXX");
-    assert_non_null(mkdtemp(bench->folder));
-    snprintf(bench->pattern, sizeof(bench->pattern), "%s/*.log", bench->folder);
-    bench->paths[0] = bench->pattern;
-    bench->config =
-        (struct config_input) { .type = CONFIG_INPUT_TAIL, .name = (char *)"t", .paths = { bench->paths, 1 } };
-    snprintf(bench->quiet, sizeof(bench->quiet), "%s/own", bench->folder);
-    bench->whole = (struct config) { .data_dir = bench->quiet, .runtime_dir = bench->quiet };
-    bench->whole.collector.spill_dir = bench->quiet;
-    assert_int_equal(own_init(&bench->own, &bench->whole), 0);
-    assert_int_equal(loop_create(&bench->loop, NULL), 0);
-    bench->fake = malloc(sizeof(*bench->fake));
-    fake_outlet_init(bench->fake);
-    bench->context = (struct input_context) { .loop = bench->loop, .outlet = &bench->fake->outlet, .own = &bench->own };
-    *state = bench;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct bench *bench = *state;
-    char command[128];
-    kill_input(bench);
-    loop_destroy(bench->loop);
-    own_finish(&bench->own);
-    fake_outlet_finish(bench->fake);
-    free(bench->fake);
-    snprintf(command, sizeof(command), "rm -rf %s", bench->folder);
-    assert_int_equal(system(command), 0);
-    free(bench);
-    return 0;
-}
-
 static void reads_what_is_there_and_what_comes(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\r\ntwo\n\n \nthree");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\r\ntwo\n\n \nthree");
+    tail_bench_start(bench);
     EXPECT(bench, "one", "two");
-    append(bench, "a.log", " and a half\n");
-    append(bench, "b.log", "new file\n");
+    tail_bench_append(bench, "a.log", " and a half\n");
+    tail_bench_append(bench, "b.log", "new file\n");
     EXPECT(bench, "one", "two", "three and a half", "new file");
     assert_string_equal(bench->fake->services[0], "a");
     assert_string_equal(bench->fake->services[3], "b");
@@ -118,34 +22,34 @@ static void reads_what_is_there_and_what_comes(void **state) {
 
 static void goes_on_after_a_restart_where_the_records_end(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\ntwo\nhalf");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\ntwo\nhalf");
+    tail_bench_start(bench);
     EXPECT(bench, "one", "two");
-    kill_input(bench);
-    append(bench, "a.log", " a line\nfour\n");
-    append(bench, "b.log", "made while dead\n");
-    start(bench);
+    tail_bench_kill(bench);
+    tail_bench_append(bench, "a.log", " a line\nfour\n");
+    tail_bench_append(bench, "b.log", "made while dead\n");
+    tail_bench_start(bench);
     fake_outlet_wait(bench->fake, bench->loop, 5);
     assert_int_equal(bench->fake->count, 5);
 }
 
 static void goes_on_after_a_kill_between_two_records(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\ntwo\nthree\nfour\n");
+    tail_bench_append(bench, "a.log", "one\ntwo\nthree\nfour\n");
     bench->fake->room = 2;
-    start(bench);
+    tail_bench_start(bench);
     EXPECT(bench, "one", "two");
-    kill_input(bench);
+    tail_bench_kill(bench);
     bench->fake->room = SIZE_MAX;
-    start(bench);
+    tail_bench_start(bench);
     EXPECT(bench, "one", "two", "three", "four");
 }
 
 static void holds_back_while_there_is_no_room(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\ntwo\nthree\n");
+    tail_bench_append(bench, "a.log", "one\ntwo\nthree\n");
     bench->fake->room = 1;
-    start(bench);
+    tail_bench_start(bench);
     EXPECT(bench, "one");
     while (bench->input->counters.held < 3)
         loop_run_once(bench->loop, CLOCK_SECOND);
@@ -157,12 +61,12 @@ static void holds_back_while_there_is_no_room(void **state) {
 
 static void follows_a_rename_to_its_end_before_the_new_file(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\n");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\n");
+    tail_bench_start(bench);
     EXPECT(bench, "one");
-    int writer = open(at(bench, "a.log"), O_WRONLY | O_APPEND);
-    assert_int_equal(rename(at(bench, "a.log"), at(bench, "a.log.1")), 0);
-    append(bench, "a.log", "new\n");
+    int writer = open(tail_bench_at(bench, "a.log"), O_WRONLY | O_APPEND);
+    assert_int_equal(rename(tail_bench_at(bench, "a.log"), tail_bench_at(bench, "a.log.1")), 0);
+    tail_bench_append(bench, "a.log", "new\n");
     assert_int_equal(write(writer, "late\n", 5), 5);
     close(writer);
     EXPECT(bench, "one", "late", "new");
@@ -170,21 +74,21 @@ static void follows_a_rename_to_its_end_before_the_new_file(void **state) {
 
 static void takes_the_last_line_of_a_finished_file_without_its_newline(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\nlast");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\nlast");
+    tail_bench_start(bench);
     EXPECT(bench, "one");
-    assert_int_equal(rename(at(bench, "a.log"), at(bench, "a.log.1")), 0);
-    append(bench, "a.log", "new\n");
+    assert_int_equal(rename(tail_bench_at(bench, "a.log"), tail_bench_at(bench, "a.log.1")), 0);
+    tail_bench_append(bench, "a.log", "new\n");
     EXPECT(bench, "one", "last", "new");
 }
 
 static void reads_the_rest_of_a_file_that_was_unlinked(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\n");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\n");
+    tail_bench_start(bench);
     EXPECT(bench, "one");
-    int writer = open(at(bench, "a.log"), O_WRONLY | O_APPEND);
-    unlink(at(bench, "a.log"));
+    int writer = open(tail_bench_at(bench, "a.log"), O_WRONLY | O_APPEND);
+    unlink(tail_bench_at(bench, "a.log"));
     assert_int_equal(write(writer, "two\nthree", 9), 9);
     close(writer);
     EXPECT(bench, "one", "two", "three");
@@ -192,16 +96,16 @@ static void reads_the_rest_of_a_file_that_was_unlinked(void **state) {
 
 static void finds_after_a_restart_what_was_rotated_meanwhile(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\n");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\n");
+    tail_bench_start(bench);
     EXPECT(bench, "one");
-    kill_input(bench);
-    append(bench, "a.log", "two\n");
-    rename(at(bench, "a.log"), at(bench, "a.log.2"));
-    append(bench, "a.log", "between\n");
-    rename(at(bench, "a.log"), at(bench, "a.log.1"));
-    append(bench, "a.log", "new\n");
-    start(bench);
+    tail_bench_kill(bench);
+    tail_bench_append(bench, "a.log", "two\n");
+    rename(tail_bench_at(bench, "a.log"), tail_bench_at(bench, "a.log.2"));
+    tail_bench_append(bench, "a.log", "between\n");
+    rename(tail_bench_at(bench, "a.log"), tail_bench_at(bench, "a.log.1"));
+    tail_bench_append(bench, "a.log", "new\n");
+    tail_bench_start(bench);
     EXPECT(bench, "one", "two", "between", "new");
     for (size_t i = 0; i < 4; i++)
         assert_string_equal(bench->fake->services[i], "a");
@@ -209,47 +113,47 @@ static void finds_after_a_restart_what_was_rotated_meanwhile(void **state) {
 
 static void leaves_alone_older_rotated_files_it_never_knew(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log.1", "old\n");
+    tail_bench_append(bench, "a.log.1", "old\n");
     struct timespec past[2] = { { .tv_sec = 1700000000 }, { .tv_sec = 1700000000 } };
-    assert_int_equal(utimensat(AT_FDCWD, at(bench, "a.log.1"), past, 0), 0);
-    append(bench, "a.log", "one\n");
-    start(bench);
+    assert_int_equal(utimensat(AT_FDCWD, tail_bench_at(bench, "a.log.1"), past, 0), 0);
+    tail_bench_append(bench, "a.log", "one\n");
+    tail_bench_start(bench);
     EXPECT(bench, "one");
-    rename(at(bench, "a.log.1"), at(bench, "a.log.2"));
-    rename(at(bench, "a.log"), at(bench, "a.log.1"));
-    append(bench, "a.log", "new\n");
+    rename(tail_bench_at(bench, "a.log.1"), tail_bench_at(bench, "a.log.2"));
+    rename(tail_bench_at(bench, "a.log"), tail_bench_at(bench, "a.log.1"));
+    tail_bench_append(bench, "a.log", "new\n");
     EXPECT(bench, "one", "new");
 }
 
 static void begins_again_after_a_truncation(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\ntwo\n");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\ntwo\n");
+    tail_bench_start(bench);
     EXPECT(bench, "one", "two");
-    write_to(bench, "a.log", O_TRUNC, TEXT_LITERAL("new\n"));
+    tail_bench_write(bench, "a.log", O_TRUNC, TEXT_LITERAL("new\n"));
     EXPECT(bench, "one", "two", "new");
-    write_to(bench, "a.log", O_TRUNC, TEXT_LITERAL("longer than before, so that size says nothing\n"));
+    tail_bench_write(bench, "a.log", O_TRUNC, TEXT_LITERAL("longer than before, so that size says nothing\n"));
     fake_outlet_wait(bench->fake, bench->loop, 4);
     assert_string_equal(bench->fake->messages[3], "longer than before, so that size says nothing");
 }
 
 static void begins_again_when_it_was_truncated_while_dead(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\ntwo\n");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\ntwo\n");
+    tail_bench_start(bench);
     EXPECT(bench, "one", "two");
-    kill_input(bench);
-    write_to(bench, "a.log", O_TRUNC, TEXT_LITERAL("other and longer\nlines\n"));
-    start(bench);
+    tail_bench_kill(bench);
+    tail_bench_write(bench, "a.log", O_TRUNC, TEXT_LITERAL("other and longer\nlines\n"));
+    tail_bench_start(bench);
     EXPECT(bench, "one", "two", "other and longer", "lines");
 }
 
 static void passes_over_the_hole_that_a_truncation_leaves(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\ntwo\n");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\ntwo\n");
+    tail_bench_start(bench);
     EXPECT(bench, "one", "two");
-    int writer = open(at(bench, "a.log"), O_WRONLY);
+    int writer = open(tail_bench_at(bench, "a.log"), O_WRONLY);
     assert_int_equal(ftruncate(writer, 0), 0);
     assert_int_equal(pwrite(writer, "three\n", 6, 5000), 6);
     close(writer);
@@ -260,70 +164,70 @@ static void passes_over_the_hole_that_a_truncation_leaves(void **state) {
 static void starts_at_the_end_once_and_never_again(void **state) {
     struct bench *bench = *state;
     bench->config.start_at = CONFIG_START_END;
-    append(bench, "a.log", "old\nhalf");
-    append(bench, "old.log", "old\n");
-    start(bench);
-    append(bench, "a.log", " a line\n");
-    append(bench, "later.log", "from its beginning\n");
+    tail_bench_append(bench, "a.log", "old\nhalf");
+    tail_bench_append(bench, "old.log", "old\n");
+    tail_bench_start(bench);
+    tail_bench_append(bench, "a.log", " a line\n");
+    tail_bench_append(bench, "later.log", "from its beginning\n");
     fake_outlet_wait(bench->fake, bench->loop, 2);
     assert_string_equal(bench->fake->messages[0], "half a line");
-    kill_input(bench);
-    append(bench, "old.log", "grew while dead\n");
-    append(bench, "dead.log", "made while dead\n");
-    start(bench);
+    tail_bench_kill(bench);
+    tail_bench_append(bench, "old.log", "grew while dead\n");
+    tail_bench_append(bench, "dead.log", "made while dead\n");
+    tail_bench_start(bench);
     fake_outlet_wait(bench->fake, bench->loop, 4);
     assert_int_equal(bench->fake->count, 4);
 }
 
 static void forgets_what_is_gone(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\n");
-    append(bench, "b.log", "two\n");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\n");
+    tail_bench_append(bench, "b.log", "two\n");
+    tail_bench_start(bench);
     fake_outlet_wait(bench->fake, bench->loop, 2);
-    assert_int_equal(bench->fake->positions.count, 2);
-    kill_input(bench);
-    unlink(at(bench, "a.log"));
-    start(bench);
-    while (bench->fake->positions.count > 1)
+    tail_bench_wait_positions(bench, 3); /* and that the first start has been */
+    tail_bench_kill(bench);
+    unlink(tail_bench_at(bench, "a.log"));
+    tail_bench_start(bench);
+    while (bench->fake->positions.count > 2)
         loop_run_once(bench->loop, CLOCK_SECOND);
-    append(bench, "b.log", "three\n");
+    tail_bench_append(bench, "b.log", "three\n");
     fake_outlet_wait(bench->fake, bench->loop, 3);
 }
 
 static void does_not_take_a_new_file_for_an_old_one_with_its_inode(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\n");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\n");
+    tail_bench_start(bench);
     EXPECT(bench, "one");
-    kill_input(bench);
-    write_to(bench, "a.log", O_TRUNC, TEXT_LITERAL("another file\n")); /* what inode reuse looks like */
-    rename(at(bench, "a.log"), at(bench, "z.log"));
-    start(bench);
+    tail_bench_kill(bench);
+    tail_bench_write(bench, "a.log", O_TRUNC, TEXT_LITERAL("another file\n")); /* what inode reuse looks like */
+    rename(tail_bench_at(bench, "a.log"), tail_bench_at(bench, "z.log"));
+    tail_bench_start(bench);
     EXPECT(bench, "one", "another file");
     assert_string_equal(bench->fake->services[1], "z");
 }
 
 static void reads_a_file_with_two_names_once(void **state) {
     struct bench *bench = *state;
-    append(bench, "a.log", "one\n");
-    assert_int_equal(link(at(bench, "a.log"), at(bench, "b.log")), 0);
-    assert_int_equal(symlink(at(bench, "a.log"), at(bench, "c.log")), 0);
-    start(bench);
-    append(bench, "b.log", "two\n");
+    tail_bench_append(bench, "a.log", "one\n");
+    assert_int_equal(link(tail_bench_at(bench, "a.log"), tail_bench_at(bench, "b.log")), 0);
+    assert_int_equal(symlink(tail_bench_at(bench, "a.log"), tail_bench_at(bench, "c.log")), 0);
+    tail_bench_start(bench);
+    tail_bench_append(bench, "b.log", "two\n");
     EXPECT(bench, "one", "two");
 }
 
 static void passes_over_what_is_no_text_file(void **state) {
     struct bench *bench = *state;
-    write_to(bench, "gzip.log", 0, TEXT_LITERAL("\x1f\x8b\x08 packed\n"));
-    write_to(bench, "nuls.log", 0, TEXT_LITERAL("\0\0\0\0\1\n\0\0"));
-    assert_int_equal(mkdir(at(bench, "folder.log"), 0755), 0);
-    assert_int_equal(mkfifo(at(bench, "pipe.log"), 0644), 0);
-    assert_int_equal(symlink("/dev/null", at(bench, "null.log")), 0);
-    assert_int_equal(symlink("nowhere", at(bench, "dangling.log")), 0);
-    append(bench, "z.log", "text with one \xff byte\n");
-    start(bench);
+    tail_bench_write(bench, "gzip.log", 0, TEXT_LITERAL("\x1f\x8b\x08 packed\n"));
+    tail_bench_write(bench, "nuls.log", 0, TEXT_LITERAL("\0\0\0\0\1\n\0\0"));
+    assert_int_equal(mkdir(tail_bench_at(bench, "folder.log"), 0755), 0);
+    assert_int_equal(mkfifo(tail_bench_at(bench, "pipe.log"), 0644), 0);
+    assert_int_equal(symlink("/dev/null", tail_bench_at(bench, "null.log")), 0);
+    assert_int_equal(symlink("nowhere", tail_bench_at(bench, "dangling.log")), 0);
+    tail_bench_append(bench, "z.log", "text with one \xff byte\n");
+    tail_bench_start(bench);
     EXPECT(bench, "text with one \xef\xbf\xbd byte");
 }
 
@@ -333,10 +237,10 @@ static void excludes_by_name_and_by_path(void **state) {
     char *exclude[] = { (char *)"skip*", whole };
     snprintf(whole, sizeof(whole), "%s/b.log", bench->folder);
     bench->config.exclude = (struct config_strings) { exclude, 2 };
-    append(bench, "skip.log", "x\n");
-    append(bench, "b.log", "x\n");
-    append(bench, "c.log", "one\n");
-    start(bench);
+    tail_bench_append(bench, "skip.log", "x\n");
+    tail_bench_append(bench, "b.log", "x\n");
+    tail_bench_append(bench, "c.log", "one\n");
+    tail_bench_start(bench);
     EXPECT(bench, "one");
 }
 
@@ -344,12 +248,12 @@ static void ignores_what_is_old_until_it_changes(void **state) {
     struct bench *bench = *state;
     struct timespec past[2] = { { .tv_sec = 1700000000 }, { .tv_sec = 1700000000 } };
     bench->config.ignore_older_ns = 3600 * CLOCK_SECOND;
-    append(bench, "old.log", "old\n");
-    assert_int_equal(utimensat(AT_FDCWD, at(bench, "old.log"), past, 0), 0);
-    append(bench, "z.log", "one\n");
-    start(bench);
+    tail_bench_append(bench, "old.log", "old\n");
+    assert_int_equal(utimensat(AT_FDCWD, tail_bench_at(bench, "old.log"), past, 0), 0);
+    tail_bench_append(bench, "z.log", "one\n");
+    tail_bench_start(bench);
     EXPECT(bench, "one");
-    append(bench, "old.log", "new\n");
+    tail_bench_append(bench, "old.log", "new\n");
     EXPECT(bench, "one", "old", "new");
 }
 
@@ -357,15 +261,16 @@ static void never_reads_our_own_files(void **state) {
     struct bench *bench = *state;
     char output[160];
     assert_int_equal(mkdir(bench->quiet, 0755), 0);
-    snprintf(output, sizeof(output), "%s", at(bench, "out.log"));
+    snprintf(output, sizeof(output), "%s", tail_bench_at(bench, "out.log"));
     own_finish(&bench->own);
     bench->whole.collector.output_path = output;
     assert_int_equal(own_init(&bench->own, &bench->whole), 0);
-    append(bench, "out.log", "ours\n");
-    append(bench, "own/x.log", "ours\n");
-    assert_int_equal(symlink(at(bench, "own/x.log"), at(bench, "link.log")), 0);
-    append(bench, "z.log", "Nov 23 15:04:05 vm taskforge-collector[7]: ours\nNov 23 15:04:05 vm a: theirs\n");
-    start(bench);
+    tail_bench_append(bench, "out.log", "ours\n");
+    tail_bench_append(bench, "own/x.log", "ours\n");
+    assert_int_equal(symlink(tail_bench_at(bench, "own/x.log"), tail_bench_at(bench, "link.log")), 0);
+    tail_bench_append(bench, "z.log",
+                      "Nov 23 15:04:05 vm taskforge-collector[7]: ours\nNov 23 15:04:05 vm a: theirs\n");
+    tail_bench_start(bench);
     EXPECT(bench, "theirs");
     assert_int_equal(bench->input->counters.own, 1);
 }
@@ -377,10 +282,10 @@ static void keeps_both_ends_of_a_line_longer_than_a_mebibyte(void **state) {
     memset(line, 'x', size);
     memcpy(line, "begin", 5);
     memcpy(line + size - 4, "end\n", 4);
-    write_to(bench, "a.log", 0, (struct text) { line, size });
+    tail_bench_write(bench, "a.log", 0, (struct text) { line, size });
     free(line);
-    append(bench, "a.log", "next\n");
-    start(bench);
+    tail_bench_append(bench, "a.log", "next\n");
+    tail_bench_start(bench);
     fake_outlet_wait(bench->fake, bench->loop, 2);
     const char *message = bench->fake->messages[0];
     assert_memory_equal(message, "begin", 5);
@@ -395,7 +300,7 @@ static void reads_many_files_with_few_descriptors(void **state) {
     char name[32];
     for (int i = 0; i < FILES; i++) {
         snprintf(name, sizeof(name), "f%d.log", i);
-        append(bench, name, "one\ntwo\n");
+        tail_bench_append(bench, name, "one\ntwo\n");
     }
     assert_int_equal(input_tail.create(&bench->config, &bench->context, &bench->input, NULL), 0);
     struct tail *tail = (struct tail *)bench->input;
@@ -405,7 +310,7 @@ static void reads_many_files_with_few_descriptors(void **state) {
     assert_true(tail->open_count <= 16);
     for (int i = 0; i < FILES; i++) {
         snprintf(name, sizeof(name), "f%d.log", i);
-        append(bench, name, "three\n");
+        tail_bench_append(bench, name, "three\n");
     }
     fake_outlet_wait(bench->fake, bench->loop, 3 * FILES);
     assert_int_equal(bench->fake->count, 3 * FILES);
@@ -415,12 +320,12 @@ static void retries_a_file_it_may_not_read(void **state) {
     struct bench *bench = *state;
     if (geteuid() == 0)
         skip(); /* root may read everything */
-    append(bench, "a.log", "one\n");
-    assert_int_equal(chmod(at(bench, "a.log"), 0), 0);
-    append(bench, "b.log", "two\n");
-    start(bench);
+    tail_bench_append(bench, "a.log", "one\n");
+    assert_int_equal(chmod(tail_bench_at(bench, "a.log"), 0), 0);
+    tail_bench_append(bench, "b.log", "two\n");
+    tail_bench_start(bench);
     EXPECT(bench, "two");
-    assert_int_equal(chmod(at(bench, "a.log"), 0644), 0);
+    assert_int_equal(chmod(tail_bench_at(bench, "a.log"), 0644), 0);
     EXPECT(bench, "two", "one");
 }
 
@@ -442,8 +347,6 @@ static void refuses_positions_that_make_no_sense(void **state) {
     assert_int_equal(position.offset, 300);
     assert_true(text_is(position.label, "/a b"));
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -227,7 +227,7 @@ static void judges_a_definition_from_outside(void **state) {
                                             .name = TEXT_LITERAL("size"),
                                             .unit = TEXT_LITERAL("bytes"),
                                             .help = { large, METRIC_HELP_BYTES } };
-    struct metric_definition bad[10];
+    struct metric_definition bad[11];
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         bad[i] = good;
     bad[0].kind = 0;
@@ -239,6 +239,7 @@ static void judges_a_definition_from_outside(void **state) {
     bad[6].unit = (struct text) { large, METRIC_UNIT_BYTES + 1 };
     bad[7].help = (struct text) { large, METRIC_HELP_BYTES + 1 };
     bad[8].help = TEXT_LITERAL("\xc3");
+    bad[10].help = TEXT_LITERAL("a\0b");
     bad[9].bounds = TEXT_LITERAL("\x91\x01"); /* not a double */
     assert_int_equal(metric_definition_check(&good, NULL), 0);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {

@@ -1,0 +1,104 @@
+/* segment_copy.c - see segment.h: the segment as a private copy, read with pread(2), which ends short where a mapping would raise SIGBUS.
+ *
+ * It is read until two passes found the same: then each value is of one moment, since a writer within an update leaves the
+ * sequence odd (and one that was killed there leaves it so: then what stands there is taken, as ever).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/shm/segment_private.h"
+
+enum { ATTEMPTS_MAX = 100 };
+
+static int read_whole(int fd, char *to, uint64_t at, uint64_t end) {
+    while (at < end) {
+        ssize_t count = pread(fd, to + at, end - at, (off_t)at);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return count < 0 ? -errno : -EBADMSG; /* cut */
+        at += (uint64_t)count;
+    }
+    return 0;
+}
+
+/* The header, and all it says is used: that far, or a negative errno. */
+static int64_t copy_once(int fd, char *to, uint64_t size) {
+    int result = read_whole(fd, to, 0, SEGMENT_HEADER_SIZE);
+    if (result < 0)
+        return result;
+    uint64_t used = atomic_load(&((struct segment_header *)(void *)to)->used);
+    if (used < SEGMENT_HEADER_SIZE || used > size)
+        return -EBADMSG;
+    result = read_whole(fd, to, SEGMENT_HEADER_SIZE, used);
+    return result < 0 ? result : (int64_t)used;
+}
+
+static char *map_memory(uint64_t size) {
+    char *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return base == MAP_FAILED ? NULL : base;
+}
+
+static bool is_same(const char *copy, int64_t used, const char *other, int64_t other_used) {
+    return used == other_used &&
+           memcmp(copy + SEGMENT_HEADER_SIZE, other + SEGMENT_HEADER_SIZE, (size_t)used - SEGMENT_HEADER_SIZE) == 0;
+}
+
+/* Fill `base` from the file, with `other` to compare. */
+static int copy_settled(int fd, char *base, char *other, uint64_t size) {
+    int64_t used = copy_once(fd, base, size);
+    for (int attempt = 0; attempt < ATTEMPTS_MAX && used >= 0; attempt++) {
+        int64_t other_used = copy_once(fd, other, size);
+        if (other_used < 0)
+            return (int)other_used;
+        if (is_same(base, used, other, other_used))
+            return 0;
+        nanosleep(&(struct timespec) { .tv_nsec = CLOCK_MILLISECOND }, NULL);
+        used = copy_once(fd, base, size);
+    }
+    return used < 0 ? (int)used : -EAGAIN;
+}
+
+static int copy_file(int fd, uint64_t size, struct segment *segment, struct error *error) {
+    char *other = map_memory(size);
+    segment->map = (struct map) { .fd = -1, .base = map_memory(size), .size = size };
+    int result = -ENOMEM;
+    if (other && segment->map.base)
+        result = copy_settled(fd, segment->map.base, other, size);
+    if (other)
+        munmap(other, size);
+    if (result == -ENOMEM)
+        return error_set(error, result, "no memory to read the metric segment");
+    if (result == -EAGAIN)
+        return error_set(error, result, "the metric segment %s changed faster than it could be read", segment->path);
+    if (result == 0)
+        result = segment_read_header(segment);
+    return result < 0 ? segment_header_fault(segment->path, result, error) : 0;
+}
+
+int segment_open_copy(const char *runtime_dir, struct segment **ret, struct error *error) {
+    struct segment *segment = calloc(1, sizeof(*segment));
+    uint64_t size = 0;
+    if (!segment || asprintf(&segment->path, "%s/" SEGMENT_NAME, runtime_dir) < 0) {
+        free(segment);
+        return error_set(error, -ENOMEM, "no memory to read the metric segment");
+    }
+    segment->map = MAP_EMPTY;
+    segment->is_copy = true;
+    int fd = segment_open_file(segment->path, &size, error);
+    int result = fd < 0 ? fd : copy_file(fd, size, segment, error);
+    if (fd >= 0)
+        close(fd);
+    if (result < 0) {
+        segment_close(segment);
+        return result;
+    }
+    *ret = segment;
+    return 0;
+}
