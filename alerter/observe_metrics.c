@@ -4,7 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/diag.h"
 #include "common/shm/map.h"
-#include "common/shm/segment.h"
+#include "common/shm/segment_find.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -91,27 +91,6 @@ static int look(struct metrics_observer *observer, uint64_t now_ns, struct error
 
 /* --- values --- */
 
-static bool is_with_suffix(struct text name, struct text family, struct text suffix) {
-    return name.length == family.length + suffix.length && text_starts_with(name, family) &&
-           memcmp(name.data + family.length, suffix.data, suffix.length) == 0;
-}
-
-bool metrics_sample_value(const struct segment_sample *sample, struct text name, double *ret) {
-    const struct metric_definition *definition = &sample->definition;
-    if (metric_kind_is_histogram(definition->kind)) {
-        if (is_with_suffix(name, sample->family, TEXT_LITERAL("_count")))
-            *ret = (double)histogram_count(&sample->histogram);
-        else if (is_with_suffix(name, sample->family, TEXT_LITERAL("_sum")))
-            *ret = sample->histogram.sum;
-        else
-            return false;
-        return true;
-    }
-    *ret = sample->value;
-    return text_equal(name, definition->name) || text_equal(name, sample->family) ||
-           (definition->kind == METRIC_COUNTER && is_with_suffix(name, sample->family, TEXT_LITERAL("_total")));
-}
-
 static bool has_labels(const struct segment_sample *sample, const struct alert_pairs *wanted) {
     for (size_t i = 0; i < wanted->count; i++)
         if (!text_is(metric_labels_find(sample->definition.labels, text_of(wanted->items[i].key)),
@@ -150,7 +129,7 @@ static void offer(const struct segment_sample *sample, const struct rules *rules
         const struct rule *rule = &rules->rules[i];
         double value;
         if (rule->kind != RULE_METRIC || all[i].result < 0 ||
-            !metrics_sample_value(sample, text_of(rule->metric.name), &value) ||
+            !segment_sample_value(sample, text_of(rule->metric.name), &value) ||
             !has_labels(sample, &rule->metric.labels))
             continue;
         all[i].result = add(&all[i], sample, value);

@@ -31,9 +31,7 @@ void exposition_append_number(struct buffer *out, double number) {
     } else if (isinf(number)) {
         buffer_append_string(out, number > 0 ? "+Inf" : "-Inf");
     } else {
-        json_append_double(out, number);
-        if (out->length >= 2 && memcmp(out->data + out->length - 2, ".0", 2) == 0)
-            out->length -= 2;
+        json_append_number(out, number);
     }
 }
 
