@@ -2,6 +2,7 @@
 #include "alerter/observe_metrics.h"
 
 #include "common/base/clock.h"
+#include "common/base/diag.h"
 #include "common/shm/map.h"
 #include "common/shm/segment.h"
 
@@ -21,6 +22,7 @@ struct metrics_observer {
     enum metrics_collector collector;
     uint64_t opened_ns; /* monotonic */
     bool seen;          /* a collector, since we began */
+    bool told;          /* that there is none */
 };
 
 int metrics_observer_open(const char *runtime_dir, struct metrics_observer **ret, struct error *error) {
@@ -167,15 +169,25 @@ static void fail_all(const struct rules *rules, struct observations *all, int re
     }
 }
 
+static void tell(struct metrics_observer *observer, int result, const struct error *error) {
+    if (result < 0 && !observer->told)
+        diag_warn("%s; until that changes metrics are missing, and no alert ends for want of entries", error->text);
+    if (result == 0 && observer->told)
+        diag_info("the collector is there again");
+    observer->told = result < 0;
+}
+
 void metrics_observe(struct metrics_observer *observer, const struct rules *rules, uint64_t now_ns,
                      struct observations *all) {
     struct error error = { "" };
     int result = look(observer, now_ns, &error);
-    if (result < 0) {
-        if (!observer->seen && elapsed(clock_monotonic_ns(), observer->opened_ns) < START_GRACE)
-            fail_all(rules, all, -EAGAIN, &error);
+    bool early = !observer->seen && elapsed(clock_monotonic_ns(), observer->opened_ns) < START_GRACE;
+    if (result < 0 && early)
+        fail_all(rules, all, -EAGAIN, &error);
+    if (!early)
+        tell(observer, result, &error);
+    if (result < 0)
         return; /* nobody keeps the values: they are missing */
-    }
     uint64_t position = 0;
     while ((result = segment_next(observer->segment, position, &observer->sample)) > 0) {
         position = observer->sample.position;

@@ -46,7 +46,8 @@ static void append_subject(struct buffer *out, struct text subject) {
     text_utf8_repair(subject, &clean);
     text_blank_controls(clean.data, clean.length);
     buffer_append_string(out, "Subject: ");
-    if (text_is_ascii(buffer_text(&clean)) && clean.length <= 60 && !memmem(clean.data, clean.length, "=?", 2)) {
+    if (clean.length == 0 ||
+        (text_is_ascii(buffer_text(&clean)) && clean.length <= 60 && !memmem(clean.data, clean.length, "=?", 2))) {
         buffer_append_text(out, buffer_text(&clean));
         buffer_append_string(out, "\r\n");
         return;

@@ -7,9 +7,11 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
@@ -35,6 +37,9 @@ class Up:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("TASKFORGE_")}
         self.env["NO_COLOR"] = "1"
         self.process = None
+        with socket.socket() as probe:  # a port that nobody has
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
 
     def __enter__(self):
         return self
@@ -48,7 +53,7 @@ class Up:
     def start(self, *arguments):
         """Both of its streams, line by line."""
         script = 'exec "$0" "$@" >&2'
-        folders = ["--runtime-dir", self.runtime, "--data-dir", self.data]
+        folders = ["--runtime-dir", self.runtime, "--data-dir", self.data, "--port", str(self.port)]
         self.process = Process(["/bin/sh", "-c", script, self.root / "deploy" / "up", *folders, *arguments], self.env)
         return self.process
 
@@ -88,6 +93,10 @@ def all_of_the_table_run_until_sigint():
         for name, _ in DAEMONS:
             expect(any(line.startswith(f"taskforge-{name}: ready: ") for line in process.lines), f"{name} is not ready")
             expect(len(up.pids(name)) == 1, f"{name} runs not once")
+        url = f"http://127.0.0.1:{up.port}/"
+        expect(any(line.startswith("The dashboard: ") and url.rstrip("/") in line for line in process.lines), process.lines)
+        with urllib.request.urlopen(url + "livez", timeout=30) as answer:
+            expect(answer.status == 200, answer.status)
         up.tool("tflog", "-s", "up", "hello")
         wait_until(lambda: up.tool("tfctl", "query", "-s", "up", "--count").strip() == "1", "the entry")
         process.process.send_signal(signal.SIGINT)
@@ -146,9 +155,20 @@ def what_cannot_start_says_so_once_and_ends_all():
         expect("deploy/up: taskforge-agent cannot start; stopping (what it said is above)" in process.lines, process.lines)
 
 
+def a_port_in_use_is_told_once_and_ends_all():
+    with Up() as up, socket.socket() as holder:
+        holder.bind(("127.0.0.1", up.port))
+        holder.listen()
+        process = up.start()
+        up.end(process, 1)
+        said = [line for line in process.lines if line.startswith("taskforge-exporter: ")]
+        expect(len(said) == 1 and f"127.0.0.1:{up.port}" in said[0] and "--port" in said[0], process.lines)
+        expect("deploy/up: taskforge-exporter cannot start; stopping (what it said is above)" in process.lines, process.lines)
+
+
 def wrong_usage_is_two_and_one_line():
     with Up() as up:
-        for arguments in (["--what"], ["--port"], ["--port="], ["--port", "nine"]):
+        for arguments in (["--what"], ["--port"], ["--port="], ["--port", "nine"], ["--port", "0"], ["--port", "65536"]):
             process = up.start(*arguments)
             up.end(process, 2)
             expect(len(process.lines) == 1 and process.lines[0].startswith("deploy/up: "), process.lines)
@@ -166,6 +186,7 @@ if __name__ == "__main__":
                 a_folder_of_other_processes_is_left_alone,
                 what_is_killed_is_started_again,
                 what_cannot_start_says_so_once_and_ends_all,
+                a_port_in_use_is_told_once_and_ends_all,
                 wrong_usage_is_two_and_one_line,
             ]
         )

@@ -19,6 +19,7 @@ LONG = bool(os.environ.get("TASKFORGE_LONG"))
 PROGRAMS = {
     "collector": "collector/taskforge-collector",
     "agent": "agent/taskforge-agent",
+    "alerter": "alerter/taskforge-alerter",
     "exporter": "exporter/taskforge-exporter",
     "tfctl": "exporter/tfctl/tfctl",
     "tflog": "agent/tools/tflog",
