@@ -79,6 +79,8 @@ class Tfmetric(unittest.TestCase):
             (["histogram", "size", "1e3", "path=/"], 'histogram app add size{path="/"} 1000 '),
             (["timer", "work", "12ms"], "timer app add work{} 0.012 "),
             (["--trace-id", "t1", "timer", "work", "1.5s"], "timer app add work{} 1.5 t1"),
+            (["counter", "jobs_total"], "counter app add jobs{} 1 "),
+            (["timer", "work_seconds", "2s"], "timer app add work{} 2 "),
             (["-s", "cron", "--wait", "1s", "counter", "jobs"], "counter app add jobs{} 1 "),
         ):
             with self.subTest(argv=argv):
