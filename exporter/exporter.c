@@ -8,6 +8,7 @@
 #include "exporter/probe.h"
 #include "exporter/routes.h"
 #include "exporter/scrape.h"
+#include "exporter/self.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -27,6 +28,7 @@ struct exporter {
     int lock;
     struct http *http;
     struct audit *audit;
+    struct self *self;
     struct loop_timer *probe;
     _Atomic(struct store_reader *) store; /* opened by the probe, used by the query thread */
     bool store_failed;                    /* said once */
@@ -75,6 +77,14 @@ static uint64_t last_beat(struct exporter *exporter) {
     return 0;
 }
 
+static void tell_counters(struct exporter *exporter) {
+    struct http_counters counters;
+    if (!exporter->http) /* the first look is before it listens */
+        return;
+    http_counters_get(exporter->http, &counters);
+    self_tell(exporter->self, &counters);
+}
+
 static void on_probe(struct loop_timer *timer, void *context) {
     struct exporter *exporter = context;
     uint64_t beat = last_beat(exporter);
@@ -84,6 +94,7 @@ static void on_probe(struct loop_timer *timer, void *context) {
     atomic_store(&exporter->collector_alive,
                  beat + BEAT_STALE_NS > clock_real_ns() && probe_listens(exporter->runtime_dir, "collector.sock"));
     atomic_store(&exporter->probed_ns, clock_monotonic_ns());
+    tell_counters(exporter);
     loop_set_timer(timer, PROBE_INTERVAL_NS);
 }
 
@@ -112,6 +123,10 @@ struct http *exporter_http(const struct exporter *exporter) {
 
 struct audit *exporter_audit(const struct exporter *exporter) {
     return exporter->audit;
+}
+
+struct self *exporter_self(const struct exporter *exporter) {
+    return exporter->self;
 }
 
 /* One reader for the process: LMDB opens a partition once. */
@@ -168,6 +183,8 @@ static int set_up(struct exporter *exporter, const struct config *config, struct
     result = map_guard_install(error); /* the store and the segment are files that others may cut */
     if (result == 0)
         result = audit_open(config->runtime_dir, &exporter->audit, error);
+    if (result == 0)
+        result = self_open(config->runtime_dir, &exporter->self, error);
     if (result < 0)
         return result;
     api_init(&exporter->api, exporter->runtime_dir, exporter->data_dir, store_of, exporter);
@@ -226,6 +243,7 @@ bool exporter_destroy(struct exporter *exporter) {
     scrape_finish(&exporter->scrape);
     segment_close(exporter->segment);
     store_reader_close(atomic_load(&exporter->store));
+    self_close(exporter->self);
     audit_close(exporter->audit);
     if (exporter->lock >= 0)
         close(exporter->lock);

@@ -15,6 +15,7 @@
 
 struct exporter;
 struct scrape;
+struct self;
 
 /* --- for main; its thread --- */
 
@@ -34,6 +35,7 @@ const char *exporter_runtime_dir(const struct exporter *exporter);
 const char *exporter_data_dir(const struct exporter *exporter);
 struct http *exporter_http(const struct exporter *exporter);
 struct audit *exporter_audit(const struct exporter *exporter);
+struct self *exporter_self(const struct exporter *exporter);
 
 /* The query thread: what the API's handlers share, with the thresholds in force. */
 struct api *exporter_api(struct exporter *exporter);

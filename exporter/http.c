@@ -92,10 +92,14 @@ static int add_timers(struct http *http) {
     return result == 0 ? loop_add_timer(http->loop, on_stop_clock, http, &http->stop_clock) : result;
 }
 
-/* Threads of ours take no signals: those are the main loop's. */
+/* Threads of ours take no signals, which are the main loop's; but faults, which are their own (guard.h). */
 static int start_threads(struct http *http) {
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     int result = http_queries_start(http);
     if (result == 0) {

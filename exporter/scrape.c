@@ -2,7 +2,9 @@
 
 #include <errno.h>
 
+#include "agent/client/taskforge.h"
 #include "exporter/exporter.h"
+#include "exporter/self.h"
 
 int scrape_init(struct scrape *scrape, const char *runtime_dir) {
     *scrape = (struct scrape) { .runtime_dir = runtime_dir };
@@ -38,5 +40,7 @@ void scrape_answer(struct scrape *scrape, const struct http_request *request, st
 }
 
 void scrape_metrics(const struct http_request *request, struct http_answer *answer, void *context) {
+    uint64_t started = tf_timer_start();
     scrape_answer(exporter_scrape(context), request, answer);
+    self_scraped(exporter_self(context), started);
 }
