@@ -50,18 +50,18 @@
     X(AGENT_HOST_INVALID, COUNTER, "agent_host_invalid_total", "", "Samples of the host's metrics whose labels no series may have.") \
     X(AGENT_HOST_HELD, COUNTER, "agent_host_held_total", "", "Times that a look held back because the ring had no room.") \
     /* the exporter */ \
-    X(EXPORTER_REQUESTS, COUNTER, "exporter_requests_total", "", "HTTP requests that were let through to what they asked for.") \
-    X(EXPORTER_REFUSED, COUNTER, "exporter_refused_total", "", "HTTP requests that were refused: 4xx, and 503 where too many queries wait.") \
-    X(EXPORTER_TOKENS_REFUSED, COUNTER, "exporter_tokens_refused_total", "reason", "Of the refused requests, those whose token was missing or wrong.") \
-    X(EXPORTER_TIMEOUTS, COUNTER, "exporter_timeouts_total", "", "HTTP requests that did not arrive in time.") \
-    X(EXPORTER_CONNECTIONS, COUNTER, "exporter_connections_total", "", "HTTP connections that were accepted.") \
-    X(EXPORTER_OPEN, GAUGE, "exporter_connections_open", "", "HTTP connections that are open now.") \
-    X(EXPORTER_EVICTED, COUNTER, "exporter_evicted_total", "", "HTTP connections that had to give way to others.") \
-    X(EXPORTER_SENT, COUNTER, "exporter_sent_bytes_total", "", "Bytes of the bodies of answers, compressed where they are sent so.") \
-    X(EXPORTER_WAITING_BYTES, GAUGE, "exporter_answers_waiting_bytes", "", "Bytes of the bodies of answers that have not gone out yet.") \
-    X(EXPORTER_QUERIES_WAITING, GAUGE, "exporter_queries_waiting", "", "Queries that wait for their turn, the running one included.") \
+    X(EXPORTER_REQUESTS, COUNTER, "exporter_http_requests_total", "", "HTTP requests that were let through to a path.") \
+    X(EXPORTER_REFUSED, COUNTER, "exporter_http_requests_refused_total", "", "HTTP requests that were refused before any path saw them.") \
+    X(EXPORTER_TOKENS, COUNTER, "exporter_http_tokens_refused_total", "reason", "Of the refused requests, those whose token was missing or wrong.") \
+    X(EXPORTER_TIMEOUTS, COUNTER, "exporter_http_request_timeouts_total", "", "HTTP connections whose request did not arrive in time.") \
+    X(EXPORTER_ACCEPTED, COUNTER, "exporter_http_connections_accepted_total", "", "HTTP connections that were accepted.") \
+    X(EXPORTER_EVICTED, COUNTER, "exporter_http_connections_evicted_total", "", "HTTP connections that gave way to others.") \
+    X(EXPORTER_OPEN, GAUGE, "exporter_http_connections_open", "", "HTTP connections there are.") \
+    X(EXPORTER_SENT, COUNTER, "exporter_http_response_bytes_total", "", "Bytes of bodies that went out, compressed where they are sent so.") \
+    X(EXPORTER_PENDING, GAUGE, "exporter_http_response_pending_bytes", "", "Bytes of bodies that have not gone out.") \
+    X(EXPORTER_WAITING, GAUGE, "exporter_http_queries_waiting", "", "Queries that wait or run.") \
     X(EXPORTER_QUERY_TIME, TIMER, "exporter_query_seconds", "", "How long queries ran.") \
-    X(EXPORTER_SCRAPE_TIME, TIMER, "exporter_scrape_seconds", "", "How long it took to answer scrapes of /metrics.") \
+    X(EXPORTER_SCRAPE_TIME, TIMER, "exporter_scrape_seconds", "", "How long it took to write /metrics; its count is that of the scrapes.") \
     /* the alerter */ \
     X(ALERTER_EVALUATIONS, COUNTER, "alerter_evaluations_total", "", "Evaluations of all rules.") \
     X(ALERTER_FAILURES, COUNTER, "alerter_evaluation_failures_total", "", "Rules that could not be evaluated, and evaluations whose outcome could not be stored.") \
