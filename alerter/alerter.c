@@ -159,6 +159,7 @@ int alerter_reload(struct alerter *alerter, const struct config *config, struct 
     }
     alerter_self_tell(alerter); /* of channels that may be gone then */
     outbox_set_channels(alerter->outbox, rules->channels, rules->channel_count);
+    observer_forget(alerter->observer);
     rules_destroy(alerter->rules);
     free(alerter->states);
     alerter->rules = rules;

@@ -2,6 +2,8 @@
 #include "alerter/observe.h"
 
 #include "alerter/observe_metrics.h"
+#include "alerter/window_count.h"
+#include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/diag.h"
 #include "common/base/hash.h"
@@ -16,6 +18,8 @@ enum { ENTRIES_BYTES_MAX = 64 * 1024 }; /* of an alert: the store has room for t
 struct observer {
     struct store_reader *reader;
     struct metrics_observer *metrics;
+    struct window_count *counts; /* one for each rule; NULL: none yet */
+    size_t count_count;
     uint64_t end;              /* sequences below it are observed */
     uint64_t told_damage;      /* hash of the last sentence about a damaged block */
     uint64_t first_arrival_ns; /* of the oldest block; UINT64_MAX: the store is empty */
@@ -53,9 +57,18 @@ int observer_open(const char *data_dir, const char *runtime_dir, struct observer
 void observer_close(struct observer *observer) {
     if (!observer)
         return;
+    observer_forget(observer);
     store_reader_close(observer->reader);
     metrics_observer_close(observer->metrics);
     free(observer);
+}
+
+void observer_forget(struct observer *observer) {
+    for (size_t i = 0; i < observer->count_count; i++)
+        window_count_finish(&observer->counts[i]);
+    free(observer->counts);
+    observer->counts = NULL;
+    observer->count_count = 0;
 }
 
 bool observer_collector_lives(const struct observer *observer) {
@@ -116,15 +129,21 @@ static void tell_damaged(void *argument, const char *why) {
     observer->told_damage = hash;
 }
 
-static int count_window(struct observer *observer, const struct filter *filter, uint64_t from, uint64_t *ret,
-                        struct error *error) {
+struct counting {
+    struct observer *observer;
+    const struct filter *filter;
+    struct error *error;
+};
+
+static int count_range(void *argument, uint64_t from, uint64_t to, uint64_t *ret) {
+    const struct counting *counting = argument;
     struct scan_options options = SCAN_EVERYTHING;
     struct tally tally;
     options.from_sequence = from;
-    options.to_sequence = observer->end;
+    options.to_sequence = to;
     options.damaged = tell_damaged;
-    options.damaged_argument = observer;
-    int result = tally_make(observer->reader, filter, &options, true, &tally, error);
+    options.damaged_argument = counting->observer;
+    int result = tally_make(counting->observer->reader, counting->filter, &options, true, &tally, counting->error);
     if (result < 0)
         return result;
     *ret = tally.total;
@@ -158,23 +177,34 @@ static bool is_partial(const struct observer *observer, const struct rule *rule,
            now_ns - since_ns < rule->silence.time_window_ns;
 }
 
-static void observe_store(struct observer *observer, const struct rule *rule, uint64_t now_ns,
-                          struct observations *ret) {
+static void observe_store(struct observer *observer, const struct rule *rule, struct window_count *window,
+                          uint64_t now_ns, struct observations *ret) {
     bool silence = rule->kind == RULE_SILENCE;
-    const struct filter *filter = silence ? &rule->silence.filter : &rule->log.filter;
+    struct counting counting = { observer, silence ? &rule->silence.filter : &rule->log.filter, &ret->error };
     uint64_t from, count = 0, window_ns = silence ? rule->silence.time_window_ns : rule->log.time_window_ns;
     ret->result = window_start(observer, now_ns, window_ns, &from, &ret->error);
     if (ret->result == 0)
-        ret->result = count_window(observer, filter, from, &count, &ret->error);
+        ret->result = window_count_move(window, from, observer->end, count_range, &counting, &count);
     if (ret->result < 0)
         return;
     const struct observation observation = { .value = (double)count, .partial = is_partial(observer, rule, now_ns) };
     ret->result = add_series(ret, silence ? rule->silence.service : rule->log.service, observation);
 }
 
+static int make_counts(struct observer *observer, size_t count, struct error *error) {
+    if (observer->counts)
+        return 0;
+    observer->counts = calloc(count + 1, sizeof(*observer->counts));
+    observer->count_count = observer->counts ? count : 0;
+    return observer->counts ? 0 : error_set(error, -ENOMEM, "out of memory");
+}
+
 void observe(struct observer *observer, const struct rules *rules, uint64_t now_ns, struct observations *all) {
     struct error error = { "" };
     int result = refresh(observer, &error);
+    if (result == 0)
+        result = make_counts(observer, rules->rule_count, &error);
+    check(result < 0 || observer->count_count == rules->rule_count);
     metrics_observe(observer->metrics, rules, now_ns, all);
     for (size_t i = 0; i < rules->rule_count; i++) {
         if (rules->rules[i].kind == RULE_METRIC)
@@ -182,7 +212,7 @@ void observe(struct observer *observer, const struct rules *rules, uint64_t now_
         all[i].result = result;
         all[i].error = error;
         if (result == 0)
-            observe_store(observer, &rules->rules[i], now_ns, &all[i]);
+            observe_store(observer, &rules->rules[i], &observer->counts[i], now_ns, &all[i]);
     }
 }
 

@@ -35,8 +35,11 @@ struct observer;
 int observer_open(const char *data_dir, const char *runtime_dir, struct observer **ret, struct error *error);
 void observer_close(struct observer *observer); /* NULL is fine */
 
-/* Observe for all rules at `now_ns` (real). `all` has one for each, empty; the caller finishes them. */
+/* Observe for all rules at `now_ns` (real), the same ones at each call until observer_forget. `all` has one for each, empty; the caller finishes them. */
 void observe(struct observer *observer, const struct rules *rules, uint64_t now_ns, struct observations *all);
+
+/* The rules are others from now on: forget what was counted for those before. */
+void observer_forget(struct observer *observer);
 
 /* Append the newest entries that a log rule counted in its last observation as a JSON array, at most
  * ALERT_ENTRIES_MAX, newest first. 0 or a negative errno; then nothing was appended. */

@@ -2,8 +2,9 @@
 #include "alerter/observe_metrics.h"
 
 #include "common/base/clock.h"
+#include "common/base/diag.h"
 #include "common/shm/map.h"
-#include "common/shm/segment.h"
+#include "common/shm/segment_find.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct metrics_observer {
     enum metrics_collector collector;
     uint64_t opened_ns; /* monotonic */
     bool seen;          /* a collector, since we began */
+    bool told;          /* that there is none */
 };
 
 int metrics_observer_open(const char *runtime_dir, struct metrics_observer **ret, struct error *error) {
@@ -89,27 +91,6 @@ static int look(struct metrics_observer *observer, uint64_t now_ns, struct error
 
 /* --- values --- */
 
-static bool is_with_suffix(struct text name, struct text family, struct text suffix) {
-    return name.length == family.length + suffix.length && text_starts_with(name, family) &&
-           memcmp(name.data + family.length, suffix.data, suffix.length) == 0;
-}
-
-bool metrics_sample_value(const struct segment_sample *sample, struct text name, double *ret) {
-    const struct metric_definition *definition = &sample->definition;
-    if (metric_kind_is_histogram(definition->kind)) {
-        if (is_with_suffix(name, sample->family, TEXT_LITERAL("_count")))
-            *ret = (double)histogram_count(&sample->histogram);
-        else if (is_with_suffix(name, sample->family, TEXT_LITERAL("_sum")))
-            *ret = sample->histogram.sum;
-        else
-            return false;
-        return true;
-    }
-    *ret = sample->value;
-    return text_equal(name, definition->name) || text_equal(name, sample->family) ||
-           (definition->kind == METRIC_COUNTER && is_with_suffix(name, sample->family, TEXT_LITERAL("_total")));
-}
-
 static bool has_labels(const struct segment_sample *sample, const struct alert_pairs *wanted) {
     for (size_t i = 0; i < wanted->count; i++)
         if (!text_is(metric_labels_find(sample->definition.labels, text_of(wanted->items[i].key)),
@@ -148,7 +129,7 @@ static void offer(const struct segment_sample *sample, const struct rules *rules
         const struct rule *rule = &rules->rules[i];
         double value;
         if (rule->kind != RULE_METRIC || all[i].result < 0 ||
-            !metrics_sample_value(sample, text_of(rule->metric.name), &value) ||
+            !segment_sample_value(sample, text_of(rule->metric.name), &value) ||
             !has_labels(sample, &rule->metric.labels))
             continue;
         all[i].result = add(&all[i], sample, value);
@@ -167,15 +148,25 @@ static void fail_all(const struct rules *rules, struct observations *all, int re
     }
 }
 
+static void tell(struct metrics_observer *observer, int result, const struct error *error) {
+    if (result < 0 && !observer->told)
+        diag_warn("%s; until that changes metrics are missing, and no alert ends for want of entries", error->text);
+    if (result == 0 && observer->told)
+        diag_info("the collector is there again");
+    observer->told = result < 0;
+}
+
 void metrics_observe(struct metrics_observer *observer, const struct rules *rules, uint64_t now_ns,
                      struct observations *all) {
     struct error error = { "" };
     int result = look(observer, now_ns, &error);
-    if (result < 0) {
-        if (!observer->seen && elapsed(clock_monotonic_ns(), observer->opened_ns) < START_GRACE)
-            fail_all(rules, all, -EAGAIN, &error);
+    bool early = !observer->seen && elapsed(clock_monotonic_ns(), observer->opened_ns) < START_GRACE;
+    if (result < 0 && early)
+        fail_all(rules, all, -EAGAIN, &error);
+    if (!early)
+        tell(observer, result, &error);
+    if (result < 0)
         return; /* nobody keeps the values: they are missing */
-    }
     uint64_t position = 0;
     while ((result = segment_next(observer->segment, position, &observer->sample)) > 0) {
         position = observer->sample.position;

@@ -26,11 +26,4 @@ void metrics_observe(struct metrics_observer *observer, const struct rules *rule
 enum metrics_collector metrics_observer_collector(const struct metrics_observer *observer);
 uint64_t metrics_observer_collector_since(const struct metrics_observer *observer); /* real ns; 0: not known */
 
-/* --- pure --- */
-
-/* Whether the series is what a rule calls `name`: its name on /metrics, or the application's own; and its value then.
- * Histograms have none but their _count and _sum. */
-struct segment_sample;
-bool metrics_sample_value(const struct segment_sample *sample, struct text name, double *ret);
-
 #endif

@@ -31,9 +31,7 @@ void exposition_append_number(struct buffer *out, double number) {
     } else if (isinf(number)) {
         buffer_append_string(out, number > 0 ? "+Inf" : "-Inf");
     } else {
-        json_append_double(out, number);
-        if (out->length >= 2 && memcmp(out->data + out->length - 2, ".0", 2) == 0)
-            out->length -= 2;
+        json_append_number(out, number);
     }
 }
 
@@ -105,11 +103,12 @@ static bool name_ends_with_unit(struct text family, struct text unit) {
 
 void exposition_append_family(struct buffer *out, enum exposition_format format, enum metric_kind kind,
                               struct text family, struct text help, struct text unit) {
-    if (help.length > 0) {
-        append_comment(out, format, "# HELP ", kind, family);
+    append_comment(out, format, "# HELP ", kind, family); /* linters want one for every family */
+    if (help.length > 0)
         append_escaped(out, help, format == EXPOSITION_OPENMETRICS);
-        buffer_append_char(out, '\n');
-    }
+    else
+        buffer_append_format(out, "A %s that nobody described.", metric_kind_name(kind));
+    buffer_append_char(out, '\n');
     append_comment(out, format, "# TYPE ", kind, family);
     buffer_append_string(out, type_of(format, kind));
     buffer_append_char(out, '\n');

@@ -23,7 +23,7 @@ const char *exposition_content_type(enum exposition_format format); /* a literal
 
 /* --- pieces; pure --- */
 
-/* A family's HELP, TYPE and UNIT lines. help and unit may be empty; UNIT is written only where the format and the name allow it. */
+/* A family's HELP, TYPE and UNIT lines. help and unit may be empty; HELP then says so, UNIT is written only where the format and the name allow it. */
 void exposition_append_family(struct buffer *out, enum exposition_format format, enum metric_kind kind,
                               struct text family, struct text help, struct text unit);
 

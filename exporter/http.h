@@ -14,12 +14,13 @@
  *
  * Refused here, with {"error": "..."}: both Content-Length and Transfer-Encoding, two lengths, a NUL, a bad target or
  * query (400); a header section over HTTP_HEADERS_MAX (431) or a body over HTTP_BODY_MAX (413); a request that has not
- * arrived within HTTP_ARRIVE_NS (408, then closed; without a word where nothing has arrived); a path nobody serves (404); a method the path does not have (405 with
- * Allow); a token that is missing or wrong (401 with WWW-Authenticate: Bearer), each of them an audit entry, at most one a second; a
- * change (POST) whose Origin or Sec-Fetch-Site says that another site's page asked for it (403); a query when
- * HTTP_QUERIES_MAX wait already (503 with Retry-After); more than HTTP_CONNECTIONS_MAX connections, or answers of more than
- * HTTP_ANSWERS_MAX bytes still going out: an idle or half-arrived connection gives way, the oldest first, then the slowest
- * reader. A reader that takes nothing for HTTP_STALL_S seconds is cut. HEAD is GET without the body.
+ * arrived within HTTP_ARRIVE_NS (408, then closed; without a word where nothing has arrived); a path nobody serves (404); a
+ * method the path does not have (405 with Allow); a token that is missing or wrong (401 with WWW-Authenticate: Bearer),
+ * each of them an audit entry, at most one a second; a change (POST) whose Origin or Sec-Fetch-Site says that another
+ * site's page asked for it (403); a query when HTTP_QUERIES_MAX wait already (503 with Retry-After). More than
+ * HTTP_CONNECTIONS_MAX connections, or answers of more than HTTP_ANSWERS_MAX bytes still going out: an idle or
+ * half-arrived connection gives way, the oldest first, then the slowest reader. A reader that takes nothing for
+ * HTTP_STALL_S seconds is cut. HEAD is GET without the body.
  */
 #ifndef TASKFORGE_EXPORTER_HTTP_H
 #define TASKFORGE_EXPORTER_HTTP_H

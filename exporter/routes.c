@@ -17,6 +17,8 @@
     }
 API(api_logs)
 API(api_logs_stats)
+API(api_metrics)
+API(api_metric)
 API(api_system)
 API(api_health)
 API(api_healthz)
@@ -33,6 +35,8 @@ const struct http_route routes[] = {
     { "/api/v1/health", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_health },
     { "/api/v1/logs", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_logs },
     { "/api/v1/logs/stats", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_logs_stats },
+    { "/api/v1/metrics", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_metrics },
+    { "/api/v1/metrics/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_metric },
     { "/api/v1/system", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_system },
     { "/api/v1/alerts", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_alerts },
     { "/api/v1/alerts/", HTTP_POST, HTTP_READ, HTTP_ADMIN, HTTP_QUERY, route_api_alert_change },

@@ -45,17 +45,6 @@ static int kind_differs(const struct known_name *known, enum metric_kind kind, s
                      metric_kind_name((enum metric_kind)known->kind), metric_kind_name(kind));
 }
 
-/* The name without what its kind puts behind it on /metrics: under both spellings it is one name. */
-static struct text bare(enum metric_kind kind, struct text name) {
-    struct text end = kind == METRIC_COUNTER ? TEXT_LITERAL("_total")
-                      : kind == METRIC_TIMER ? TEXT_LITERAL("_seconds")
-                                             : TEXT_EMPTY;
-    if (end.length > 0 && name.length > end.length &&
-        memcmp(name.data + name.length - end.length, end.data, end.length) == 0)
-        name.length -= end.length;
-    return name;
-}
-
 /* Under the lock: a name that is not in the table. */
 static int claim_new(enum metric_kind kind, enum metric_naming naming, struct text name, struct text as_given,
                      uint64_t hash, struct error *error) {
@@ -79,7 +68,7 @@ static int claim_new(enum metric_kind kind, enum metric_naming naming, struct te
 
 int metric_name_claim(enum metric_kind kind, enum metric_naming naming, struct text as_given, bool nested,
                       struct error *error) {
-    struct text name = bare(kind, as_given);
+    struct text name = metric_name_bare(kind, as_given); /* under both spellings it is one name */
     uint64_t hash = hash_of(name, naming);
     struct known_name *known = atomic_load_explicit(name_place(name, naming, hash), memory_order_acquire);
     int r = 0;

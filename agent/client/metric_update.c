@@ -27,7 +27,7 @@ static int definition_of(const struct tf_metric_definition *given, struct metric
         return error_set(error, -EINVAL, "a metric's kind must be TF_COUNTER to TF_TIMER, is %d", given->kind);
     *ret = (struct metric_definition) { .kind = (enum metric_kind)given->kind,
                                         .naming = METRIC_NAMING_APP,
-                                        .name = text_of(given->name),
+                                        .name = metric_name_bare((enum metric_kind)given->kind, text_of(given->name)),
                                         .unit = text_of(given->unit),
                                         .help = text_of(given->help) };
     int r = metric_labels_of(given->labels, given->label_count, labels, &ret->labels, error);
@@ -69,6 +69,7 @@ static int update_compose(struct call *call, struct record_metric_update *update
                           size_t label_count, char room[METRIC_LABELS_BYTES]) {
     enum metric_kind kind = (enum metric_kind)update->metric_kind;
     int r = metric_name_check(update->name, call->error);
+    update->name = metric_name_bare(kind, update->name);
     if (r == 0)
         r = value_check(kind, (enum metric_operation)update->operation, update->name, update->value, call->error);
     if (r == 0)

@@ -1,4 +1,5 @@
-/* worker - a job worker as it might be: threads that take jobs, each with a trace of its own, retries, and errors that say why.
+/* worker - a job worker as it might be: threads that take jobs, each with a trace of its own, retries, errors that say why, and
+ * metrics: jobs done by their outcome, how long they took, how the queues and jobs stand.
  *
  *     worker [JOBS [THREADS [SEED]]]
  *
@@ -24,7 +25,8 @@ struct job {
 };
 
 static const char *const queues[] = { "mail", "thumbnails", "billing" };
-static _Atomic unsigned next_job;
+static _Atomic unsigned next_job, jobs_failed;
+static tf_metric *done_ok, *done_failed, *job_duration;
 static unsigned job_count = JOBS_DEFAULT;
 static uint64_t seed = 1;
 
@@ -33,6 +35,22 @@ static uint64_t mix(uint64_t x) { /* splitmix64 */
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
     return x ^ x >> 31;
+}
+
+/* Registered once, updated by handle: an increment is one atomic operation, and none is ever lost. */
+static void register_metrics(void) {
+    static const struct tf_label ok[] = { { "outcome", "ok" } }, failed[] = { { "outcome", "failed" } };
+    struct tf_metric_definition done = TF_METRIC_INIT(TF_COUNTER, "jobs_done");
+    struct tf_metric_definition duration = TF_METRIC_INIT(TF_TIMER, "job_duration");
+    done.help = "jobs that came to an end";
+    done.labels = ok;
+    done.label_count = 1;
+    duration.help = "how long a job took";
+    if (tf_metric_register(NULL, &done, &done_ok) < 0 || tf_metric_register(NULL, &duration, &job_duration) < 0)
+        fprintf(stderr, "worker: %s\n", tf_last_error()); /* updates will say -EINVAL then, and harm nothing */
+    done.labels = failed;
+    if (tf_metric_register(NULL, &done, &done_failed) < 0)
+        fprintf(stderr, "worker: %s\n", tf_last_error());
 }
 
 static void begin_trace(const struct job *job) {
@@ -65,10 +83,15 @@ static void run_job(const struct job *job) {
         const struct tf_field fields[] = { tf_str("queue", job->queue), tf_int("attempt", 1) };
         tf_log_with_metadata(NULL, TF_LEVEL_WARN, TF_MODULE, "deliver", "timed out, will try again", fields, 2);
     }
-    if (job->random % 50 == 0)
+    if (job->random % 50 == 0) {
         fail_for_good(job);
-    else
+        tf_counter_add(done_failed, 1);
+        atomic_fetch_add(&jobs_failed, 1);
+    } else {
         TF_INFO("deliver", "job %u of queue %s done in %.3f ms", job->number, job->queue, milliseconds);
+        tf_counter_add(done_ok, 1);
+    }
+    tf_timer_observe(job_duration, milliseconds / 1000);
     tf_context_clear();
 }
 
@@ -103,6 +126,10 @@ int main(int argc, char **argv) {
         fprintf(stderr, "worker: %s\n", tf_last_error());
         return 1;
     }
+    register_metrics();
+    tf_queue_stats(NULL, sizeof(queues) / sizeof(queues[0]), sizeof(queues) / sizeof(queues[0]), 0);
+    tf_worker_stats(NULL, threads, threads, 0, 0);
+    tf_job_stats(NULL, job_count, job_count, 0, 0, 0);
     TF_INFO("start", "%u jobs, %u threads", job_count, threads);
     for (unsigned i = 0; i < threads; i++)
         if (pthread_create(&ids[i], NULL, work, NULL) != 0)
@@ -110,6 +137,8 @@ int main(int argc, char **argv) {
     for (unsigned i = 0; i < threads; i++)
         pthread_join(ids[i], NULL);
     TF_INFO("stop", "%u jobs done", job_count);
+    tf_job_stats(NULL, job_count, 0, 0, job_count - jobs_failed, jobs_failed);
+    tf_worker_stats(NULL, threads, 0, threads, 0);
     if (tf_flush(NULL, FLUSH_SECONDS * UINT64_C(1000000000)) < 0)
         fprintf(stderr, "worker: %s (no matter: what is in the ring stays)\n", tf_last_error());
     struct tf_loss_counts losses;

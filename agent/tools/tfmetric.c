@@ -139,6 +139,7 @@ static int read_words(struct arguments *arguments, int count, char *const *words
     update->name = text_of(words[1]);
     update->value = 1;
     r = metric_name_check(update->name, error);
+    update->name = metric_name_bare(kind, update->name);
     if (r == 0 && has_value)
         r = kind == METRIC_TIMER ? read_duration(words[2], &update->value, error)
                                  : read_number(kind, words[2], &update->value, error);

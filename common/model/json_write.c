@@ -124,6 +124,12 @@ void json_append_double(struct buffer *out, double number) {
         buffer_append(out, ".0", 2);
 }
 
+void json_append_number(struct buffer *out, double number) {
+    json_append_double(out, number);
+    if (out->length >= 2 && memcmp(out->data + out->length - 2, ".0", 2) == 0)
+        out->length -= 2;
+}
+
 /* --- values --- */
 
 static void append_base64(struct buffer *out, struct text bytes) {

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "common/base/check.h"
 #include "common/model/pack.h"
@@ -75,11 +74,18 @@ int metric_label_check(const struct metric_label *label, struct error *error) {
 
 /* --- labels --- */
 
-static int compare_labels(const void *left, const void *right) {
-    const struct metric_label *a = left, *b = right;
-    size_t shorter = a->name.length < b->name.length ? a->name.length : b->name.length;
-    int order = memcmp(a->name.data, b->name.data, shorter);
-    return order != 0 ? order : (a->name.length > b->name.length) - (a->name.length < b->name.length);
+static bool comes_before(struct text a, struct text b) {
+    size_t shorter = a.length < b.length ? a.length : b.length;
+    int order = memcmp(a.data, b.data, shorter);
+    return order != 0 ? order < 0 : a.length < b.length;
+}
+
+/* Put one label where it belongs among sorted ones. By hand: qsort(3) may allocate, and an update by name must not. */
+static void insert_label(struct metric_label *sorted, size_t count, const struct metric_label *label) {
+    size_t at = count;
+    for (; at > 0 && comes_before(label->name, sorted[at - 1].name); at--)
+        sorted[at] = sorted[at - 1];
+    sorted[at] = *label;
 }
 
 int metric_labels_pack(const struct metric_label *labels, size_t count, char out[METRIC_LABELS_BYTES], struct text *ret,
@@ -93,13 +99,12 @@ int metric_labels_pack(const struct metric_label *labels, size_t count, char out
         if (result < 0)
             return result;
         if (labels[i].value.length > 0)
-            sorted[kept++] = labels[i];
+            insert_label(sorted, kept++, &labels[i]);
     }
     if (kept == 0) {
         *ret = TEXT_EMPTY;
         return 0;
     }
-    qsort(sorted, kept, sizeof(sorted[0]), compare_labels);
     struct pack_writer writer = { .data = out, .capacity = METRIC_LABELS_BYTES };
     pack_map(&writer, (uint32_t)kept);
     for (size_t i = 0; i < kept; i++) {

@@ -110,6 +110,10 @@ struct metric_scheme {
     const char *gauge_suffix; /* "_gauge" */
 };
 
+/* The name without what its kind puts behind it on /metrics (_total of counters, _seconds of timers): jobs and jobs_total are one
+ * counter. An application's name travels like this. */
+struct text metric_name_bare(enum metric_kind kind, struct text name);
+
 /* The family's name as OpenMetrics has it: without _total for counters. NUL-terminated in out; its length. */
 size_t metric_family(const struct metric_scheme *scheme, enum metric_kind kind, enum metric_naming naming,
                      struct text name, char out[METRIC_FAMILY_BYTES]);

@@ -22,12 +22,15 @@ static const char *suffix_of(const struct metric_scheme *scheme, enum metric_kin
     return kind == METRIC_GAUGE && naming == METRIC_NAMING_APP ? scheme->gauge_suffix : "";
 }
 
+struct text metric_name_bare(enum metric_kind kind, struct text name) {
+    if (kind == METRIC_COUNTER)
+        return without(name, "_total");
+    return kind == METRIC_TIMER ? without(name, "_seconds") : name;
+}
+
 size_t metric_family(const struct metric_scheme *scheme, enum metric_kind kind, enum metric_naming naming,
                      struct text name, char out[METRIC_FAMILY_BYTES]) {
-    if (kind == METRIC_COUNTER)
-        name = without(name, "_total");
-    else if (kind == METRIC_TIMER)
-        name = without(name, "_seconds");
+    name = metric_name_bare(kind, name);
     bool prefixed = naming != METRIC_NAMING_VERBATIM;
     int length = snprintf(out, METRIC_FAMILY_BYTES, "%s%s%.*s%s", prefixed ? scheme->namespace_ : "",
                           prefixed ? "_" : "", TEXT_FORMAT(name), suffix_of(scheme, kind, naming));

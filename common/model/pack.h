@@ -55,6 +55,7 @@ void pack_append_json(struct buffer *out, struct text packed);
 void json_append_string(struct buffer *out, struct text text);
 void json_append_uint(struct buffer *out, uint64_t number);
 void json_append_double(struct buffer *out, double number); /* as pack_append_json does */
+void json_append_number(struct buffer *out, double number); /* the same, but whole numbers without ".0" */
 
 /* --- reading a checked value one step at a time --- */
 

@@ -1,7 +1,7 @@
 /* segment_copy.c - see segment.h: the segment as a private copy, read with pread(2), which ends short where a mapping would raise SIGBUS.
  *
- * It is read until two passes found the same: then each value is of one moment, since a writer within an update leaves the
- * sequence odd (and one that was killed there leaves it so: then what stands there is taken, as ever).
+ * It is read until two passes found the same, and no series within an update: then each value is of one moment. A writer that was
+ * killed within an update leaves it so: after some waiting what stands there is taken, as ever.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,19 +50,33 @@ static bool is_same(const char *copy, int64_t used, const char *other, int64_t o
            memcmp(copy + SEGMENT_HEADER_SIZE, other + SEGMENT_HEADER_SIZE, (size_t)used - SEGMENT_HEADER_SIZE) == 0;
 }
 
+/* Whether the writer was within an update of some series. What makes no sense is left to the reading. */
+static bool is_between(const char *copy, int64_t used) {
+    for (uint64_t at = SEGMENT_HEADER_SIZE; at + sizeof(struct segment_series) <= (uint64_t)used;) {
+        const struct segment_series *series = (const struct segment_series *)(const void *)(copy + at);
+        uint32_t size = series->fixed.piece.size;
+        if (series->fixed.piece.type == SEGMENT_PIECE_SERIES && series->words[SEGMENT_WORD_SEQUENCE] % 2 != 0)
+            return true;
+        if (size < sizeof(struct segment_piece) || size % 8 != 0)
+            return false;
+        at += size;
+    }
+    return false;
+}
+
 /* Fill `base` from the file, with `other` to compare. */
 static int copy_settled(int fd, char *base, char *other, uint64_t size) {
-    int64_t used = copy_once(fd, base, size);
-    for (int attempt = 0; attempt < ATTEMPTS_MAX && used >= 0; attempt++) {
-        int64_t other_used = copy_once(fd, other, size);
+    bool same = false, between = false;
+    for (int attempt = 0; attempt < ATTEMPTS_MAX && (!same || between); attempt++) {
+        if (attempt > 0)
+            nanosleep(&(struct timespec) { .tv_nsec = CLOCK_MILLISECOND }, NULL);
+        int64_t used = copy_once(fd, base, size), other_used = used < 0 ? used : copy_once(fd, other, size);
         if (other_used < 0)
             return (int)other_used;
-        if (is_same(base, used, other, other_used))
-            return 0;
-        nanosleep(&(struct timespec) { .tv_nsec = CLOCK_MILLISECOND }, NULL);
-        used = copy_once(fd, base, size);
+        same = is_same(base, used, other, other_used);
+        between = is_between(base, used);
     }
-    return used < 0 ? (int)used : -EAGAIN;
+    return same ? 0 : -EAGAIN;
 }
 
 static int copy_file(int fd, uint64_t size, struct segment *segment, struct error *error) {

@@ -49,6 +49,8 @@ struct segment *api_segment(struct api *api, struct error *error);
 /* The handlers. */
 void api_logs(const struct http_request *request, struct http_answer *answer, struct api *api);
 void api_logs_stats(const struct http_request *request, struct http_answer *answer, struct api *api);
+void api_metrics(const struct http_request *request, struct http_answer *answer, struct api *api);
+void api_metric(const struct http_request *request, struct http_answer *answer, struct api *api); /* .../NAME */
 void api_system(const struct http_request *request, struct http_answer *answer, struct api *api);
 void api_health(const struct http_request *request, struct http_answer *answer, struct api *api); /* every check */
 void api_healthz(const struct http_request *request, struct http_answer *answer,

@@ -32,8 +32,7 @@ int usage_error(const struct session *session, const char *format, ...) {
     return EXIT_USAGE;
 }
 
-static void note(const struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void note(const struct session *session, const char *format, ...) {
+void session_note(const struct session *session, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     say(session, format, arguments);
@@ -41,20 +40,20 @@ static void note(const struct session *session, const char *format, ...) {
 }
 
 int fault(const struct session *session, const struct error *error) {
-    note(session, "%s", error->text);
+    session_note(session, "%s", error->text);
     return EXIT_FAULT;
 }
 
 void session_damaged(void *argument, const char *why) {
     struct session *session = argument;
     session->damaged = true;
-    note(session, "passed over: %s", why);
+    session_note(session, "passed over: %s", why);
 }
 
 static void partition_damaged(void *argument, const char *path, const char *why) {
     struct session *session = argument;
     session->damaged = true;
-    note(session, "passed over: %s: %s", path, why);
+    session_note(session, "passed over: %s: %s", path, why);
 }
 
 /* What getopt_long could not take; it left the word in argv[optind - 1] (or the letter in optopt). */
@@ -113,7 +112,7 @@ int session_resolve(struct session *session) {
     struct config *config = NULL;
     if (config_load(session->config_path, &config, &faults) < 0) {
         for (size_t i = 0; i < faults.count; i++)
-            note(session, "%s", faults.lines[i]);
+            session_note(session, "%s", faults.lines[i]);
         config_faults_finish(&faults);
         return EXIT_FAULT;
     }

@@ -34,7 +34,7 @@ struct command {
     int (*run)(struct session *session, int argc, char **argv);
 };
 
-extern const struct command command_query, command_tail, command_stats, command_losses, command_verify;
+extern const struct command command_query, command_tail, command_stats, command_losses, command_verify, command_metrics;
 extern const struct command command_alerts, command_ack, command_resolve, command_health;
 
 /* --- options; every command takes the common ones, too --- */
@@ -70,6 +70,7 @@ int session_open_store(struct session *session, struct store_reader **ret);
 /* --- speaking; all on stderr, one line, "tfctl query: ..." --- */
 
 int usage_error(const struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void session_note(const struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int fault(const struct session *session, const struct error *error); /* EXIT_FAULT */
 void session_damaged(void *session, const char *why);                /* for scans: said, and remembered */
 

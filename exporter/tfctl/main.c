@@ -8,11 +8,11 @@
 
 static const struct command *const built[] = {
     &command_query,  &command_tail, &command_stats,   &command_losses, &command_verify,
-    &command_alerts, &command_ack,  &command_resolve, &command_health,
+    &command_alerts, &command_ack,  &command_resolve, &command_health, &command_metrics,
 };
 
 static const char *const not_built[] = {
-    "metrics", "eval", "service", "traces", "trace", "silence", "top", "sinks", "level", "export", "import", "keygen",
+    "eval", "service", "traces", "trace", "silence", "top", "sinks", "level", "export", "import", "keygen",
 };
 
 enum { HEAP_KEPT = 32 * 1024 * 1024 };
@@ -27,6 +27,7 @@ static const char usage[] =
     "  stats             how many entries by service and level\n"
     "  losses            what was dropped: from whom, how many, when, why\n"
     "  verify            check the store\n"
+    "  metrics [PREFIX]  what all metrics are now\n"
     "  health            how database, memory, disk and pipeline are\n"
     "  alerts            what is active; ack ID, resolve ID\n\n"
     "  --help            of a command with \"tfctl COMMAND --help\"\n"

@@ -26,6 +26,26 @@ int ring_attach(void);
 int check_failed(void) { return 1; }
 int entry_validate(void) { return 2; }
 int ring_attach(void) { return 3; }
+static int count_sample(const struct tf_metric_sample *sample, void *argument) {
+    *(int *)argument += sample->label_count == 1;
+    return 0;
+}
+static int use_metrics(void) {
+    static const struct tf_label labels[] = { { "queue", "mail" } };
+    struct tf_metric_definition definition = TF_METRIC_INIT(TF_COUNTER, "jobs_done");
+    struct tf_metric_value value;
+    tf_metric *done;
+    int seen = 0;
+    definition.labels = labels;
+    definition.label_count = 1;
+    if (tf_metric_register(NULL, &definition, &done) != 0 || tf_counter_add(done, 3) != 0)
+        return 1;
+    if (tf_metric_time(NULL, "took", 0.25, labels, 1) != 0 || tf_queue_stats(NULL, 3, 2, 1) != 0)
+        return 2;
+    if (tf_metric_get_own(done, &value, sizeof(value)) != 0 || value.kind != TF_COUNTER || value.value < 3)
+        return 3;
+    return tf_metric_each(NULL, count_sample, &seen) == 0; /* no collector has been here */
+}
 int main(void) {
     struct tf_entry entry;
     struct tf_options options = TF_OPTIONS_INIT;
@@ -41,6 +61,8 @@ int main(void) {
     else
         TF_DEBUG("begin", "not this one");
     TF_LOG_TO(tf_default(), TF_LEVEL_INFO, "begin", "%s", "to a client");
+    if (use_metrics() != 0)
+        return 3;
     tf_entry_init(&entry, TF_LEVEL_INFO, "module", "write", "an entry");
     tf_entry_add(&entry, tf_bool("yes", 1));
     if (tf_entry_write(NULL, &entry) != 0)
@@ -53,7 +75,9 @@ cp "$work/app.c" "$work/app.cc"
 strict="-Wall -Wextra -Wpedantic -Wshadow -Wunused -Wconversion -Werror -I$include"
 run() { # run NAME: the program's six entries must be in the ring
     "$work/$1" || fail "$1 ended with status $?"
-    "$ringcat" "$TASKFORGE_RUNTIME_DIR" >"$work/entries"
+    "$ringcat" "$TASKFORGE_RUNTIME_DIR" >"$work/entries" 2>"$work/metrics"
+    grep -q '^cell counter app jobs_done{queue="mail"} 3$' "$work/metrics" || fail "$1: no counter in $(cat "$work/metrics")"
+    grep -q '^update timer app add took{queue="mail"} 0.25 $' "$work/metrics" || fail "$1: no update in $(cat "$work/metrics")"
     [ "$(wc -l <"$work/entries")" -eq 6 ] || fail "$1 wrote $(wc -l <"$work/entries") entries, expected 6"
     grep -q '"service":"library-test","module":"app","operation":"begin","message":"two and 2"' "$work/entries" ||
         fail "$1: the macro's entry is not as it should be"

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""tfmetric as a shell uses it, read back from the ring without a collector (tests/lib/ringcat).
+"""tfmetric as a shell uses it, read back from the ring without a collector (tests/lib/ringcat); and an app with metrics
+(metrics_probe) beside a collector that comes, goes and is killed.
 
-    metrics_client.py TFMETRIC RINGCAT
+    metrics_client.py TFMETRIC RINGCAT METRICS_PROBE
 """
 
 import json
@@ -13,7 +14,10 @@ import tempfile
 import threading
 import unittest
 
-TFMETRIC, RINGCAT = (os.path.abspath(path) for path in sys.argv[1:3])
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from harness import Instance, wait_until  # noqa: E402
+
+TFMETRIC, RINGCAT, PROBE = (os.path.abspath(path) for path in sys.argv[1:4])
 
 
 class Listener:
@@ -75,6 +79,8 @@ class Tfmetric(unittest.TestCase):
             (["histogram", "size", "1e3", "path=/"], 'histogram app add size{path="/"} 1000 '),
             (["timer", "work", "12ms"], "timer app add work{} 0.012 "),
             (["--trace-id", "t1", "timer", "work", "1.5s"], "timer app add work{} 1.5 t1"),
+            (["counter", "jobs_total"], "counter app add jobs{} 1 "),
+            (["timer", "work_seconds", "2s"], "timer app add work{} 2 "),
             (["-s", "cron", "--wait", "1s", "counter", "jobs"], "counter app add jobs{} 1 "),
         ):
             with self.subTest(argv=argv):
@@ -153,5 +159,108 @@ class Tfmetric(unittest.TestCase):
         self.assertEqual(len(self.updates()), 4)
 
 
+class Probe:
+    """An app: a command asks it, its answer is one line."""
+
+    def __init__(self, instance):
+        self.process = subprocess.Popen([PROBE], env=instance.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().rstrip("\n")
+
+    def die(self):
+        self.process.stdin.write("die\n")
+        self.process.stdin.flush()
+        self.process.wait(30)
+
+
+class WithCollector(unittest.TestCase):
+    def wait_for(self, probe, question, answer):
+        """The answer comes within a flush or two."""
+        try:
+            wait_until(lambda: probe.ask(question) == answer, f"{answer} to {question}", seconds=20)
+        except AssertionError as error:
+            self.fail(f"{error}, but {probe.ask(question)}")
+
+    def test_counts_of_all_processes_come_together(self):
+        with Instance() as instance, Probe(instance) as probe, Probe(instance) as other:
+            self.assertEqual(probe.ask("count jobs 2"), "ok")  # before there is a collector
+            self.assertIn("has not run here", probe.ask("get jobs"))
+            instance.run("tfmetric", "counter", "jobs", "3")
+            collector = instance.start("collector")
+            self.assertEqual(other.ask("count jobs 5"), "ok")
+            self.wait_for(probe, "get jobs", "1 10 0 0")
+            self.assertEqual(probe.ask("time work 0.5"), "ok")
+            instance.run("tfmetric", "timer", "work", "1.5s")
+            self.wait_for(probe, "get work", "4 0 2 2")
+            self.assertEqual(probe.ask("gauge depth 3"), "ok")
+            self.wait_for(probe, "get depth", "2 3 0 0")
+            instance.run("tfmetric", "gauge", "depth", "4")
+            self.wait_for(probe, "get depth", "2 4 0 0")
+            instance.run("tfmetric", "counter", "jobs", "1", "queue=mail")
+            self.wait_for(probe, "get jobs queue=mail", "1 1 0 0")
+            self.assertIn("taskforge_jobs{queue=mail} 1;", probe.ask("each"))
+            self.assertIn("no metric nothing", probe.ask("get nothing"))
+            collector.stop()
+
+    def test_killed_processes_lose_nothing_and_double_nothing(self):
+        with Instance() as instance, Probe(instance) as probe:
+            collector = instance.start("collector")
+            for n in range(5):
+                with Probe(instance) as victim:
+                    self.assertEqual(victim.ask("count jobs 100"), "ok")
+                    self.assertEqual(victim.ask("count jobs 11"), "ok")
+                    victim.die()
+                if n % 2 == 0:
+                    collector.kill()
+                    collector = instance.start("collector")
+            self.wait_for(probe, "get jobs", "1 555 0 0")
+            collector.kill()
+            instance.start("collector")
+            self.assertEqual(probe.ask("count jobs 1"), "ok")
+            self.wait_for(probe, "get jobs", "1 556 0 0")
+
+    def test_one_name_has_one_kind_between_processes(self):
+        with Instance() as instance, Probe(instance) as probe:
+            instance.start("collector")
+            self.assertEqual(probe.ask("count jobs 2"), "ok")
+            self.wait_for(probe, "get jobs", "1 2 0 0")
+            for argv in (("histogram", "jobs", "1"), ("histogram", "jobs_total", "1")):
+                done = instance.run("tfmetric", *argv, check=False)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(b"jobs", done.stderr)
+            instance.run("tfmetric", "counter", "jobs_total", "3")
+            self.wait_for(probe, "get jobs", "1 5 0 0")
+
+    def test_statistics_are_where_the_dashboard_looks(self):
+        with Instance() as instance, Probe(instance) as probe:
+            instance.start("collector")
+            self.assertEqual(probe.ask("stats"), "ok")
+            self.wait_for(probe, "get queue_count state=paused", "2 1 0 0")
+            self.wait_for(probe, "get taskforge_worker_count state=draining", "2 1 0 0")
+            self.wait_for(probe, "get job_count state=succeeded", "2 3 0 0")
+
+    def test_the_example_s_metrics_add_up(self):
+        with Instance() as instance, Probe(instance) as probe:
+            instance.start("collector")
+            instance.run("worker", 200, 4)
+            wait_until(lambda: probe.ask("get job_duration").startswith("4 0 200 "), "200 jobs timed")
+            done = [float(probe.ask(f"get jobs_done outcome={outcome}").split()[1]) for outcome in ("ok", "failed")]
+            self.assertEqual(sum(done), 200)
+            self.assertGreater(min(done), 0)
+            self.wait_for(probe, "get job_count state=total", "2 200 0 0")
+
+
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=sys.argv[:1], warnings="ignore")

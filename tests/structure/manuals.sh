@@ -28,7 +28,7 @@ long_options() {
 
 help_of() { # a program's, and those of its commands
     "$1" --help
-    [ "${1##*/}" != tfctl ] || for command in query tail stats losses verify alerts ack resolve health; do "$1" $command --help; done
+    [ "${1##*/}" != tfctl ] || for command in query tail stats losses verify alerts ack resolve health metrics; do "$1" $command --help; done
 }
 
 LC_ALL=C
@@ -69,10 +69,10 @@ done <"$work/header"
 
 # Each metric of our own with its labels, kind and meaning: a row of the table, and two lines of the page.
 sed -nE 's/^    X\([A-Z_]+, ([A-Z]+), "([a-z_]+)", "([a-z,]*)", "(.*)"\).*/\2{\3}\t\1\t\4/p' "$root/common/model/own_metrics.h" |
-    awk -F '\t' '{ sub(/\{\}$/, "", $1); print "taskforge_" $1 " " tolower($2) ": " $3 }' | sort >"$work/metrics"
+    awk -F '\t' '{ sub(/\{\}$/, "", $1); print "taskforge_" $1 " " tolower($2) ": " $3 }' | tr ' ' '_' | sort >"$work/metrics"
 [ "$(wc -l <"$work/metrics")" -eq "$(grep -c '^    X(' "$root/common/model/own_metrics.h")" ] || say "a row of own_metrics.h was not understood"
 awk '/^\.B taskforge_[a-z_{},]+$/ && after_tp { name = $2; getline; print name " " $0 } { after_tp = /^\.TP/ }' \
-    "$pages/taskforge.metrics.7" | sort >"$work/page"
+    "$pages/taskforge.metrics.7" | tr ' ' '_' | sort >"$work/page"
 same "own_metrics.h" "taskforge.metrics.7" "$work/metrics" "$work/page"
 
 for page in "$pages"/*; do

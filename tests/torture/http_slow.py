@@ -162,9 +162,29 @@ def more_readers_than_places_keep_nobody_out():
         expect(exporter.stop() == 0, "it ends with 0")
 
 
+def is_held(port, client):
+    """Whether the exporter's end of the client's connection is established."""
+    ends = f":{port:04X} 0100007F:{client.socket.getsockname()[1]:04X} 01 "
+    return ends in pathlib.Path("/proc/net/tcp").read_text()
+
+
+def who_takes_nothing_is_cut():
+    """After 30 seconds; with --long only."""
+    with Instance() as one:
+        _, port = start(one)
+        reader = Client(port, sorts(port)[2][0], b"")
+        begin = time.monotonic()
+        wait_until(lambda: is_held(port, reader), "the reader to be served")
+        wait_until(lambda: not is_held(port, reader), "the reader to be cut", 45)
+        took = time.monotonic() - begin
+        expect(25 < took < 40, f"cut after {took:.0f} s")
+        reader.socket.close()
+
+
 if __name__ == "__main__":
     import resource
 
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
-    sys.exit(harness.main([five_hundred_slow_clients_keep_nobody_out, more_readers_than_places_keep_nobody_out]))
+    tests = [five_hundred_slow_clients_keep_nobody_out, more_readers_than_places_keep_nobody_out]
+    sys.exit(harness.main(tests + [who_takes_nothing_is_cut] * harness.LONG))

@@ -150,6 +150,7 @@ static double counted(struct place *place, const char *logql, unsigned window_s,
     struct observation observation;
     beat(place, second);
     make_log_rule(&rule, logql, window_s);
+    observer_forget(place->observer); /* another rule */
     observe_one(place, &rule, second, &observation);
     assert_false(observation.partial);
     filter_finish(&rule.log.filter);
@@ -174,6 +175,24 @@ static void a_window_counts_what_arrived_in_it(void **state) {
     assert_true(counted(place, "{}", 10, 100) == 0);
     add_block(place, "queue", LEVEL_ERROR, 1, 100);
     assert_true(counted(place, "{}", 10, 100) == 1); /* found though it came after the observer was opened */
+}
+
+static void a_window_moves_on(void **state) {
+    struct place *place = *state;
+    struct rule rule;
+    struct observation observation;
+    open_observer(place);
+    make_log_rule(&rule, "{} |= \"message\"", 7);
+    for (unsigned second = 0; second < 40; second++) {
+        if (second % 10 == 0 && second < 30)
+            add_block(place, "queue", LEVEL_ERROR, 10, second); /* arrives at this second and the next nine */
+        observe_one(place, &rule, second, &observation);
+        unsigned since = second > 7 ? second - 7 : 0, until = second / 10 * 10 + 10; /* the block is there whole */
+        until = until > 30 ? 30 : until;
+        assert_true(observation.value == (until > since ? until - since : 0));
+    }
+    filter_finish(&rule.log.filter);
+    filter_finish(&rule.silence.filter);
 }
 
 static void the_newest_lines_travel(void **state) {
@@ -330,6 +349,7 @@ static void old_values_are_no_values(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_window_counts_what_arrived_in_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_window_moves_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_newest_lines_travel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_few_are_partial_without_a_heartbeat, set_up, tear_down),
         cmocka_unit_test_setup_teardown(silence_needs_a_window_that_was_seen, set_up, tear_down),

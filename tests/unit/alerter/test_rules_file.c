@@ -185,7 +185,8 @@ static void faults_say_where_and_what(void **state) {
         { "rules: [{ id: a, " LOG_CONDITION " }, { id: a, " LOG_CONDITION " }]\n",
           "r.yaml:1:61: a rule with the id \"a\" stands in r.yaml:1 already" },
         { "rules: [{ id: a, condition: { log: { time_window: 5m, filter: '{service=' } } }]\n",
-          "r.yaml:1:63: filter of a log condition cannot be read: character 10: expected a value in quotes, found the end" },
+          "r.yaml:1:63: filter of a log condition cannot be read: character 10: expected a value in quotes, found the "
+          "end" },
         { "channels: [{ name: a, type: webhook }]\n", "r.yaml:1:12: a webhook channel needs a url" },
         { "channels: [{ name: a, type: webhook, url: \"ftp://x\" }]\n",
           "r.yaml:1:43: url of a webhook channel must be a URL such as http://127.0.0.1:9000/alert, not \"ftp://x\"" },

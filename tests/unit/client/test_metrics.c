@@ -81,7 +81,10 @@ static void one_name_has_one_kind(void **state) {
     REFUSED(tf_metric_register(other, &gauge, &metric), -EEXIST, "k_jobs is a counter already");
     assert_null(metric);
     assert_int_equal(tf_metric_count(client, "k_jobs_total", 1, NULL, 0), 0); /* the same on /metrics */
-    handle(client, TF_TIMER, "k_work_seconds");
+    assert_ptr_equal(handle(client, TF_TIMER, "k_work_seconds"), handle(client, TF_TIMER, "k_work"));
+    struct drain drain = look(*state);
+    assert_string_equal(drain.updates.data, "counter app add k_jobs{} 1 \ncounter app add k_jobs{} 1 \n");
+    drain_finish(&drain);
     REFUSED(tf_metric_observe(client, "k_work", 1, NULL, 0), -EEXIST, "k_work is a timer already");
     /* other names that would be one on /metrics */
     assert_int_equal(tf_metric_observe(client, "k_size", 1, NULL, 0), 0);

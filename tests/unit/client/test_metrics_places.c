@@ -318,13 +318,19 @@ static int update_without_system_calls(void *argument) {
     tf_metric *metrics[4];
     register_all(client, metrics);
     update_all(metrics);
-    if (tf_metric_count(client, "s_jobs", 1, mail, 1) != 0)
+    struct tf_label labels[METRIC_LABELS_MAX];
+    static char names[METRIC_LABELS_MAX][4];
+    for (int i = 0; i < METRIC_LABELS_MAX; i++) {
+        snprintf(names[i], sizeof(names[i]), "l%d", METRIC_LABELS_MAX - i);
+        labels[i] = (struct tf_label) { names[i], "value" };
+    }
+    if (tf_metric_count(client, "s_jobs", 1, labels, METRIC_LABELS_MAX) != 0)
         return 3;
     size_t before = mallinfo2().uordblks;
     forbid_system_calls();
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 500; i++) {
         update_all(metrics);
-        if (tf_metric_count(client, "s_jobs", 1, mail, 1) != 0)
+        if (tf_metric_count(client, "s_jobs", 1, labels, METRIC_LABELS_MAX) != 0)
             return 4;
     }
     return mallinfo2().uordblks != before;

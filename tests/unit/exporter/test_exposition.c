@@ -103,17 +103,19 @@ static void metadata_is_told_as_each_format_has_it(void **state) {
                   "# HELP sent_bytes A \\\"b\\\" \\\\ c\\nd\n# TYPE sent_bytes counter\n# UNIT sent_bytes bytes\n");
     exposition_append_family(&out, EXPOSITION_OPENMETRICS, METRIC_GAUGE, TEXT_LITERAL("size_bytes_gauge"), TEXT_EMPTY,
                              unit);
-    assert_buffer(&out, "# TYPE size_bytes_gauge gauge\n");
+    assert_buffer(&out, "# HELP size_bytes_gauge A gauge that nobody described.\n# TYPE size_bytes_gauge gauge\n");
     exposition_append_family(&out, EXPOSITION_OPENMETRICS, METRIC_GAUGE, TEXT_LITERAL("bytes"), TEXT_EMPTY, unit);
-    assert_buffer(&out, "# TYPE bytes gauge\n");
+    assert_buffer(&out, "# HELP bytes A gauge that nobody described.\n# TYPE bytes gauge\n");
     exposition_append_family(&out, EXPOSITION_OPENMETRICS, METRIC_GAUGE, TEXT_LITERAL("kilobytes"), TEXT_EMPTY, unit);
-    assert_buffer(&out, "# TYPE kilobytes gauge\n");
+    assert_buffer(&out, "# HELP kilobytes A gauge that nobody described.\n# TYPE kilobytes gauge\n");
     exposition_append_family(&out, EXPOSITION_OPENMETRICS, METRIC_TIMER, TEXT_LITERAL("run_seconds"), TEXT_EMPTY,
                              TEXT_EMPTY);
-    assert_buffer(&out, "# TYPE run_seconds histogram\n# UNIT run_seconds seconds\n");
+    assert_buffer(&out, "# HELP run_seconds A timer that nobody described.\n# TYPE run_seconds histogram\n# UNIT "
+                        "run_seconds seconds\n");
     exposition_append_family(&out, EXPOSITION_OPENMETRICS, METRIC_UNKNOWN, TEXT_LITERAL("x"), TEXT_EMPTY, TEXT_EMPTY);
     exposition_append_family(&out, EXPOSITION_TEXT, METRIC_UNKNOWN, TEXT_LITERAL("x"), TEXT_EMPTY, TEXT_EMPTY);
-    assert_buffer(&out, "# TYPE x unknown\n# TYPE x untyped\n");
+    assert_buffer(&out, "# HELP x A unknown that nobody described.\n# TYPE x unknown\n# HELP x A unknown that nobody "
+                        "described.\n# TYPE x untyped\n");
     exposition_append_end(&out, EXPOSITION_TEXT);
     exposition_append_end(&out, EXPOSITION_OPENMETRICS);
     assert_buffer(&out, "# EOF\n");
@@ -237,11 +239,13 @@ static void families_and_series_come_in_order_and_hidden_ones_not(void **state) 
     assert_exposition(
         exposition, segment, EXPOSITION_TEXT,
         "# HELP depth_bytes How deep.\n# TYPE depth_bytes gauge\ndepth_bytes{q=\"a\"} 2.5\ndepth_bytes{q=\"b\"} 9\n"
-        "# TYPE jobs_total counter\njobs_total{q=\"a\"} 1\njobs_total{q=\"b\"} 7\n");
+        "# HELP jobs_total A counter that nobody described.\n# TYPE jobs_total counter\njobs_total{q=\"a\"} "
+        "1\njobs_total{q=\"b\"} 7\n");
     assert_exposition(exposition, segment, EXPOSITION_OPENMETRICS,
                       "# HELP depth_bytes How deep.\n# TYPE depth_bytes gauge\n# UNIT depth_bytes bytes\n"
                       "depth_bytes{q=\"a\"} 2.5\ndepth_bytes{q=\"b\"} 9\n"
-                      "# TYPE jobs counter\njobs_total{q=\"a\"} 1\njobs_total{q=\"b\"} 7\n# EOF\n");
+                      "# HELP jobs A counter that nobody described.\n# TYPE jobs counter\njobs_total{q=\"a\"} "
+                      "1\njobs_total{q=\"b\"} 7\n# EOF\n");
     exposition_destroy(exposition);
     segment_close(segment);
     segment_destroy(writer);
@@ -256,17 +260,20 @@ static void is_formatted_again_only_when_something_changed(void **state) {
     assert_exposition(exposition, segment, EXPOSITION_TEXT, "");
     assert_exposition(exposition, segment, EXPOSITION_OPENMETRICS, "# EOF\n");
     uint64_t jobs = add(writer, METRIC_COUNTER, "jobs", "", "", "");
-    assert_exposition(exposition, segment, EXPOSITION_TEXT, "# TYPE jobs_total counter\njobs_total 0\n");
+    assert_exposition(exposition, segment, EXPOSITION_TEXT,
+                      "# HELP jobs_total A counter that nobody described.\n# TYPE jobs_total counter\njobs_total 0\n");
     assert_int_equal(exposition_read(exposition, segment, EXPOSITION_TEXT, &one, NULL), 0);
     ((char *)one.data)[0] = '!'; /* the mark of what is kept */
     segment_beat(writer, 5, 5);
     assert_int_equal(exposition_read(exposition, segment, EXPOSITION_TEXT, &two, NULL), 0);
     assert_true(two.data[0] == '!');
     segment_set_value(writer, jobs, 4, 4);
-    assert_exposition(exposition, segment, EXPOSITION_TEXT, "# TYPE jobs_total counter\njobs_total 4\n");
+    assert_exposition(exposition, segment, EXPOSITION_TEXT,
+                      "# HELP jobs_total A counter that nobody described.\n# TYPE jobs_total counter\njobs_total 4\n");
     add(writer, METRIC_GAUGE, "depth", "", "", "");
     assert_exposition(exposition, segment, EXPOSITION_OPENMETRICS,
-                      "# TYPE depth gauge\ndepth 0\n# TYPE jobs counter\njobs_total 4\n# EOF\n");
+                      "# HELP depth A gauge that nobody described.\n# TYPE depth gauge\ndepth 0\n# HELP jobs A counter "
+                      "that nobody described.\n# TYPE jobs counter\njobs_total 4\n# EOF\n");
     /* another segment in its place, with as many changes */
     struct segment_writer *next = fixture_writer(folder_of(state));
     segment_set_value(next, add(next, METRIC_COUNTER, "jobs", "", "", ""), 6, 6);
@@ -274,7 +281,8 @@ static void is_formatted_again_only_when_something_changed(void **state) {
     while (next->changes < writer->changes)
         segment_set_value(next, 0, 6, 6);
     assert_int_equal(segment_refresh(segment, NULL), 1);
-    assert_exposition(exposition, segment, EXPOSITION_OPENMETRICS, "# TYPE jobs counter\njobs_total 6\n# EOF\n");
+    assert_exposition(exposition, segment, EXPOSITION_OPENMETRICS,
+                      "# HELP jobs A counter that nobody described.\n# TYPE jobs counter\njobs_total 6\n# EOF\n");
     /* damaged, and whole again */
     struct error error = { "" };
     segment_set_value(next, 0, 7, 7);

@@ -57,6 +57,21 @@ static void what_cannot_be_copied_is_said(void **state) {
     segment_destroy(writer);
 }
 
+static void of_a_writer_killed_within_an_update_what_stands_there_is_taken(void **state) {
+    struct segment_writer *writer = fixture_published(folder_of(state));
+    struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;
+    struct segment *segment;
+    segment_set_value(writer, fixture_add(writer, METRIC_COUNTER, "jobs", ""), 5, 100);
+    struct segment_series *series = (struct segment_series *)(void *)(writer->map.base + SEGMENT_HEADER_SIZE);
+    series->words[SEGMENT_WORD_SEQUENCE]++;
+    assert_int_equal(segment_open_copy(folder_of(state), &segment, NULL), 0);
+    assert_int_equal(segment_next(segment, 0, &sample), 1);
+    assert_true(sample.value == 5);
+    segment_sample_finish(&sample);
+    segment_close(segment);
+    segment_destroy(writer);
+}
+
 struct busy {
     struct segment_writer *writer;
     uint64_t series;
@@ -112,6 +127,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(a_copy_stays_as_it_was),
         CASE(what_cannot_be_copied_is_said),
+        CASE(of_a_writer_killed_within_an_update_what_stands_there_is_taken),
         CASE(a_copy_is_of_one_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

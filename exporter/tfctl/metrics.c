@@ -1,0 +1,185 @@
+/* metrics.c - tfctl metrics: what all series are now, out of the metric segment alone. No process needs to run. */
+#include <math.h>
+
+#include "common/base/clock.h"
+#include "common/model/pack.h"
+#include "common/shm/map.h"
+#include "exporter/metric_list.h"
+#include "exporter/tfctl/command.h"
+#include "exporter/tfctl/format.h"
+#include "exporter/tfctl/output.h"
+
+enum { NAME_COLUMN_MAX = 72 };
+#define BEAT_STALE_NS (5 * CLOCK_SECOND) /* the collector beats once a second */
+
+struct metrics {
+    struct session *session;
+    struct text prefix;
+    bool json, utc;
+};
+
+enum { OPTION_UTC = OPTION_COMMAND_FIRST };
+
+static const struct option options[] = {
+    COMMON_OPTIONS,
+    { "format", required_argument, NULL, 'o' },
+    { "utc", no_argument, NULL, OPTION_UTC },
+    { 0 },
+};
+
+/* --- a line for a person --- */
+
+/* name{label="value"}: no control character of the data. */
+static void append_name(struct buffer *out, const struct metric_row *row) {
+    struct metric_label label;
+    char before = '{';
+    buffer_append_text(out, row->name);
+    for (size_t at = 0; metric_labels_next(row->labels, &at, &label); before = ',') {
+        struct buffer value = BUFFER_EMPTY;
+        json_append_string(&value, label.value);
+        buffer_append_char(out, before);
+        buffer_append_text(out, label.name);
+        buffer_append_char(out, '=');
+        format_printable(out, buffer_text(&value));
+        out->failed |= value.failed;
+        buffer_finish(&value);
+    }
+    if (before == ',')
+        buffer_append_char(out, '}');
+}
+
+static void append_number(struct buffer *out, double number) {
+    if (isfinite(number))
+        json_append_number(out, number);
+    else
+        buffer_append_string(out, isnan(number) ? "NaN" : number > 0 ? "+Inf" : "-Inf");
+}
+
+static void append_values(struct buffer *out, const struct metric_row *row) {
+    if (!metric_kind_is_histogram(row->kind)) {
+        append_number(out, row->value);
+        return;
+    }
+    buffer_append_format(out, "count %llu  sum ", (unsigned long long)row->count);
+    append_number(out, row->sum);
+    if (row->count > 0) /* four digits: quantiles are no more exact */
+        buffer_append_format(out, "  avg %.4g  p50 %.4g  p95 %.4g  p99 %.4g", row->average, row->p50, row->p95,
+                             row->p99);
+}
+
+/* The width of the widest name that is not too wide. */
+static size_t width_of(const struct metric_list *list) {
+    struct buffer name = BUFFER_EMPTY;
+    size_t width = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        buffer_clear(&name);
+        append_name(&name, &list->rows[i]);
+        size_t characters = text_utf8_count(buffer_text(&name));
+        if (characters <= NAME_COLUMN_MAX && characters > width)
+            width = characters;
+    }
+    buffer_finish(&name);
+    return width;
+}
+
+static void append_text(struct buffer *out, const struct metric_row *row, size_t width) {
+    size_t before = out->length;
+    append_name(out, row);
+    size_t characters = text_utf8_count((struct text) { out->data + before, out->length - before });
+    buffer_append_format(out, "%*s  ", (int)(width > characters ? width - characters : 0), "");
+    append_values(out, row);
+    buffer_append_char(out, '\n');
+}
+
+static void append_json(struct buffer *out, const struct metric_row *row) {
+    struct buffer line = BUFFER_EMPTY;
+    metric_row_append_json(&line, row);
+    format_harden_json(out, buffer_text(&line));
+    buffer_append_char(out, '\n');
+    out->failed |= line.failed;
+    buffer_finish(&line);
+}
+
+/* --- the command --- */
+
+/* Values that nobody keeps any more are told as such, once, beside them. */
+static void tell_age(const struct metrics *metrics, struct segment *segment) {
+    struct segment_info info;
+    struct buffer time = BUFFER_EMPTY;
+    uint64_t now = clock_real_ns();
+    if (segment_info_get(segment, &info) < 0 || now < info.heartbeat_ns || now - info.heartbeat_ns < BEAT_STALE_NS)
+        return;
+    format_time(&time, info.heartbeat_ns, metrics->utc);
+    session_note(metrics->session, "the collector does not run: values as of %.*s", (int)time.length, time.data);
+    buffer_finish(&time);
+}
+
+static int print(struct metrics *metrics, const struct metric_list *list) {
+    struct error error = { "" };
+    struct output output;
+    output_init(&output, !metrics->json);
+    size_t width = metrics->json ? 0 : width_of(list);
+    for (size_t i = 0; i < list->count; i++) {
+        if (metrics->json)
+            append_json(&output.buffer, &list->rows[i]);
+        else
+            append_text(&output.buffer, &list->rows[i], width);
+        if (!output_push(&output))
+            break;
+    }
+    return output_finish(&output, &error) < 0 ? fault(metrics->session, &error) : EXIT_FINE;
+}
+
+static int run_metrics(struct metrics *metrics) {
+    struct session *session = metrics->session;
+    struct metric_list list = METRIC_LIST_EMPTY;
+    struct segment *segment = NULL;
+    struct error error = { "" };
+    int result = map_guard_install(&error);
+    if (result == 0)
+        result = segment_open(session->runtime_dir, &segment, &error);
+    if (result == 0)
+        result = metric_list_read(segment, metrics->prefix, false, &list, &error);
+    if (result == 0)
+        tell_age(metrics, segment);
+    segment_close(segment);
+    int status = result < 0 ? fault(session, &error) : print(metrics, &list);
+    metric_list_finish(&list);
+    return status;
+}
+
+static int run(struct session *session, int argc, char **argv) {
+    struct metrics metrics = { .session = session };
+    int option, status = GO_ON;
+    while (status == GO_ON && (option = getopt_long(argc, argv, ":o:", options, NULL)) != -1) {
+        if (option == OPTION_UTC) {
+            metrics.utc = true;
+        } else if (option == 'o') {
+            metrics.json = strcmp(optarg, "json") == 0;
+            if (!metrics.json && strcmp(optarg, "text") != 0)
+                status = usage_error(session, "--format \"%s\": expected text or json", optarg);
+        } else {
+            status = session_option(session, option, argv);
+        }
+    }
+    if (status == GO_ON && optind + 1 < argc)
+        status = usage_error(session, "expected one PREFIX at most, found \"%s\" too", argv[optind + 1]);
+    if (status == GO_ON)
+        status = session_resolve(session);
+    if (status == GO_ON && optind < argc)
+        metrics.prefix = text_of(argv[optind]);
+    return status == GO_ON ? run_metrics(&metrics) : status;
+}
+
+const struct command command_metrics = {
+    .name = "metrics",
+    .run = run,
+    .help =
+        "usage: tfctl metrics [PREFIX] [--format text|json]\n"
+        "What all metrics are now; with PREFIX those whose name, on /metrics or of the application's own, begins so.\n"
+        "Of histograms and timers count, sum, average and quantiles. Reads the collector's last word: no process\n"
+        "needs to run.\n\n"
+        "  -o, --format FORMAT       text, or json (an object a line)\n"
+        "      --utc                 the time of old values in UTC instead of local time\n"
+        "      --runtime-dir DIR     --config FILE\n",
+};
