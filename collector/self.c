@@ -81,13 +81,13 @@ static void gather_counters(struct self *self, struct fold *fold, uint64_t now_n
     static const struct text program = TEXT_INITIALIZER(PROGRAM);
     for (int i = 0; i < SELF_COUNTER_COUNT; i++) {
         self->coming[i] = self->totals[i];
-        if (self->totals[i] > self->safe[i])
+        if (self->totals[i] > self->safe[i] || !self->shown)
             fold_add(fold, counters[i], NULL, (double)(self->totals[i] - self->safe[i]), now_ns, batch);
     }
     for (int i = 0; i < FOLD_REFUSAL_COUNT; i++) {
         struct text reason = text_of(refusals[i]);
         self->refused_coming[i] = fold->refused[i];
-        if (fold->refused[i] > self->refused_safe[i])
+        if (fold->refused[i] > self->refused_safe[i] || !self->shown)
             fold_add(fold, OWN_METRIC_REFUSED, &reason, (double)(fold->refused[i] - self->refused_safe[i]), now_ns,
                      batch);
     }
@@ -143,6 +143,7 @@ void self_settle(struct self *self) {
     memcpy(self->safe, self->coming, sizeof(self->safe));
     memcpy(self->refused_safe, self->refused_coming, sizeof(self->refused_safe));
     self->cpu_safe = self->cpu_coming;
+    self->shown = true;
     histogram_finish(&self->taking);
     self->gathered = false;
 }

@@ -36,6 +36,7 @@ struct self {
     double cpu, cpu_safe, cpu_coming;  /* seconds of this process */
     uint64_t process_ns;               /* when it was looked at; 0: not yet */
     struct histogram observed, taking; /* seconds of commits: not in a batch yet; in the one being made */
+    bool shown;                        /* counters, if only with 0 */
     bool gathered;
 };
 
