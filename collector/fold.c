@@ -45,15 +45,25 @@ static struct text family_of(const struct fold *fold, const struct metric_defini
     return (struct text) { out, length };
 }
 
+/* Take the name, the application's and that on /metrics. */
 static int add_family(struct fold *fold, const struct metric_definition *definition, struct error *error) {
     char family[METRIC_FAMILY_BYTES];
-    return metric_families_add(&fold->families, definition->kind, family_of(fold, definition, family), error);
+    int result = kinds_check(&fold->kinds, definition->kind, definition->naming, definition->name, error);
+    if (result == 0)
+        result = metric_families_add(&fold->families, definition->kind, family_of(fold, definition, family), error);
+    if (result == 0)
+        result = kinds_add(&fold->kinds, definition->kind, definition->naming, definition->name, error);
+    return result;
 }
 
-struct series *fold_series(struct fold *fold, const struct metric_definition *definition, uint64_t now_ns,
+struct series *fold_series(struct fold *fold, const struct metric_definition *given, uint64_t now_ns,
                            struct batch *batch) {
-    struct series *series = series_find(&fold->table, definition);
+    struct metric_definition bare = *given;
+    const struct metric_definition *definition = &bare;
     struct error error;
+    if (metric_kind_is_valid(given->kind))
+        bare.name = metric_name_bare(given->kind, given->name);
+    struct series *series = series_find(&fold->table, definition);
     if (series)
         return series;
     if (metric_definition_check(definition, &error) < 0) {
@@ -77,9 +87,11 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *de
 
 int fold_judge(struct fold *fold, enum metric_kind kind, enum metric_naming naming, struct text name,
                struct error *error) {
-    struct metric_definition definition = { .kind = kind, .naming = naming, .name = name };
+    struct metric_definition definition = { .kind = kind, .naming = naming, .name = metric_name_bare(kind, name) };
     int result = metric_definition_check(&definition, error);
     char family[METRIC_FAMILY_BYTES];
+    if (result == 0)
+        result = kinds_check(&fold->kinds, kind, naming, definition.name, error);
     if (result == 0)
         result = metric_families_check(&fold->families, kind, family_of(fold, &definition, family), error);
     return result < 0 ? result : 0;
@@ -353,6 +365,7 @@ void fold_finish(struct fold *fold) {
     segment_destroy(fold->segment);
     series_table_finish(&fold->table);
     metric_families_finish(&fold->families);
+    kinds_finish(&fold->kinds);
     free(fold->touched);
     buffer_finish(&fold->scratch);
     *fold = (struct fold) { 0 };

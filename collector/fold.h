@@ -12,6 +12,7 @@
 #define TASKFORGE_COLLECTOR_FOLD_H
 
 #include "collector/batch.h"
+#include "collector/kinds.h"
 #include "collector/series.h"
 #include "common/base/error.h"
 #include "common/base/paths.h"
@@ -38,7 +39,8 @@ struct fold {
     struct metric_scheme scheme; /* points at the two */
     struct state_map *state;     /* borrowed */
     struct series_table table;
-    struct metric_families families;
+    struct metric_families families; /* names on /metrics that are taken */
+    struct kinds kinds;              /* names of applications */
     struct series **touched;
     size_t touched_count, touched_capacity;
     struct segment_writer *segment; /* NULL while none could be made */
@@ -59,7 +61,7 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
               struct error *error);
 void fold_finish(struct fold *fold);
 
-/* The series of a definition, made where there is none; NULL: refused (counted, its name told once), or out of memory and the batch
+/* The series of a definition (under its bare name: jobs and jobs_total are one counter), made where there is none; NULL: refused (counted, its name told once), or out of memory and the batch
  * has failed. */
 struct series *fold_series(struct fold *fold, const struct metric_definition *definition, uint64_t now_ns,
                            struct batch *batch);

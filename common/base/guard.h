@@ -19,7 +19,8 @@ enum guard_faults {
 int guard_install(struct error *error);
 
 /* Run function(argument): what it returned, or -EFAULT when one of these faults ended it. What it owned then (memory, locks, transactions) is
- * lost: it must hold nothing that the caller cannot do without. A fault outside a guard ends the process as ever. */
+ * lost: it must hold nothing that the caller cannot do without. A fault outside a guard ends the process as ever, and so does
+ * one on a thread that has the signal blocked. */
 int guard_run(enum guard_faults faults, int (*function)(void *argument), void *argument);
 
 #endif

@@ -184,9 +184,11 @@ static int copy_octaves(const struct sample_call *call, uint64_t position) {
     struct histogram *histogram = &call->sample->histogram;
     uint64_t limit = used_of(call->segment); /* after the link was loaded, see segment_layout.h */
     while (position != 0) {
-        const struct segment_octave *octave = (const struct segment_octave *)(call->segment->map.base + position);
         if (position % 8 != 0 || position <= call->position || position >= limit ||
-            limit - position < sizeof(*octave) || octave->piece.type != SEGMENT_PIECE_OCTAVE)
+            limit - position < sizeof(struct segment_octave))
+            return -EBADMSG;
+        const struct segment_octave *octave = (const struct segment_octave *)(call->segment->map.base + position);
+        if (octave->piece.type != SEGMENT_PIECE_OCTAVE)
             return -EBADMSG;
         uint64_t number = load(&octave->number);
         if (number >= HISTOGRAM_OCTAVES || histogram->octaves[number])

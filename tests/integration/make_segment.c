@@ -138,7 +138,7 @@ static void print(const char *runtime_dir, enum exposition_format format) {
     must(segment_open(runtime_dir, &segment, &error), "open", &error);
     must(exposition_create(&exposition), "exposition", NULL);
     must(exposition_read(exposition, segment, format, &text, &error), "exposition", &error);
-    fwrite(text.data, 1, text.length, stdout);
+    printf("%.*s", TEXT_FORMAT(text));
     exposition_destroy(exposition);
     segment_close(segment);
 }

@@ -236,7 +236,7 @@ class WithCollector(unittest.TestCase):
             instance.start("collector")
             self.assertEqual(probe.ask("count jobs 2"), "ok")
             self.wait_for(probe, "get jobs", "1 2 0 0")
-            for argv in (("histogram", "jobs", "1"), ("histogram", "jobs_total", "1")):
+            for argv in (("histogram", "jobs", "1"), ("histogram", "jobs_total", "1"), ("timer", "jobs", "1s"), ("gauge", "jobs", "1")):
                 done = instance.run("tfmetric", *argv, check=False)
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertIn(b"jobs", done.stderr)

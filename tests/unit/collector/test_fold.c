@@ -226,13 +226,20 @@ static void one_name_has_one_kind(void **state) {
     assert_int_equal(setup.fold.refused[FOLD_REFUSED_COLLISION], 1);
     assert_int_equal(setup.fold.telling_count, 1);
     assert_string_equal(setup.fold.tellings[0],
-                        "metric jobs is refused: taskforge_jobs is a counter already and cannot be a histogram too");
+                        "metric jobs is refused: jobs is a counter already and cannot be a histogram too");
     update(&setup, METRIC_HISTOGRAM, METRIC_ADD, "jobs", 2, 10);
     assert_int_equal(setup.fold.telling_count, 1); /* told once */
     commit(&setup);
     assert_int_equal(setup.fold.telling_count, 0);
     assert_int_equal(setup.fold.refused[FOLD_REFUSED_COLLISION], 2);
-    assert_int_equal(fold_judge(&setup.fold, METRIC_TIMER, METRIC_NAMING_APP, TEXT_LITERAL("jobs"), &error), 0);
+    update(&setup, METRIC_COUNTER, METRIC_ADD, "jobs_total", 3, 10); /* the same counter */
+    commit(&setup);
+    assert_true(value_of(*state, "taskforge_jobs") == 5);
+    assert_int_equal(fold_judge(&setup.fold, METRIC_TIMER, METRIC_NAMING_APP, TEXT_LITERAL("jobs"), &error), -EEXIST);
+    assert_string_equal(error.text, "jobs is a counter already and cannot be a timer too");
+    assert_int_equal(fold_judge(&setup.fold, METRIC_TIMER, METRIC_NAMING_PREFIXED, TEXT_LITERAL("jobs"), &error), 0);
+    assert_int_equal(fold_judge(&setup.fold, METRIC_GAUGE, METRIC_NAMING_PREFIXED, TEXT_LITERAL("jobs"), &error),
+                     -EEXIST);
     assert_int_equal(fold_judge(&setup.fold, METRIC_HISTOGRAM, METRIC_NAMING_APP, TEXT_LITERAL("jobs"), &error),
                      -EEXIST);
     assert_int_equal(fold_judge(&setup.fold, METRIC_COUNTER, METRIC_NAMING_APP, TEXT_LITERAL("jobs_total"), &error), 0);
