@@ -3,6 +3,7 @@
 
 #include "agent/input_config.h"
 #include "agent/inputs/inputs.h"
+#include "agent/self.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
 
@@ -24,7 +25,8 @@ struct place {
     struct positions_request *request;
     struct positions handed; /* from the instance before it */
     bool has_handed, started;
-    bool kept; /* during a reload */
+    bool kept;                  /* during a reload */
+    struct input_counters told; /* as metrics */
 };
 
 struct agent {
@@ -39,6 +41,7 @@ struct agent {
     uint64_t stop_before_ns;
     void (*done)(void *context);
     void *done_context;
+    struct daemon_metrics *metrics; /* NULL: nobody has asked for them */
 };
 
 static void place_destroy(struct place *place) {
@@ -226,6 +229,15 @@ int agent_create(const struct config *config, struct loop *loop, const struct ou
     return 0;
 }
 
+void agent_tell_metrics(struct agent *agent, struct daemon_metrics *metrics) {
+    agent->metrics = metrics;
+    for (size_t i = 0; i < agent->place_count; i++) {
+        struct place *place = agent->places[i];
+        self_tell_input(metrics, place->config->name, &place->input->counters, &place->told);
+    }
+    daemon_metrics_set(metrics, OWN_AGENT_INPUTS, NULL, NULL, (double)agent->place_count);
+}
+
 /* Take over where an old place with this name stands. */
 static void hand_over(struct place *to, struct place *from) {
     if (to->config->type != from->config->type || strcmp(to->config->name, from->config->name) != 0 || !from->started ||
@@ -261,6 +273,8 @@ int agent_reload(struct agent *agent, const struct config *config, struct error 
         for (size_t j = 0; j < count; j++)
             if (!places[j]->kept)
                 hand_over(places[j], old);
+        if (agent->metrics) /* what it counted since it was told last */
+            self_tell_input(agent->metrics, old->config->name, &old->input->counters, &old->told);
         place_destroy(old);
     }
     free(agent->places);
@@ -289,7 +303,10 @@ static void say_counters(const struct place *place) {
                          (unsigned long long)counters->lines, (unsigned long long)counters->entries);
     append_count(&line, counters->empty, "empty");
     append_count(&line, counters->own, "our own");
-    append_count(&line, counters->invalid, "invalid");
+    for (unsigned i = 0; i < INPUT_INVALID_REASON_COUNT; i++)
+        if (counters->invalid[i] > 0)
+            buffer_append_format(&line, ", %llu invalid (%s)", (unsigned long long)counters->invalid[i],
+                                 input_invalid_reason_name((enum input_invalid_reason)i));
     append_count(&line, counters->lost, "lost");
     append_count(&line, counters->held, "times held back");
     for (unsigned i = 0; i < ENTRY_REPAIR_REASON_COUNT; i++)

@@ -6,6 +6,7 @@
 #ifndef TASKFORGE_AGENT_AGENT_H
 #define TASKFORGE_AGENT_AGENT_H
 
+#include "agent/client/daemon_metrics.h"
 #include "agent/inputs/input.h"
 #include "common/process/config.h"
 #include "common/process/loop.h"
@@ -24,6 +25,10 @@ int agent_reload(struct agent *agent, const struct config *config, struct error 
 
 /* Read nothing new, write what is in hand, then `done`. */
 void agent_stop(struct agent *agent);
+
+/* Tell what happened in the inputs since it was told last; a reload tells it of the inputs that it ends. `metrics` is borrowed
+ * for as long as the agent lives. */
+void agent_tell_metrics(struct agent *agent, struct daemon_metrics *metrics);
 
 /* Say in a line for each input what happened in it. */
 void agent_say_counters(const struct agent *agent);

@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 #include "agent/client/producer.h"
 #include "agent/host/host.h"
+#include "agent/self.h"
 #include "common/base/diag.h"
 #include "common/process/daemon.h"
 
@@ -42,6 +43,9 @@ struct program {
     struct host *host;
     struct producer *producer;
     struct outlet outlet;
+    struct daemon_metrics *metrics;
+    struct loop_timer *tell;
+    struct host_counters host_told;
     int lock;
 };
 
@@ -58,8 +62,22 @@ static void end_host(struct program *program) {
     diag_info("host metrics: %llu looks, %llu samples, %llu invalid, %llu times held back",
               (unsigned long long)counters->looks, (unsigned long long)counters->samples,
               (unsigned long long)counters->invalid, (unsigned long long)counters->held);
+    self_tell_host(program->metrics, counters, &program->host_told);
     host_destroy(program->host);
     program->host = NULL;
+}
+
+/* What happened since the last time, as metrics. */
+static void tell(struct program *program) {
+    agent_tell_metrics(program->agent, program->metrics);
+    if (program->host)
+        self_tell_host(program->metrics, host_counters(program->host), &program->host_told);
+    daemon_metrics_tell_usage(program->metrics);
+}
+
+static void on_tell(struct loop_timer *timer, void *context) {
+    tell(context);
+    loop_set_timer(timer, DAEMON_METRICS_TELL_NS);
 }
 
 static void on_stop(void *context) {
@@ -91,6 +109,9 @@ static int set_up(struct program *program, struct error *error) {
         diag_warn("%s; inputs hold back until that changes", error->text);
     program->outlet = (struct outlet) { write_entry, write_position, write_metric, count_loss, program->producer };
     error->text[0] = '\0';
+    result = daemon_metrics_create(program->producer, "taskforge-agent", &program->metrics, error);
+    if (result != 0)
+        return result;
     result = agent_create(config, program->daemon.loop, &program->outlet, on_done, program, &program->agent, error);
     if (result != 0)
         return result;
@@ -98,6 +119,10 @@ static int set_up(struct program *program, struct error *error) {
     result = host_create(program->daemon.loop, &program->outlet, &options, &program->host, error);
     if (result != 0)
         return result;
+    result = loop_add_timer(program->daemon.loop, on_tell, program, &program->tell);
+    if (result != 0)
+        return error_set(error, result, "cannot set up a timer: %s", strerror(-result));
+    loop_set_timer(program->tell, 0);
     program->daemon.context = program;
     program->daemon.stop = on_stop;
     program->daemon.reload = on_reload;
@@ -119,6 +144,7 @@ int main(int argc, char **argv) {
         size_t count = agent_input_count(program.agent);
         daemon_ready(&program.daemon, "taking in %zu input%s", count, count == 1 ? "" : "s");
         status = daemon_run(&program.daemon);
+        tell(&program);
         agent_say_counters(program.agent);
     } else {
         diag_error("%s", error.text);
@@ -126,6 +152,7 @@ int main(int argc, char **argv) {
     }
     end_host(&program);
     agent_destroy(program.agent);
+    daemon_metrics_destroy(program.metrics);
     producer_close(program.producer);
     daemon_finish(&program.daemon);
     return status;

@@ -35,6 +35,10 @@ void alerter_destroy(struct alerter *alerter) {
     control_destroy(alerter->control);
     loop_remove_timer(alerter->timer);
     loop_remove_timer(alerter->stop_timer);
+    loop_remove_timer(alerter->tell_timer);
+    if (alerter->metrics)
+        alerter_self_tell(alerter);
+    daemon_metrics_destroy(alerter->metrics);
     outbox_close(alerter->outbox);
     http_client_destroy(alerter->http);
     history_destroy(alerter->history);
@@ -92,6 +96,8 @@ static int open_all(struct alerter *alerter, struct error *error) {
         result = outbox_open(alerter->loop, alerter->http, alerter->store, &alerter->outbox, error);
     if (result == 0)
         result = alerter_listen(alerter, error);
+    if (result == 0)
+        result = alerter_self_open(alerter, error);
     return result;
 }
 
@@ -151,6 +157,7 @@ int alerter_reload(struct alerter *alerter, const struct config *config, struct 
         free(states);
         return result;
     }
+    alerter_self_tell(alerter); /* of channels that may be gone then */
     outbox_set_channels(alerter->outbox, rules->channels, rules->channel_count);
     observer_forget(alerter->observer);
     rules_destroy(alerter->rules);
@@ -158,6 +165,7 @@ int alerter_reload(struct alerter *alerter, const struct config *config, struct 
     alerter->rules = rules;
     alerter->states = states;
     alerter->interval_ns = config->alerter.interval_ns;
+    alerter_self_show_channels(alerter);
     audit_reload(alerter);
     loop_set_timer(alerter->timer, 0);
     return 0;

@@ -210,4 +210,6 @@ void alerter_evaluate(struct alerter *alerter, uint64_t now_ns) {
     free(evaluation.all);
     alerter->counters.evaluations++;
     alerter->counters.last_evaluation_ns = clock_monotonic_ns() - begin_ns;
+    alerter->counters.last_evaluated_ns = clock_real_ns();
+    alerter_self_evaluated(alerter);
 }

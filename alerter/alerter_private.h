@@ -2,7 +2,7 @@
 #ifndef TASKFORGE_ALERTER_ALERTER_PRIVATE_H
 #define TASKFORGE_ALERTER_ALERTER_PRIVATE_H
 
-#include "agent/client/producer.h"
+#include "agent/client/daemon_metrics.h"
 #include "alerter/alert_table.h"
 #include "alerter/alerter.h"
 #include "alerter/history.h"
@@ -32,12 +32,15 @@ struct alerter {
     struct alert_table table;
     struct observer *observer;
     struct producer *producer;
+    struct daemon_metrics *metrics;
+    struct tf_metric *evaluation_time;
+    struct alerter_counters told; /* as metrics */
     struct history *history;
     struct http_client *http;
     struct outbox *outbox;
     struct control *control;
     char control_path[ALERTER_PATH_MAX];
-    struct loop_timer *timer, *stop_timer;
+    struct loop_timer *timer, *stop_timer, *tell_timer;
     struct uuid_generator ids;
     uint64_t evaluation; /* its number */
     struct alerter_counters counters;
@@ -79,6 +82,13 @@ int alerter_commit(struct alerter *alerter, struct alert_changes *changes, const
 
 /* Evaluate all rules once. */
 void alerter_evaluate(struct alerter *alerter, uint64_t now_ns);
+
+/* --- alerter_self.c: the metrics of itself --- */
+
+int alerter_self_open(struct alerter *alerter, struct error *error); /* once all else is there */
+void alerter_self_tell(struct alerter *alerter);                     /* what happened since the last time */
+void alerter_self_show_channels(struct alerter *alerter);            /* those of the rules, which are new */
+void alerter_self_evaluated(struct alerter *alerter);                /* how long the last evaluation took */
 
 /* --- alerter_control.c --- */
 

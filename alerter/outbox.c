@@ -176,9 +176,9 @@ void outbox_commit(struct outbox *outbox) {
             "more than %d notifications wait to be sent: dropped the %zu oldest; see why the channels do not take them",
             OUTBOX_WAITING_MAX, outbox->doomed);
     outbox->counts.waiting += outbox->put_count;
-    outbox->counts.dropped += outbox->doomed;
     outbox->put_count = outbox->doomed = 0;
     for (struct lane *lane = outbox->lanes; lane; lane = lane->next) {
+        LANE_COUNT(lane, dropped, lane->doomed);
         lane_take(lane, held(lane), lane->doomed);
         lane->put = lane->doomed = 0;
         lane_go(lane);
@@ -195,6 +195,16 @@ void outbox_abort(struct outbox *outbox) {
 
 struct outbox_counts outbox_counts(const struct outbox *outbox) {
     return outbox->counts;
+}
+
+void outbox_take_counts(struct outbox *outbox, outbox_channel_function *function, void *context) {
+    for (struct lane *lane = outbox->lanes; lane; lane = lane->next) {
+        struct outbox_counts grown = lane->grown;
+
+        grown.waiting = lane->count;
+        lane->grown = (struct outbox_counts) { 0 };
+        function(context, lane->name, &grown);
+    }
 }
 
 /* --- at start --- */

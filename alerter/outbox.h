@@ -61,6 +61,11 @@ void outbox_abort(struct outbox *outbox);
 
 struct outbox_counts outbox_counts(const struct outbox *outbox);
 
+/* What happened on each channel since this was called last, `waiting` what does now. A channel that is gone from the rules is
+ * forgotten with the next outbox_set_channels that finds nothing waiting for it: call this before. Not within a transaction. */
+typedef void outbox_channel_function(void *context, const char *channel, const struct outbox_counts *grown);
+void outbox_take_counts(struct outbox *outbox, outbox_channel_function *function, void *context);
+
 /* How long to wait after the n-th failure in a row (n from 1), `random` any number. Pure. */
 uint64_t outbox_backoff_ns(unsigned failures, uint32_t random);
 

@@ -66,7 +66,7 @@ static void try_later(struct lane *lane, const char *why, uint64_t retry_after_n
     wait = outbox_backoff_ns(++lane->failures, random);
     if (retry_after_ns > wait)
         wait = retry_after_ns < OUTBOX_RETRY_AFTER_MAX_NS ? retry_after_ns : OUTBOX_RETRY_AFTER_MAX_NS;
-    lane->outbox->counts.failed++;
+    LANE_COUNT(lane, failed, 1);
     diag_warn("the channel %s did not take a notification (attempt %u, %zu waiting): %s; tried again in %.1f s",
               lane->name, lane->failures, lane->count, why, (double)wait / 1e9);
     loop_set_timer(lane->timer, wait);
@@ -74,12 +74,11 @@ static void try_later(struct lane *lane, const char *why, uint64_t retry_after_n
 
 static void end_attempt(const struct http_answer *answer, void *context) {
     struct lane *lane = context;
-    struct outbox_counts *counts = &lane->outbox->counts;
 
     lane->request = NULL;
     switch (channel_judge(lane->sent_by, answer)) {
     case CHANNEL_DELIVERED:
-        counts->delivered++;
+        LANE_COUNT(lane, delivered, 1);
         if (answer->refused[0])
             diag_warn("the channel %s took a notification, but not for all its recipients: %s", lane->name,
                       answer->refused);
@@ -88,7 +87,7 @@ static void end_attempt(const struct http_answer *answer, void *context) {
         note_done(lane);
         break;
     case CHANNEL_REFUSED:
-        counts->refused++;
+        LANE_COUNT(lane, refused, 1);
         diag_error("the channel %s refused a notification for good, it is not sent again: %s%s%.*s", lane->name,
                    answer->line, answer->body.length ? ": " : "",
                    answer->body.length < 200 ? (int)answer->body.length : 200,
@@ -119,7 +118,7 @@ static int expire(struct lane *lane, struct error *error) {
     r = remove_first(lane, count, error);
     if (r < 0)
         return r;
-    lane->outbox->counts.expired += count;
+    LANE_COUNT(lane, expired, count);
     lane->failures = 0;
     diag_error("the channel %s has taken nothing for %llu hours: gave up %zu notification%s", lane->name,
                (unsigned long long)(OUTBOX_AGE_MAX_NS / CLOCK_SECOND / 3600), count, count == 1 ? "" : "s");
@@ -178,7 +177,7 @@ void lane_attempt(struct loop_timer *timer, void *context) {
     if (r == 0)
         r = read_first(lane, &alert, &error);
     if (r == -EBADMSG) {
-        lane->outbox->counts.damaged++;
+        LANE_COUNT(lane, damaged, 1);
         diag_error("a notification to the channel %s is unreadable in the store: removed", lane->name);
         note_done(lane);
         return;

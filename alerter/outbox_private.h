@@ -26,6 +26,7 @@ struct lane {
     bool noting;                  /* the first is done with, but still in the store: it must not be sent again */
     unsigned failures;            /* in a row, of the first */
     struct loop_timer *timer;     /* of the next attempt */
+    struct outbox_counts grown;   /* since outbox_take_counts; its `waiting` stays 0 */
 };
 
 struct outbox {
@@ -40,6 +41,13 @@ struct outbox {
     size_t put_count, doomed; /* of all lanes */
     struct outbox_counts counts;
 };
+
+/* Count n of something on a channel, and in all. */
+#define LANE_COUNT(lane, what, n)                                                                                      \
+    do {                                                                                                               \
+        (lane)->grown.what += (n);                                                                                     \
+        (lane)->outbox->counts.what += (n);                                                                            \
+    } while (0)
 
 void lane_take(struct lane *lane, size_t position, size_t count); /* out of the queue */
 void lane_go(struct lane *lane); /* attempt the first in the loop's next round, if one may be */

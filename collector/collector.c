@@ -225,6 +225,7 @@ static int start_loop(struct collector *collector, struct error *error) {
                             &collector->control, error);
     if (result < 0)
         return result;
+    collector_look_at_itself(collector); /* before the first commit tells it */
     collector->poll_ns = POLL_ACTIVE_NS;
     loop_set_timer(collector->poll_timer, 0);
     loop_set_timer(collector->maintenance_timer, 0);

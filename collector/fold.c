@@ -165,16 +165,20 @@ void fold_update(struct fold *fold, const struct record_metric_update *update, u
         batch->failed = true;
 }
 
-void fold_add(struct fold *fold, enum metric_kind kind, const char *name, const char *help, struct text labels,
-              double value, uint64_t now_ns, struct batch *batch) {
+void fold_add(struct fold *fold, enum own_metric metric, const struct text *values, double value, uint64_t now_ns,
+              struct batch *batch) {
+    char room[METRIC_LABELS_BYTES];
+    struct metric_definition definition;
+    if (own_metric_define(metric, values, room, &definition, NULL) < 0)
+        return; /* a service that no label may say */
     struct record_metric_update update = {
-        .metric_kind = (uint8_t)kind,
-        .naming = METRIC_NAMING_PREFIXED,
-        .operation = kind == METRIC_GAUGE ? METRIC_SET : METRIC_ADD,
+        .metric_kind = (uint8_t)definition.kind,
+        .naming = (uint8_t)definition.naming,
+        .operation = definition.kind == METRIC_GAUGE ? METRIC_SET : METRIC_ADD,
         .value = value,
-        .name = text_of(name),
-        .labels = labels,
-        .help = text_of(help),
+        .name = definition.name,
+        .labels = definition.labels,
+        .help = definition.help,
     };
     fold_update(fold, &update, now_ns, batch);
 }

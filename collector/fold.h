@@ -16,6 +16,7 @@
 #include "collector/series.h"
 #include "common/base/error.h"
 #include "common/base/paths.h"
+#include "common/model/own_metrics.h"
 #include "common/model/record.h"
 #include "common/shm/segment.h"
 
@@ -71,9 +72,9 @@ bool fold_touch(struct fold *fold, struct series *series, struct batch *batch);
 /* One update by name. What is refused is counted. */
 void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch);
 
-/* Add to a series of the collector's own: PREFIXED naming; labels canonical or empty. */
-void fold_add(struct fold *fold, enum metric_kind kind, const char *name, const char *help, struct text labels,
-              double value, uint64_t now_ns, struct batch *batch);
+/* Add to a series of the collector's own, or set a gauge; values of its labels as own_metric_define takes them (NULL: none). */
+void fold_add(struct fold *fold, enum own_metric metric, const struct text *values, double value, uint64_t now_ns,
+              struct batch *batch);
 
 /* The last step of a batch: puts for all that was touched. */
 void fold_put(struct fold *fold, struct batch *batch);

@@ -26,16 +26,9 @@ static void pack_time(struct pack_writer *writer, const char *key, uint64_t time
 
 /* The same on /metrics, in the same transaction. */
 static void count_loss(struct drain *drain, const struct loss *loss, uint64_t now_ns, struct batch *batch) {
-    const struct metric_label labels[] = {
-        { TEXT_LITERAL("service"), loss->service },
-        { TEXT_LITERAL("level"), text_of(loss->level) },
-        { TEXT_LITERAL("reason"), text_of(loss->reason) },
-    };
-    char room[METRIC_LABELS_BYTES];
-    struct text packed;
-    if (drain->fold && metric_labels_pack(labels, COUNT_OF(labels), room, &packed, NULL) == 0)
-        fold_add(drain->fold, METRIC_COUNTER, "ring_dropped_total", "Entries that found no room and were dropped.",
-                 packed, (double)loss->count, now_ns, batch);
+    const struct text values[] = { loss->service, text_of(loss->level), text_of(loss->reason) };
+    if (drain->fold)
+        fold_add(drain->fold, OWN_RING_DROPPED, values, (double)loss->count, now_ns, batch);
 }
 
 static void add_loss(struct drain *drain, const struct loss *loss, uint64_t now_ns, struct batch *batch) {

@@ -1,29 +1,35 @@
 #include "collector/self.h"
 
+#include "collector/limits.h"
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/base/process_stat.h"
 
-struct row {
-    const char *name, *help;
+#define PROGRAM "taskforge-collector"
+
+static const enum own_metric counters[SELF_COUNTER_COUNT] = {
+    [SELF_COMMITS] = OWN_STORE_COMMITS,
+    [SELF_COMMIT_FAILURES] = OWN_STORE_COMMIT_FAILURES,
+    [SELF_SPILLED] = OWN_STORE_SPILLED,
+    [SELF_RINGS_BROKEN] = OWN_RING_BROKEN,
 };
 
-static const struct row counters[SELF_COUNTER_COUNT] = {
-    [SELF_COMMITS] = { "store_commits_total", "Transactions that the collector committed." },
-    [SELF_COMMIT_FAILURES] = { "store_commit_failures_total", "Transactions that could not be committed." },
-    [SELF_SPILLED] = { "store_spilled_batches_total",
-                       "Batches that went into the spill because the store could not be written." },
-    [SELF_RINGS_BROKEN] = { "ring_broken_total", "Rings that were cut or scribbled on, and set aside." },
-};
-
-static const struct row gauges[SELF_GAUGE_COUNT] = {
-    [SELF_STORE_BYTES] = { "store_bytes", "Bytes of the log partitions on disk." },
-    [SELF_STORE_PARTITIONS] = { "store_partitions", "Log partitions." },
-    [SELF_STORE_FAILING] = { "store_failing", "1 while the store cannot be written." },
-    [SELF_SPILL_BYTES] = { "store_spill_bytes", "Bytes in the spill that are not in the store yet." },
-    [SELF_RINGS] = { "ring_rings", "Rings that are read, one for each user." },
-    [SELF_PROCESSES] = { "ring_processes", "Processes that are attached to a ring." },
-    [SELF_RING_FILL] = { "ring_fill_ratio", "How full the fullest lane was at the last look, 0 to 1." },
-    [SELF_SERIES] = { "metric_series", "Metric series." },
+static const struct {
+    enum own_metric metric;
+    struct text values[2]; /* of its labels */
+} gauges[SELF_GAUGE_COUNT] = {
+    [SELF_STORE_BYTES] = { .metric = OWN_STORE_BYTES },
+    [SELF_STORE_PARTITIONS] = { .metric = OWN_STORE_PARTITIONS },
+    [SELF_STORE_FAILING] = { .metric = OWN_STORE_FAILING },
+    [SELF_SPILL_BYTES] = { .metric = OWN_STORE_SPILL_BYTES },
+    [SELF_RINGS] = { .metric = OWN_RING_RINGS },
+    [SELF_PROCESSES] = { .metric = OWN_RING_PROCESSES },
+    [SELF_RING_FILL] = { .metric = OWN_RING_FILL },
+    [SELF_SERIES] = { .metric = OWN_METRIC_SERIES },
+    [SELF_BUILD] = { OWN_BUILD_INFO, { TEXT_INITIALIZER(PROGRAM), TEXT_INITIALIZER(TASKFORGE_VERSION) } },
+    [SELF_START] = { OWN_PROCESS_START, { TEXT_INITIALIZER(PROGRAM) } },
+    [SELF_RESIDENT] = { OWN_PROCESS_RESIDENT, { TEXT_INITIALIZER(PROGRAM) } },
+    [SELF_FILES] = { OWN_PROCESS_FILES, { TEXT_INITIALIZER(PROGRAM) } },
 };
 
 static const char *const refusals[FOLD_REFUSAL_COUNT] = {
@@ -42,65 +48,70 @@ void self_observe_commit(struct self *self, uint64_t duration_ns) {
     (void)histogram_add(&self->observed, (double)duration_ns / (double)CLOCK_SECOND, 1);
 }
 
-static struct text one_label(const char *name, struct text value, char out[METRIC_LABELS_BYTES]) {
-    struct metric_label label = { text_of(name), value };
-    struct text packed = TEXT_EMPTY;
-    check(metric_labels_pack(&label, 1, out, &packed, NULL) == 0);
-    return packed;
+void self_look_at_process(struct self *self, uint64_t now_ns) {
+    struct process_usage usage;
+    if (self->process_ns != 0 && now_ns - self->process_ns < SELF_NS)
+        return;
+    if (self->process_ns == 0) {
+        self->gauges[SELF_BUILD] = 1;
+        self->gauges[SELF_START] = process_start_seconds();
+    }
+    self->process_ns = now_ns;
+    if (process_usage_read(&usage) < 0)
+        return;
+    self->cpu = usage.cpu_seconds;
+    self->gauges[SELF_RESIDENT] = (double)usage.resident_bytes;
+    self->gauges[SELF_FILES] = (double)usage.open_files;
 }
 
 static void gather_entries(struct fold *fold, uint64_t now_ns, struct batch *batch) {
     uint64_t by_level[LEVEL_COUNT] = { 0 };
-    char room[METRIC_LABELS_BYTES];
     for (size_t i = 0; i < batch->entry_count; i++)
         by_level[batch->entries[i].level]++;
-    for (int level = 0; level < LEVEL_COUNT; level++)
+    for (int level = 0; level < LEVEL_COUNT; level++) {
+        struct text name = text_of(level_name((enum level)level));
         if (by_level[level] > 0)
-            fold_add(fold, METRIC_COUNTER, "store_entries_total", "Entries stored.",
-                     one_label("level", text_of(level_name((enum level)level)), room), (double)by_level[level], now_ns,
-                     batch);
+            fold_add(fold, OWN_STORE_ENTRIES, &name, (double)by_level[level], now_ns, batch);
+    }
     if (batch->repaired > 0)
-        fold_add(fold, METRIC_COUNTER, "store_entries_repaired_total", "Entries that broke a rule and were repaired.",
-                 TEXT_EMPTY, (double)batch->repaired, now_ns, batch);
+        fold_add(fold, OWN_STORE_REPAIRED, NULL, (double)batch->repaired, now_ns, batch);
 }
 
 static void gather_counters(struct self *self, struct fold *fold, uint64_t now_ns, struct batch *batch) {
-    char room[METRIC_LABELS_BYTES];
+    static const struct text program = TEXT_INITIALIZER(PROGRAM);
     for (int i = 0; i < SELF_COUNTER_COUNT; i++) {
         self->coming[i] = self->totals[i];
-        if (self->totals[i] > self->safe[i])
-            fold_add(fold, METRIC_COUNTER, counters[i].name, counters[i].help, TEXT_EMPTY,
-                     (double)(self->totals[i] - self->safe[i]), now_ns, batch);
+        if (self->totals[i] > self->safe[i] || !self->shown)
+            fold_add(fold, counters[i], NULL, (double)(self->totals[i] - self->safe[i]), now_ns, batch);
     }
     for (int i = 0; i < FOLD_REFUSAL_COUNT; i++) {
+        struct text reason = text_of(refusals[i]);
         self->refused_coming[i] = fold->refused[i];
-        if (fold->refused[i] > self->refused_safe[i])
-            fold_add(fold, METRIC_COUNTER, "metric_refused_total", "Metric updates that were refused.",
-                     one_label("reason", text_of(refusals[i]), room),
-                     (double)(fold->refused[i] - self->refused_safe[i]), now_ns, batch);
+        if (fold->refused[i] > self->refused_safe[i] || !self->shown)
+            fold_add(fold, OWN_METRIC_REFUSED, &reason, (double)(fold->refused[i] - self->refused_safe[i]), now_ns,
+                     batch);
     }
+    self->cpu_coming = self->cpu;
+    if (self->cpu > self->cpu_safe)
+        fold_add(fold, OWN_PROCESS_CPU, &program, self->cpu - self->cpu_safe, now_ns, batch);
 }
 
 static void gather_gauges(struct self *self, struct fold *fold, uint64_t now_ns, struct batch *batch) {
     for (int i = 0; i < SELF_GAUGE_COUNT; i++) {
-        struct metric_definition definition = { .kind = METRIC_GAUGE,
-                                                .naming = METRIC_NAMING_PREFIXED,
-                                                .name = text_of(gauges[i].name) };
+        char room[METRIC_LABELS_BYTES];
+        struct metric_definition definition;
+        check(own_metric_define(gauges[i].metric, gauges[i].values, room, &definition, NULL) == 0);
         const struct series *series = series_find(&fold->table, &definition);
         if (!series || series->safe.updated_ns == 0 || series->safe.value != self->gauges[i])
-            fold_add(fold, METRIC_GAUGE, gauges[i].name, gauges[i].help, TEXT_EMPTY, self->gauges[i], now_ns, batch);
+            fold_add(fold, gauges[i].metric, gauges[i].values, self->gauges[i], now_ns, batch);
     }
 }
 
 /* What was observed since the last batch goes into this one; what the commit of this one takes, into the next. */
 static void gather_commits(struct self *self, struct fold *fold, uint64_t now_ns, struct batch *batch) {
-    static const struct metric_definition definition = {
-        .kind = METRIC_TIMER,
-        .naming = METRIC_NAMING_PREFIXED,
-        .name = TEXT_INITIALIZER("store_commit_seconds"),
-        .unit = TEXT_INITIALIZER("seconds"),
-        .help = TEXT_INITIALIZER("How long transactions took."),
-    };
+    char room[METRIC_LABELS_BYTES];
+    struct metric_definition definition;
+    check(own_metric_define(OWN_STORE_COMMIT_TIME, NULL, room, &definition, NULL) == 0);
     for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++)
         if (self->observed.octaves[i] && histogram_add_octave(&self->taking, i, self->observed.octaves[i]) < 0)
             return;
@@ -131,6 +142,8 @@ void self_settle(struct self *self) {
         return;
     memcpy(self->safe, self->coming, sizeof(self->safe));
     memcpy(self->refused_safe, self->refused_coming, sizeof(self->refused_safe));
+    self->cpu_safe = self->cpu_coming;
+    self->shown = true;
     histogram_finish(&self->taking);
     self->gathered = false;
 }

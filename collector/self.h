@@ -22,6 +22,10 @@ enum self_gauge {
     SELF_PROCESSES,
     SELF_RING_FILL,
     SELF_SERIES,
+    SELF_BUILD,
+    SELF_START,
+    SELF_RESIDENT,
+    SELF_FILES,
     SELF_GAUGE_COUNT,
 };
 
@@ -29,7 +33,10 @@ struct self {
     uint64_t totals[SELF_COUNTER_COUNT], safe[SELF_COUNTER_COUNT], coming[SELF_COUNTER_COUNT];
     uint64_t refused_safe[FOLD_REFUSAL_COUNT], refused_coming[FOLD_REFUSAL_COUNT];
     double gauges[SELF_GAUGE_COUNT];
+    double cpu, cpu_safe, cpu_coming;  /* seconds of this process */
+    uint64_t process_ns;               /* when it was looked at; 0: not yet */
     struct histogram observed, taking; /* seconds of commits: not in a batch yet; in the one being made */
+    bool shown;                        /* counters, if only with 0 */
     bool gathered;
 };
 
@@ -40,6 +47,8 @@ static inline void self_count(struct self *self, enum self_counter counter, uint
 static inline void self_set(struct self *self, enum self_gauge gauge, double value) {
     self->gauges[gauge] = value;
 }
+/* What the process uses, each SELF_NS at most. */
+void self_look_at_process(struct self *self, uint64_t now_ns);
 void self_observe_commit(struct self *self, uint64_t duration_ns);
 
 /* Into the batch: how many entries of each level it holds, and (`all`) everything else that has changed. */

@@ -5,6 +5,7 @@
 #include "common/process/daemon.h"
 #include "common/shm/map.h"
 #include "common/shm/segment.h"
+#include "exporter/audit.h"
 #include "exporter/probe.h"
 #include "exporter/routes.h"
 #include "exporter/scrape.h"
@@ -27,9 +28,9 @@ struct exporter {
     char url[URL_SIZE];
     int lock;
     struct http *http;
-    struct audit *audit;
+    struct producer *producer;
     struct self *self;
-    struct loop_timer *probe;
+    struct loop_timer *probe, *tell;
     _Atomic(struct store_reader *) store; /* opened by the probe, used by the query thread */
     bool store_failed;                    /* said once */
     struct segment *segment;              /* the probe's */
@@ -77,14 +78,6 @@ static uint64_t last_beat(struct exporter *exporter) {
     return 0;
 }
 
-static void tell_counters(struct exporter *exporter) {
-    struct http_counters counters;
-    if (!exporter->http) /* the first look is before it listens */
-        return;
-    http_counters_get(exporter->http, &counters);
-    self_tell(exporter->self, &counters);
-}
-
 static void on_probe(struct loop_timer *timer, void *context) {
     struct exporter *exporter = context;
     uint64_t beat = last_beat(exporter);
@@ -94,8 +87,20 @@ static void on_probe(struct loop_timer *timer, void *context) {
     atomic_store(&exporter->collector_alive,
                  beat + BEAT_STALE_NS > clock_real_ns() && probe_listens(exporter->runtime_dir, "collector.sock"));
     atomic_store(&exporter->probed_ns, clock_monotonic_ns());
-    tell_counters(exporter);
     loop_set_timer(timer, PROBE_INTERVAL_NS);
+}
+
+/* --- the metrics of itself --- */
+
+static void tell(struct exporter *exporter) {
+    struct http_counters counters;
+    http_counters_get(exporter->http, &counters);
+    self_tell(exporter->self, &counters);
+}
+
+static void on_tell(struct loop_timer *timer, void *context) {
+    tell(context);
+    loop_set_timer(timer, DAEMON_METRICS_TELL_NS);
 }
 
 struct exporter_readiness exporter_readiness(const struct exporter *exporter) {
@@ -119,10 +124,6 @@ const char *exporter_data_dir(const struct exporter *exporter) {
 
 struct http *exporter_http(const struct exporter *exporter) {
     return exporter->http;
-}
-
-struct audit *exporter_audit(const struct exporter *exporter) {
-    return exporter->audit;
 }
 
 struct self *exporter_self(const struct exporter *exporter) {
@@ -158,7 +159,7 @@ struct api *exporter_api(struct exporter *exporter) {
 
 static void on_refused_token(const char *peer, struct text path, const char *reason, uint64_t count, void *context) {
     struct exporter *exporter = context;
-    audit_write(exporter->audit, LEVEL_WARN, "token_refused", "a request without the right token was refused", peer,
+    audit_write(exporter->producer, LEVEL_WARN, "token_refused", "a request without the right token was refused", peer,
                 path, reason, count);
 }
 
@@ -182,22 +183,26 @@ static int set_up(struct exporter *exporter, const struct config *config, struct
         return exporter->lock;
     result = map_guard_install(error); /* the store and the segment are files that others may cut */
     if (result == 0)
-        result = audit_open(config->runtime_dir, &exporter->audit, error);
+        result = producer_open(config->runtime_dir, "taskforge", &exporter->producer, error);
     if (result == 0)
-        result = self_open(config->runtime_dir, &exporter->self, error);
+        result = self_open(exporter->producer, &exporter->self, error);
     if (result < 0)
         return result;
     api_init(&exporter->api, exporter->runtime_dir, exporter->data_dir, store_of, exporter);
     if (scrape_init(&exporter->scrape, exporter->runtime_dir) < 0)
         return error_set(error, -ENOMEM, "out of memory");
     result = loop_add_timer(loop, on_probe, exporter, &exporter->probe);
+    if (result == 0)
+        result = loop_add_timer(loop, on_tell, exporter, &exporter->tell);
     if (result < 0)
         return error_set(error, result, "cannot set up a timer: %s", strerror(-result));
     on_probe(exporter->probe, exporter);
     result = http_create(&config->exporter, routes, route_count, on_refused_token, exporter, &exporter->http, error);
-    if (result == 0)
-        write_url(exporter, config->exporter.listen);
-    return result;
+    if (result < 0)
+        return result;
+    write_url(exporter, config->exporter.listen);
+    loop_set_timer(exporter->tell, 0);
+    return 0;
 }
 
 int exporter_create(const struct config *config, struct loop *loop, struct exporter **ret, struct error *error) {
@@ -224,7 +229,7 @@ int exporter_reload(struct exporter *exporter, const struct config *config, stru
     pthread_mutex_lock(&exporter->settings);
     exporter->health = config->exporter.health;
     pthread_mutex_unlock(&exporter->settings);
-    audit_write(exporter->audit, LEVEL_INFO, "reload", "the exporter has read its configuration again", "signal",
+    audit_write(exporter->producer, LEVEL_INFO, "reload", "the exporter has read its configuration again", "signal",
                 text_of(config->file ? config->file : "the defaults"), "SIGHUP", 1);
     return 0;
 }
@@ -237,14 +242,18 @@ bool exporter_destroy(struct exporter *exporter) {
     if (!exporter)
         return true;
     loop_remove_timer(exporter->probe);
-    if (!http_destroy(exporter->http))
+    loop_remove_timer(exporter->tell);
+    bool stopped = http_stop(exporter->http);
+    if (exporter->http)
+        tell(exporter);
+    if (!stopped || !http_destroy(exporter->http))
         return false;
     api_finish(&exporter->api);
     scrape_finish(&exporter->scrape);
     segment_close(exporter->segment);
     store_reader_close(atomic_load(&exporter->store));
     self_close(exporter->self);
-    audit_close(exporter->audit);
+    producer_close(exporter->producer);
     if (exporter->lock >= 0)
         close(exporter->lock);
     pthread_mutex_destroy(&exporter->settings);

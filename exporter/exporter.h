@@ -10,7 +10,6 @@
 #include "common/process/loop.h"
 #include "common/store/reader.h"
 #include "exporter/api/api.h"
-#include "exporter/audit.h"
 #include "exporter/http.h"
 
 struct exporter;
@@ -34,7 +33,6 @@ bool exporter_destroy(struct exporter *exporter);
 const char *exporter_runtime_dir(const struct exporter *exporter);
 const char *exporter_data_dir(const struct exporter *exporter);
 struct http *exporter_http(const struct exporter *exporter);
-struct audit *exporter_audit(const struct exporter *exporter);
 struct self *exporter_self(const struct exporter *exporter);
 
 /* The query thread: what the API's handlers share, with the thresholds in force. */

@@ -165,14 +165,21 @@ static void stop_server(struct http *http) {
     ssize_t woken = write(http->wake_fd, &one, sizeof(one));
     (void)woken; /* an eventfd that is full is awake */
     pthread_join(http->server_thread, NULL);
+    http->server_started = false;
+}
+
+bool http_stop(struct http *http) {
+    if (!http)
+        return true;
+    stop_server(http);
+    return http_queries_stop(http);
 }
 
 bool http_destroy(struct http *http) {
     struct connection *connection;
     if (!http)
         return true;
-    stop_server(http);
-    if (!http_queries_stop(http))
+    if (!http_stop(http))
         return false;
     http->stopping = false; /* the loop is over */
     while ((connection = http_queries_take_done(http)) != NULL)
@@ -199,6 +206,8 @@ void http_counters_get(struct http *http, struct http_counters *ret) {
     *ret = (struct http_counters) {
         .requests = atomic_load(&http->requests),
         .refused = atomic_load(&http->refused),
+        .tokens_missing = atomic_load(&http->tokens_missing),
+        .tokens_wrong = atomic_load(&http->tokens_wrong),
         .connections = atomic_load(&http->connections),
         .timeouts = atomic_load(&http->timeouts),
         .evicted = atomic_load(&http->evicted),

@@ -104,6 +104,8 @@ struct http_route {
 struct http_counters {        /* since start */
     uint64_t requests;        /* arrived whole and were let through to a route */
     uint64_t refused;         /* were not: 4xx and 503 of the list above */
+    uint64_t tokens_missing;  /* of them, for want of a token */
+    uint64_t tokens_wrong;    /* of them, since theirs was wrong */
     uint64_t connections;     /* accepted */
     uint64_t timeouts;        /* did not arrive in time */
     uint64_t evicted;         /* gave way to others */
@@ -132,6 +134,10 @@ int http_reload(struct http *http, const struct config_exporter *config, struct 
 /* The port listened on (for port 0). */
 unsigned http_port(const struct http *http);
 void http_counters_get(struct http *http, struct http_counters *ret); /* any thread */
+
+/* Stops taking connections and ends the threads, as http_destroy does first; the counters stand still then. Any number of times; NULL is
+ * fine (true). */
+bool http_stop(struct http *http);
 
 /* Stops taking connections, lets answers in hand go out for a second at most. False when a query still runs then: nothing
  * that routes use may be freed, the process is to end as it is. NULL is fine (true). */

@@ -89,8 +89,8 @@ struct http {
 
     pthread_t server_thread, query_thread;
     bool server_started, query_started;
-    atomic_uint_fast64_t requests, refused, connections, timeouts, evicted, bytes_out, open_now, answers_bytes,
-        waiting_now;
+    atomic_uint_fast64_t requests, refused, tokens_missing, tokens_wrong, connections, timeouts, evicted, bytes_out,
+        open_now, answers_bytes, waiting_now;
     atomic_bool stop_wanted;
 
     pthread_mutex_t lock;

@@ -90,5 +90,6 @@ bool http_queries_stop(struct http *http) {
     if (running)
         return false;
     pthread_join(http->query_thread, NULL);
+    http->query_started = false;
     return true;
 }

@@ -46,6 +46,7 @@ static bool admit(struct connection *connection, enum http_access access, bool *
     if (verdict == HTTP_ADMITTED)
         return true;
     exchange->challenge = true;
+    atomic_fetch_add(verdict == HTTP_TOKEN_MISSING ? &http->tokens_missing : &http->tokens_wrong, 1);
     if (verdict == HTTP_TOKEN_MISSING)
         http_fail(&exchange->answer, 401, "this path asks for a token: Authorization: Bearer TOKEN");
     else

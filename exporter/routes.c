@@ -1,15 +1,19 @@
 #include "exporter/routes.h"
 
+#include "agent/client/taskforge.h"
 #include "common/base/check.h"
 #include "exporter/api/page.h"
 #include "exporter/api/probes.h"
 #include "exporter/exporter.h"
 #include "exporter/scrape.h"
+#include "exporter/self.h"
 
 /* The API's handlers take what they share; a row's function takes the exporter. */
 #define API(handler)                                                                                                   \
     static void route_##handler(const struct http_request *request, struct http_answer *answer, void *context) {       \
+        uint64_t started = tf_timer_start();                                                                           \
         handler(request, answer, exporter_api(context));                                                               \
+        self_queried(exporter_self(context), started);                                                                 \
     }
 API(api_logs)
 API(api_logs_stats)

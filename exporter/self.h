@@ -2,18 +2,21 @@
 #ifndef TASKFORGE_EXPORTER_SELF_H
 #define TASKFORGE_EXPORTER_SELF_H
 
+#include "agent/client/daemon_metrics.h"
 #include "common/base/error.h"
 #include "exporter/http.h"
 
 struct self;
 
-int self_open(const char *runtime_dir, struct self **ret, struct error *error);
-void self_close(struct self *self); /* NULL is fine */
+/* `producer` is borrowed. -ENOMEM. */
+int self_open(struct producer *producer, struct self **ret, struct error *error);
+void self_close(struct self *self); /* NULL is fine; before the producer */
 
-/* What the server has counted; one thread. */
+/* What the server has counted, and what the process uses: about once a second, one thread. */
 void self_tell(struct self *self, const struct http_counters *counters);
 
-/* A scrape of /metrics took that long; any thread. */
-void self_scraped(struct self *self, uint64_t started); /* of tf_timer_start (taskforge.h) */
+/* A query, a scrape of /metrics took that long; any thread. */
+void self_queried(struct self *self, uint64_t started); /* of tf_timer_start (taskforge.h) */
+void self_scraped(struct self *self, uint64_t started);
 
 #endif

@@ -96,6 +96,10 @@ int producer_metric_register(struct producer *producer, const struct metric_defi
     return metric_register(producer->client, definition, ret, error);
 }
 
+struct tf_client *producer_client(struct producer *producer) {
+    return producer->client;
+}
+
 void producer_share_lanes(struct producer *producer) {
     producer->client->shares_lanes = true;
 }

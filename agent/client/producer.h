@@ -67,6 +67,10 @@ int producer_metric_register(struct producer *producer, const struct metric_defi
  * back) but share the overflow lanes. Call before the first record. */
 void producer_share_lanes(struct producer *producer);
 
+/* The client below, for tf_log and what else of taskforge.h writes as an app does: its losses are counted then. Lives as long as the
+ * producer, and is never to be closed. */
+struct tf_client *producer_client(struct producer *producer);
+
 /* Whether entries of this level are wanted now: one load. */
 bool producer_wants(const struct producer *producer, enum level level);
 

@@ -27,15 +27,23 @@ struct outlet {
     void *context;
 };
 
+/* Why something could be no entry at all; names (input_invalid_reason_name) stand in metrics. */
+enum input_invalid_reason {
+    INPUT_INVALID_EMPTY,   /* a datagram with nothing in it */
+    INPUT_INVALID_DAMAGED, /* an entry of the journal that cannot be read */
+    INPUT_INVALID_REASON_COUNT,
+};
+const char *input_invalid_reason_name(enum input_invalid_reason reason); /* "empty" "damaged" */
+
 /* What happened in one input since it was created. */
 struct input_counters {
     uint64_t lines;   /* lines, datagrams, journal entries seen */
     uint64_t entries; /* written to the ring */
     uint64_t empty;   /* lines with nothing in them: passed over */
     uint64_t own;     /* our own output: passed over (law 7) */
-    uint64_t invalid; /* what could be no entry at all */
-    uint64_t lost;    /* found no room and could not be held back */
-    uint64_t held;    /* times that the input held back since there was no room */
+    uint64_t invalid[INPUT_INVALID_REASON_COUNT];
+    uint64_t lost; /* found no room and could not be held back */
+    uint64_t held; /* times that the input held back since there was no room */
     uint64_t repaired[ENTRY_REPAIR_REASON_COUNT];
 };
 

@@ -19,6 +19,14 @@ const struct input_type *inputs_find(enum config_input_type type) {
     return NULL;
 }
 
+const char *input_invalid_reason_name(enum input_invalid_reason reason) {
+    static const char *const names[INPUT_INVALID_REASON_COUNT] = {
+        [INPUT_INVALID_EMPTY] = "empty",
+        [INPUT_INVALID_DAMAGED] = "damaged",
+    };
+    return names[reason];
+}
+
 void input_init(struct input *input, const struct input_type *type, const struct config_input *config,
                 const struct input_context *context) {
     *input = (struct input) { .type = type, .config = config, .context = context };

@@ -237,8 +237,10 @@ static int take_entries(struct journal_input *self) {
         if (result == -EAGAIN)
             return result;
         self->pending = false;
-        if (result != 0)
-            self->input.counters.invalid++; /* a damaged entry: the next one is unharmed */
+        if (result != 0) { /* a damaged entry: the next one is unharmed */
+            self->input.counters.lines++;
+            self->input.counters.invalid[INPUT_INVALID_DAMAGED]++;
+        }
     }
     return 1;
 }

@@ -56,7 +56,7 @@ static void take(struct syslog_input *self, struct text datagram, bool cut, pid_
     uint64_t now_ns = clock_real_ns();
     counters->lines++;
     if (parse_syslog(datagram, now_ns, &self->scratch, &parsed) != 0) {
-        counters->invalid++;
+        counters->invalid[INPUT_INVALID_EMPTY]++;
         return;
     }
     if (is_own(sender, &parsed)) {
@@ -67,6 +67,7 @@ static void take(struct syslog_input *self, struct text datagram, bool cut, pid_
     deliver_fill(&parsed, &names, now_ns);
     parsed.repaired |= cut ? ENTRY_REPAIR_CUT : 0;
     if (deliver(&self->input, &parsed, &self->scratch, NULL) == -EAGAIN) {
+        counters->held--; /* as deliver counted it */
         counters->lost++;
         self->input.context->outlet->count_loss(self->input.context->outlet->context, parsed.entry.level, 1);
     }

@@ -4,49 +4,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/process_stat.h"
 #include "common/shm/layout.h"
-
-enum { STAT_SIZE = 1024 };
-
-struct process_stat {
-    char state;
-    uint64_t threads;
-    uint64_t start_time;
-};
-
-/* Fields 3, 20 and 22 of /proc/PID/stat; the name in field 2 may hold anything, also blanks and parentheses. */
-static int read_stat(const char *path, struct process_stat *ret) {
-    char text[STAT_SIZE];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    ssize_t length = read(fd, text, sizeof(text) - 1);
-    int result = length < 0 ? -errno : 0;
-    close(fd);
-    if (result < 0)
-        return result;
-    text[length] = '\0';
-    const char *field = strrchr(text, ')');
-    if (!field || field[1] != ' ')
-        return -EBADMSG;
-    field += 2;
-    ret->state = *field;
-    for (int number = 3; number < 22; number++) {
-        field = strchr(field, ' ');
-        if (!field)
-            return -EBADMSG;
-        field++;
-        if (number + 1 == 20)
-            ret->threads = strtoull(field, NULL, 10);
-    }
-    ret->start_time = strtoull(field, NULL, 10);
-    return 0;
-}
 
 static uint64_t own_namespace(void) {
     struct stat status;
@@ -56,7 +18,7 @@ static uint64_t own_namespace(void) {
 void process_identity_own(struct process_identity *ret) {
     struct process_stat stat_fields = { 0 };
     *ret = (struct process_identity) { .pid = (uint32_t)getpid(), .pid_namespace = own_namespace() };
-    if (read_stat("/proc/self/stat", &stat_fields) == 0)
+    if (process_stat_read("/proc/self/stat", &stat_fields) == 0)
         ret->start_time = stat_fields.start_time;
 }
 
@@ -72,7 +34,8 @@ bool process_is_gone(const struct process_identity *process) {
     char path[64];
     struct process_stat stat_fields = { 0 };
     snprintf(path, sizeof(path), "/proc/%u/stat", process->pid);
-    if (read_stat(path, &stat_fields) < 0) /* hidden from us (hidepid), or gone just now: look again next time */
+    if (process_stat_read(path, &stat_fields) <
+        0) /* hidden from us (hidepid), or gone just now: look again next time */
         return false;
     if (process->start_time != 0 && stat_fields.start_time != process->start_time)
         return true;

@@ -191,7 +191,7 @@ def old_partitions_go_and_the_authority_stays():
 
 def a_full_disk_is_survived():
     with Instance() as instance:
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", instance.data], stderr=subprocess.DEVNULL).returncode != 0:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", instance.data], stderr=subprocess.DEVNULL).returncode != 0:
             print("     skipped: no right to mount a small disk", flush=True)
             return
         try:
@@ -205,11 +205,11 @@ def a_full_disk_is_survived():
                         file.write(bytes(4096))
                 except OSError:
                     pass
-            produce(instance, "while", threads=2, count=120000, payload=300)  # more than the file has room for as it is
+            produce(instance, "while", threads=2, count=400000, payload=300)  # more than the file has room for as it is
             collector.wait_line("cannot be written")
             filler.unlink()
             collector.wait_line("can be written again")
-            instance.wait_count(240000, "-s", "while")
+            instance.wait_count(800000, "-s", "while")
             expect(collector.stop() == 0, "exit status")
             expect(instance.run("tfctl", "verify", check=False).returncode == 0, "tfctl verify")
         finally:

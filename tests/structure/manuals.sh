@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fails when a manual page and what it describes part: the long options of each program (as its --help has them), the keys of
-# the configuration and of the rules files (as their tables have them), the functions of taskforge.h. Both ways. And when the
-# alerter does not take the rules that stand in the pages, in README.md and in deploy/examples.
+# the configuration and of the rules files (as their tables have them), the functions of taskforge.h, our own metrics. Both ways.
+# And when the alerter does not take the rules that stand in the pages, in README.md and in deploy/examples.
 # Usage: manuals.sh SOURCE_ROOT PROGRAM...
 set -eu
 root=$1
@@ -108,6 +108,14 @@ sed -n 's/^TF_API [^(]*[ *]\(tf_[a-z_]*[a-z]\)(.*/\1/p' "$root/agent/client/task
 while read -r function; do
     grep -qw "$function" "$pages/taskforge.3" || say "$function of taskforge.h is not in taskforge.3"
 done <"$work/header"
+
+# Each metric of our own with its labels, kind and meaning: a row of the table, and two lines of the page.
+sed -nE 's/^    X\([A-Z_]+, ([A-Z]+), "([a-z_]+)", "([a-z,]*)", "(.*)"\).*/\2{\3}\t\1\t\4/p' "$root/common/model/own_metrics.h" |
+    awk -F '\t' '{ sub(/\{\}$/, "", $1); print "taskforge_" $1 " " tolower($2) ": " $3 }' | tr ' ' '_' | sort >"$work/metrics"
+[ "$(wc -l <"$work/metrics")" -eq "$(grep -c '^    X(' "$root/common/model/own_metrics.h")" ] || say "a row of own_metrics.h was not understood"
+awk '/^\.B taskforge_[a-z_{},]+$/ && after_tp { name = $2; getline; print name " " $0 } { after_tp = /^\.TP/ }' \
+    "$pages/taskforge.metrics.7" | tr ' ' '_' | sort >"$work/page"
+same "own_metrics.h" "taskforge.metrics.7" "$work/metrics" "$work/page"
 
 for page in "$pages"/*; do
     grep -q "'man/${page##*/}'" "$root/deploy/meson.build" || say "${page##*/} is not installed by deploy/meson.build"

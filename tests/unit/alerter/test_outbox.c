@@ -600,6 +600,54 @@ static void records_are_read_strictly(void **state) {
     buffer_finish(&value);
 }
 
+struct seen {
+    const char *channel;
+    struct outbox_counts grown;
+    unsigned calls;
+};
+
+static void see(void *context, const char *channel, const struct outbox_counts *grown) {
+    struct seen *seen = context;
+    if (strcmp(channel, seen->channel) == 0)
+        seen->grown = *grown;
+    seen->calls++;
+}
+
+static struct outbox_counts taken(struct bench *bench, const char *channel) {
+    struct seen seen = { .channel = channel };
+    outbox_take_counts(bench->outbox, see, &seen);
+    assert_int_equal(seen.calls, 2);
+    return seen.grown;
+}
+
+static void each_channel_has_counts_of_its_own_which_are_taken_once(void **state) {
+    struct bench *bench = *state;
+
+    outbox_set_channels(bench->outbox, channels, 2);
+    for (int i = 0; i < 3; i++)
+        put_one(bench, "a");
+    put_one(bench, "b");
+    turn(bench);
+    answer(bench, "http://a/", 200);
+    answer(bench, "http://a/", 400);
+    answer(bench, "http://b/", 503);
+    struct outbox_counts a = taken(bench, "a");
+    assert_int_equal(a.delivered, 1);
+    assert_int_equal(a.refused, 1);
+    assert_int_equal(a.failed, 0);
+    assert_int_equal(a.waiting, 1);
+    struct outbox_counts b = taken(bench, "b"); /* by the first call already, but for what is so now */
+    assert_int_equal(b.failed, 0);
+    assert_int_equal(b.waiting, 1);
+    answer(bench, "http://a/", 200);
+    a = taken(bench, "a");
+    assert_int_equal(a.delivered, 1);
+    assert_int_equal(a.refused, 0);
+    assert_int_equal(a.waiting, 0);
+    assert_int_equal(counts(bench).delivered, 2);
+    assert_int_equal(counts(bench).failed, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_committed_is_sent_and_removed_when_taken, set_up, tear_down),
@@ -619,6 +667,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_channel_that_is_gone_is_waited_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_sent_now_is_tried_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_records_are_removed_and_hold_nobody_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_channel_has_counts_of_its_own_which_are_taken_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(records_are_read_strictly, set_up, tear_down),
     };
 

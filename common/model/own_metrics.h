@@ -1,0 +1,100 @@
+/* own_metrics.h - every metric that our processes have of themselves: the one table of their names, kinds, labels and
+ * meanings. On /metrics the name stands behind the namespace (METRIC_NAMING_PREFIXED). taskforge.metrics(7) says the same,
+ * which tests/structure/manuals.sh sees to. Pure.
+ *
+ * One row is one line: who reads the table (the check of the manual does, too) goes by that.
+ */
+#ifndef TASKFORGE_COMMON_MODEL_OWN_METRICS_H
+#define TASKFORGE_COMMON_MODEL_OWN_METRICS_H
+
+#include "common/model/metric.h"
+
+/* clang-format off */
+#define OWN_METRICS(X) \
+    /* each of the four daemons */ \
+    X(BUILD_INFO, GAUGE, "build_info", "program,version", "1; the label says which version runs.") \
+    X(PROCESS_CPU, COUNTER, "process_cpu_seconds_total", "program", "Seconds of processor time that the program has used, user and system.") \
+    X(PROCESS_RESIDENT, GAUGE, "process_resident_memory_bytes", "program", "Bytes of memory that the program has in use.") \
+    X(PROCESS_START, GAUGE, "process_start_time_seconds", "program", "When the program was started, in Unix seconds.") \
+    X(PROCESS_FILES, GAUGE, "process_open_fds", "program", "File descriptors that the program has open.") \
+    /* the collector */ \
+    X(RING_RINGS, GAUGE, "ring_rings", "", "Rings that are read, one for each user.") \
+    X(RING_PROCESSES, GAUGE, "ring_processes", "", "Processes that are attached to a ring.") \
+    X(RING_FILL, GAUGE, "ring_fill_ratio", "", "How full the fullest lane was at the last look, 0 to 1.") \
+    X(RING_BROKEN, COUNTER, "ring_broken_total", "", "Rings that were cut or scribbled on, and set aside.") \
+    X(RING_DROPPED, COUNTER, "ring_dropped_total", "service,level,reason", "Entries that found no room and were dropped.") \
+    X(STORE_ENTRIES, COUNTER, "store_entries_total", "level", "Entries stored.") \
+    X(STORE_REPAIRED, COUNTER, "store_entries_repaired_total", "", "Entries that broke a rule and were repaired.") \
+    X(STORE_COMMITS, COUNTER, "store_commits_total", "", "Transactions that the collector committed.") \
+    X(STORE_COMMIT_FAILURES, COUNTER, "store_commit_failures_total", "", "Transactions that could not be committed.") \
+    X(STORE_COMMIT_TIME, TIMER, "store_commit_seconds", "", "How long transactions took.") \
+    X(STORE_BYTES, GAUGE, "store_bytes", "", "Bytes of the log partitions on disk.") \
+    X(STORE_PARTITIONS, GAUGE, "store_partitions", "", "Log partitions.") \
+    X(STORE_FAILING, GAUGE, "store_failing", "", "1 while the store cannot be written.") \
+    X(STORE_SPILLED, COUNTER, "store_spilled_batches_total", "", "Batches that went into the spill because the store could not be written.") \
+    X(STORE_SPILL_BYTES, GAUGE, "store_spill_bytes", "", "Bytes in the spill that are not in the store yet.") \
+    X(METRIC_SERIES, GAUGE, "metric_series", "", "Metric series.") \
+    X(METRIC_REFUSED, COUNTER, "metric_refused_total", "reason", "Metric updates that were refused.") \
+    /* the agent */ \
+    X(INPUT_LINES, COUNTER, "input_lines_total", "input", "Lines, datagrams and journal entries that an input has seen.") \
+    X(INPUT_ENTRIES, COUNTER, "input_entries_total", "input", "Entries that an input has written to the ring.") \
+    X(INPUT_REPAIRED, COUNTER, "input_repaired_total", "input,reason", "Entries of an input that broke a rule and were repaired, once for each rule.") \
+    X(INPUT_INVALID, COUNTER, "input_invalid_total", "input,reason", "What an input has seen that could be no entry at all.") \
+    X(INPUT_EMPTY, COUNTER, "input_empty_total", "input", "Lines with nothing in them: passed over.") \
+    X(INPUT_OWN, COUNTER, "input_own_total", "input", "Lines that are output of our own programs: passed over.") \
+    X(INPUT_LOST, COUNTER, "input_lost_total", "input", "Entries that found no room in the ring and could not be held back.") \
+    X(INPUT_HELD, COUNTER, "input_held_total", "input", "Times that an input held back because the ring had no room.") \
+    X(AGENT_INPUTS, GAUGE, "agent_inputs", "", "Inputs that the agent has.") \
+    X(AGENT_HOST_LOOKS, COUNTER, "agent_host_looks_total", "", "Looks at the host's metrics that were begun.") \
+    X(AGENT_HOST_SAMPLES, COUNTER, "agent_host_samples_total", "", "Samples of the host's metrics that were written to the ring.") \
+    X(AGENT_HOST_INVALID, COUNTER, "agent_host_invalid_total", "", "Samples of the host's metrics whose labels no series may have.") \
+    X(AGENT_HOST_HELD, COUNTER, "agent_host_held_total", "", "Times that a look held back because the ring had no room.") \
+    /* the exporter */ \
+    X(EXPORTER_REQUESTS, COUNTER, "exporter_http_requests_total", "", "HTTP requests that were let through to a path.") \
+    X(EXPORTER_REFUSED, COUNTER, "exporter_http_requests_refused_total", "", "HTTP requests that were refused before any path saw them.") \
+    X(EXPORTER_TOKENS, COUNTER, "exporter_http_tokens_refused_total", "reason", "Of the refused requests, those whose token was missing or wrong.") \
+    X(EXPORTER_TIMEOUTS, COUNTER, "exporter_http_request_timeouts_total", "", "HTTP connections whose request did not arrive in time.") \
+    X(EXPORTER_ACCEPTED, COUNTER, "exporter_http_connections_accepted_total", "", "HTTP connections that were accepted.") \
+    X(EXPORTER_EVICTED, COUNTER, "exporter_http_connections_evicted_total", "", "HTTP connections that gave way to others.") \
+    X(EXPORTER_OPEN, GAUGE, "exporter_http_connections_open", "", "HTTP connections there are.") \
+    X(EXPORTER_SENT, COUNTER, "exporter_http_response_bytes_total", "", "Bytes of bodies that went out, compressed where they are sent so.") \
+    X(EXPORTER_PENDING, GAUGE, "exporter_http_response_pending_bytes", "", "Bytes of bodies that have not gone out.") \
+    X(EXPORTER_WAITING, GAUGE, "exporter_http_queries_waiting", "", "Queries that wait or run.") \
+    X(EXPORTER_QUERY_TIME, TIMER, "exporter_query_seconds", "", "How long queries ran.") \
+    X(EXPORTER_SCRAPE_TIME, TIMER, "exporter_scrape_seconds", "", "How long it took to write /metrics; its count is that of the scrapes.") \
+    /* the alerter */ \
+    X(ALERTER_EVALUATIONS, COUNTER, "alerter_evaluations_total", "", "Evaluations of all rules.") \
+    X(ALERTER_FAILURES, COUNTER, "alerter_evaluation_failures_total", "", "Rules that could not be evaluated, and evaluations whose outcome could not be stored.") \
+    X(ALERTER_TIME, TIMER, "alerter_evaluation_seconds", "", "How long an evaluation of all rules took.") \
+    X(ALERTER_LAST, GAUGE, "alerter_last_evaluation_timestamp_seconds", "", "When the last evaluation ended, in Unix seconds.") \
+    X(ALERTER_RULES, GAUGE, "alerter_rules", "", "Rules in force.") \
+    X(ALERTER_ALERTS, GAUGE, "alerter_alerts", "state", "Alerts that are kept now, by their state.") \
+    X(ALERTER_NOT_BEGUN, COUNTER, "alerter_alerts_not_begun_total", "", "Label sets that fired beyond the number of alerts there is room for.") \
+    X(ALERTER_NOTIFICATIONS, COUNTER, "alerter_notifications_total", "channel,outcome", "What became of notifications; failed ones are tried again.") \
+    X(ALERTER_WAITING, GAUGE, "alerter_notifications_waiting", "channel", "Notifications that wait to be sent.") \
+    X(ALERTER_HISTORY_WAITING, GAUGE, "alerter_history_waiting", "", "Changes of alerts that wait for room in the ring to be told in the log.")
+/* clang-format on */
+
+enum own_metric {
+#define X(id, kind, name, labels, help) OWN_##id,
+    OWN_METRICS(X)
+#undef X
+        OWN_METRIC_COUNT
+};
+
+struct own_metric_row {
+    enum metric_kind kind;
+    const char *name;
+    const char *labels; /* their names, with commas between; "" for none */
+    const char *help;
+};
+const struct own_metric_row *own_metric_row(enum own_metric metric);
+
+enum { OWN_METRIC_LABELS_MAX = 3 };
+
+/* The definition of one series: a value for each of the row's labels, in their order; an empty one leaves its label out. *ret borrows
+ * `room`. -EINVAL for a value that no label may have. */
+int own_metric_define(enum own_metric metric, const struct text *values, char room[METRIC_LABELS_BYTES],
+                      struct metric_definition *ret, struct error *error);
+
+#endif
