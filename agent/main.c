@@ -3,7 +3,9 @@
 #include "agent/client/producer.h"
 #include "agent/host/host.h"
 #include "agent/self.h"
+#include "common/base/check.h"
 #include "common/base/diag.h"
+#include "common/model/pack.h"
 #include "common/process/daemon.h"
 
 #include <sys/resource.h>
@@ -86,11 +88,32 @@ static void on_stop(void *context) {
     agent_stop(program->agent);
 }
 
+/* The audit entry of a reload. */
+static void tell_reload(struct producer *producer, const struct config *config) {
+    char metadata[4096 + 64];
+    struct pack_writer writer = { .data = metadata, .capacity = sizeof(metadata) };
+    const char *const pairs[] = { "actor",  "signal", "target", config->file ? config->file : "the defaults",
+                                  "reason", "SIGHUP" };
+    pack_map(&writer, COUNT_OF(pairs) / 2);
+    for (size_t i = 0; i < COUNT_OF(pairs); i++)
+        pack_text(&writer, text_of(pairs[i]));
+    struct record_entry record = { .entry = { .level = LEVEL_INFO,
+                                              .service = TEXT_LITERAL("taskforge"),
+                                              .module = TEXT_LITERAL("audit"),
+                                              .operation = TEXT_LITERAL("reload"),
+                                              .message = TEXT_LITERAL("the agent has read its configuration again") } };
+    if (!writer.failed)
+        record.entry.metadata = (struct text) { metadata, writer.length };
+    producer_write_or_lose(producer, &record, 0);
+}
+
 static int on_reload(const struct config *config, void *context, struct error *error) {
     struct program *program = context;
     int result = agent_reload(program->agent, config, error);
     if (result == 0 && program->host) /* not while we end */
         host_set_interval(program->host, config->agent.host_metrics_interval_ns);
+    if (result == 0)
+        tell_reload(program->producer, config);
     return result;
 }
 

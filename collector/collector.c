@@ -270,6 +270,9 @@ int collector_reload(struct collector *collector, const struct config *config, s
     collector->settings = settings;
     apply_sizes(collector, config);
     output_reopen(collector->output);
+    snprintf(collector->reload_file, sizeof(collector->reload_file), "%s",
+             config->file ? config->file : "the defaults");
+    collector->reload_untold = true;
     return 0;
 }
 

@@ -57,10 +57,12 @@ struct collector {
     uint64_t last_commit_ns, last_scan_ns, last_retention_ns, last_cursor_ns, last_cells_ns,
         last_self_ns;             /* monotonic */
     uint64_t last_commit_real_ns; /* 0: none yet */
-    bool failing;                 /* the store could not be written */
-    uint64_t retry_ns;            /* monotonic: when it is tried again */
-    bool spill_failing;           /* nor the spill */
-    uint64_t spill_retry_ns;      /* monotonic */
+    bool reload_untold;           /* the configuration was read again, and no entry tells of it yet */
+    char reload_file[PATHS_MAX];
+    bool failing;            /* the store could not be written */
+    uint64_t retry_ns;       /* monotonic: when it is tried again */
+    bool spill_failing;      /* nor the spill */
+    uint64_t spill_retry_ns; /* monotonic */
     bool partitions_open, writer_open, spill_open, rings_open, fold_open,
         drain_open; /* what collector_finish has to undo */
 };

@@ -9,6 +9,7 @@
 #include "collector/reap.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
+#include "common/model/pack.h"
 
 /* --- the two places --- */
 
@@ -122,11 +123,27 @@ static bool may_spill(const struct collector *collector, bool force, uint64_t no
     return (force || collector->seen.half_full) && (!collector->spill_failing || now >= collector->spill_retry_ns);
 }
 
-/* What the batch adds to metrics: updates by name are folded already, cells and our own follow, and then it all becomes state. */
-static bool gather_metrics(struct collector *collector, uint64_t now) {
+/* The audit entry of a reload. */
+static void tell_reload(struct collector *collector, uint64_t now_ns) {
+    char metadata[PATHS_MAX + 64];
+    struct pack_writer writer = { .data = metadata, .capacity = sizeof(metadata) };
+    const char *const pairs[] = { "actor", "signal", "target", collector->reload_file, "reason", "SIGHUP" };
+    pack_map(&writer, COUNT_OF(pairs) / 2);
+    for (size_t i = 0; i < COUNT_OF(pairs); i++)
+        pack_text(&writer, text_of(pairs[i]));
+    check(!writer.failed);
+    drain_own_entry(&collector->drain, &collector->batch, now_ns, LEVEL_INFO, "audit", "reload",
+                    TEXT_LITERAL("the collector has read its configuration again"),
+                    (struct text) { metadata, writer.length });
+}
+
+/* What we say ourselves, and what the batch adds to metrics: updates by name are folded already, cells and our own follow, and then it all becomes state. */
+static bool gather_own(struct collector *collector, uint64_t now) {
     struct fold *fold = &collector->fold;
     struct batch *batch = &collector->batch;
     uint64_t now_ns = clock_real_ns();
+    if (collector->reload_untold)
+        tell_reload(collector, now_ns);
     cells_gather(fold, &collector->rings, now_ns, batch);
     for (unsigned i = 0; i < fold->telling_count; i++)
         drain_own_entry(&collector->drain, batch, now_ns, LEVEL_WARN, "metrics", "refuse", text_of(fold->tellings[i]),
@@ -148,6 +165,7 @@ static void discard(struct collector *collector) {
 }
 
 static void after_settle(struct collector *collector) {
+    collector->reload_untold = false;
     fault_hit("before_fold");
     for (size_t i = 0; i < collector->rings.count; i++)
         cells_settle(collector->rings.items[i]);
@@ -175,7 +193,7 @@ void collector_flush(struct collector *collector, bool force, bool whole) {
         return;
     batch_clear(batch);
     bool safe = false;
-    bool gathered = drain_gather(&collector->drain, whole, clock_real_ns(), batch) && gather_metrics(collector, now);
+    bool gathered = drain_gather(&collector->drain, whole, clock_real_ns(), batch) && gather_own(collector, now);
     if (!gathered)
         diag_error("out of memory while a batch is made: it is tried again");
     else if (batch_is_empty(batch) && !(in_store && writer_cursor_moved(&collector->writer)))
@@ -211,7 +229,7 @@ static bool is_flush_due(struct collector *collector, uint64_t now) {
 }
 
 static bool is_metric_flush_due(struct collector *collector, uint64_t now) {
-    if (collector->fold.put_all || now - collector->last_self_ns >= SELF_NS)
+    if (collector->reload_untold || collector->fold.put_all || now - collector->last_self_ns >= SELF_NS)
         return true;
     if (now - collector->last_cells_ns < CELLS_NS)
         return false;

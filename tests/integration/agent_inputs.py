@@ -173,7 +173,7 @@ def a_reload_keeps_what_did_not_change_and_goes_on_with_what_did():
         extra = instance.root / "extra"
         extra.mkdir()
         instance.write_config(f"[{tail_of(instance)}]")
-        instance.start("collector")
+        collector = instance.start("collector")
         agent = instance.start("agent")
         log = instance.logs / "a.log"
         log.write_text("one\ntwo\n")
@@ -181,10 +181,10 @@ def a_reload_keeps_what_did_not_change_and_goes_on_with_what_did():
         instance.write_config(f'[{tail_of(instance, ", service: renamed")}, {{ type: tail, name: b, paths: ["{extra}/*"] }}]')
         agent.process.send_signal(signal.SIGHUP)
         (extra / "b.log").write_text("new input\n")
-        instance.wait_count(3)
+        instance.wait_count(3, '{service!="taskforge"}')
         with open(log, "a") as file:
             file.write("three\n")
-        instance.wait_count(4)
+        instance.wait_count(4, '{service!="taskforge"}')
         expect([e["message"] for e in instance.query("-s", "renamed")] == ["three"], "the changed input goes on")
         good = instance.config.read_text()
         instance.config.write_text("agent: { inputs: 7 }\n")
@@ -194,6 +194,10 @@ def a_reload_keeps_what_did_not_change_and_goes_on_with_what_did():
         with open(log, "a") as file:
             file.write("four\n")
         instance.wait_count(2, "-s", "renamed")
+        collector.process.send_signal(signal.SIGHUP)
+        instance.wait_count(2, '{service="taskforge",module="audit",operation="reload",reason="SIGHUP"}')
+        told = sorted(entry["message"].split()[1] for entry in instance.query('{module="audit"}'))
+        expect(told == ["agent", "collector"], f"reloads told: {told}")
         expect(agent.stop() == 0, "the agent ends with 0")
 
 
