@@ -2,6 +2,7 @@
 #include "alerter/rules_read.h"
 
 #include "common/base/check.h"
+#include "common/process/http_client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,19 +11,14 @@ static void read_type(struct config_reader *reader, const struct config_value *v
     (void)reader, (void)value, (void)field; /* read before, to choose the table */
 }
 
-static bool is_printable_word(const char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text <= ' ' || *text == 0x7f)
-            return false;
-    return true;
-}
-
-static bool is_url(const char *text, const char *const *schemes) {
+/* As the client takes it, with the scheme written out. */
+static bool is_url(const char *text, const char *const *schemes, enum http_scheme scheme) {
+    struct error why;
     for (; *schemes; schemes++) {
         size_t length = strlen(*schemes);
         if (strncmp(text, *schemes, length) == 0)
-            return text[length] != '\0' && !strchr("/:?#", text[length]) && is_printable_word(text) &&
-                   strlen(text) <= CHANNEL_TEXT_MAX;
+            return text[length] != '\0' && !strchr("/:?#", text[length]) && strlen(text) <= CHANNEL_TEXT_MAX &&
+                   http_check_url(text, scheme, &why) == 0;
     }
     return false;
 }
@@ -30,7 +26,7 @@ static bool is_url(const char *text, const char *const *schemes) {
 static void read_url(struct config_reader *reader, const struct config_value *value, void *field) {
     static const char *const schemes[] = { "http://", "https://", NULL };
     const char *text = config_text(reader, value);
-    if (text && !is_url(text, schemes))
+    if (text && !is_url(text, schemes, HTTP_SCHEME_WEB))
         config_fault_of(reader, value, "must be a URL such as http://127.0.0.1:9000/alert, not \"%.60s\"", text);
     else if (text)
         config_keep(reader, field, text);
@@ -39,7 +35,7 @@ static void read_url(struct config_reader *reader, const struct config_value *va
 static void read_smtp_url(struct config_reader *reader, const struct config_value *value, void *field) {
     static const char *const schemes[] = { "smtp://", "smtps://", NULL };
     const char *text = config_text(reader, value);
-    if (text && !is_url(text, schemes))
+    if (text && !is_url(text, schemes, HTTP_SCHEME_MAIL))
         config_fault_of(reader, value, "must be a URL such as smtp://127.0.0.1:25, not \"%.60s\"", text);
     else if (text && strchr(text, '@'))
         config_fault_of(reader, value, "must not hold a user; write username and password_file instead");
@@ -47,10 +43,11 @@ static void read_smtp_url(struct config_reader *reader, const struct config_valu
         config_keep(reader, field, text);
 }
 
+/* As the client takes it, and with exactly one '@', none at an end. */
 static bool is_address(const char *text) {
     const char *at = strchr(text, '@');
-    return at && at != text && at[1] != '\0' && !strchr(at + 1, '@') && is_printable_word(text) &&
-           !strpbrk(text, "<>,;\"()\\") && strlen(text) <= CHANNEL_TEXT_MAX;
+    struct error why;
+    return at && at != text && at[1] != '\0' && !strchr(at + 1, '@') && http_check_mail_address(text, &why) == 0;
 }
 
 static void read_address(struct config_reader *reader, const struct config_value *value, void *field) {
@@ -80,6 +77,15 @@ static void read_recipients(struct config_reader *reader, const struct config_va
     }
 }
 
+/* By bytes too: the outbox keeps it in so many. */
+static void read_name(struct config_reader *reader, const struct config_value *value, void *field) {
+    const char *text = config_text(reader, value);
+    if (text && strlen(text) > CHANNEL_NAME_MAX && text_utf8_count(text_of(text)) <= CHANNEL_NAME_MAX)
+        config_fault_of(reader, value, "must have at most %d bytes", CHANNEL_NAME_MAX);
+    else if (text)
+        rules_read_line(reader, value, field);
+}
+
 static void read_flag(struct config_reader *reader, const struct config_value *value, void *field) {
     const char *text = value->node->kind == YAML_TREE_SCALAR && value->node->plain ? value->node->text : "";
     if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
@@ -107,7 +113,7 @@ static void read_format(struct config_reader *reader, const struct config_value 
 #define TYPE_KEY                                                                                                       \
     { .name = "type", .read = read_type }
 #define NAME_KEY                                                                                                       \
-    { .name = "name", .read = rules_read_line, .offset = FIELD(name), .max = CHANNEL_NAME_MAX }
+    { .name = "name", .read = read_name, .offset = FIELD(name), .max = CHANNEL_NAME_MAX }
 
 static const struct config_key webhook_keys[] = {
     TYPE_KEY,
@@ -170,7 +176,8 @@ static void judge_webhook(struct config_reader *reader, const struct yaml_tree_n
                         url ? "one of url and url_file, not both" : "a url");
 }
 
-static void judge_email(struct config_reader *reader, const struct yaml_tree_node *item) {
+static void judge_email(struct config_reader *reader, const struct yaml_tree_node *item,
+                        const struct channel_config *channel) {
     static const char *const needed[] = { "smtp_url", "from", "recipients" };
     for (size_t i = 0; i < COUNT_OF(needed); i++)
         if (!config_find(item, needed[i]))
@@ -182,6 +189,11 @@ static void judge_email(struct config_reader *reader, const struct yaml_tree_nod
         config_fault_at(reader, item, "an email channel with a password needs a username");
     if (!password && config_find(item, "username"))
         config_fault_at(reader, item, "an email channel with a username needs a password_file");
+    if (channel->username && channel->smtp_url && !channel->starttls &&
+        !text_starts_with(text_of(channel->smtp_url), TEXT_LITERAL("smtps:")) &&
+        !http_url_is_loopback(channel->smtp_url))
+        config_fault_at(reader, item,
+                        "the password would go over the network in clear: set starttls: true, or write smtps://");
 }
 
 static void read_channel(struct config_reader *reader, const struct yaml_tree_node *item, struct rules *rules) {
@@ -201,7 +213,7 @@ static void read_channel(struct config_reader *reader, const struct yaml_tree_no
     if (type && type->type == CHANNEL_WEBHOOK)
         judge_webhook(reader, item);
     if (type && type->type == CHANNEL_EMAIL)
-        judge_email(reader, item);
+        judge_email(reader, item, &channel);
     if (type && channel.name && rules_channel(rules, channel.name))
         config_fault_at(reader, name, "two channels are named \"%s\"; give this one a name of its own", channel.name);
     if (type && channel.name && rules->channel_count < CHANNELS_MAX)

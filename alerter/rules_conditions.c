@@ -285,6 +285,8 @@ static void judge_resolve_threshold(struct config_reader *reader, const struct y
     else if (above ? rule->resolve_threshold > from : rule->resolve_threshold < from)
         config_fault_at(reader, node, "resolve_threshold must not be %s the threshold, which is %g",
                         above ? "above" : "below", from);
+    else if (rule->kind == RULE_LOG && rule->resolve_threshold <= 0)
+        config_fault_at(reader, node, "resolve_threshold must be above 0: no count of entries is below it");
 }
 
 static struct rule *add_rule(struct rules_reader *reader) {

@@ -35,8 +35,8 @@ int main(int argc, char **argv) {
     daemon.reload = on_reload;
     daemon.stop = on_stop;
     daemon.context = &collector;
-    daemon_ready(&daemon, "%zu rings, the store goes on at sequence %llu", collector.rings.count,
-                 (unsigned long long)collector.writer.sequence.next);
+    daemon_ready(&daemon, "%zu ring%s, the store goes on at sequence %llu", collector.rings.count,
+                 collector.rings.count == 1 ? "" : "s", (unsigned long long)collector.writer.sequence.next);
     status = daemon_run(&daemon);
     collector_finish(&collector);
     daemon_finish(&daemon);

@@ -25,6 +25,14 @@ API(api_healthz)
 API(api_alerts)
 API(api_alert_change)
 
+/* Paths of the contract that come later: refused by name. */
+static void not_built(const struct http_request *request, struct http_answer *answer, void *context) {
+    (void)context;
+    http_fail(answer, 501, "%.*s is not built yet", TEXT_FORMAT(request->path));
+}
+#define NOT_BUILT(path)                                                                                                \
+    { path, HTTP_GET | HTTP_POST, HTTP_READ, HTTP_ADMIN, HTTP_INLINE, not_built }
+
 const struct http_route routes[] = {
     { "/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, page_index },
     { "/static/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, page_static },
@@ -40,5 +48,14 @@ const struct http_route routes[] = {
     { "/api/v1/system", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_system },
     { "/api/v1/alerts", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_alerts },
     { "/api/v1/alerts/", HTTP_POST, HTTP_READ, HTTP_ADMIN, HTTP_QUERY, route_api_alert_change },
+    NOT_BUILT("/api/v1/logs/tail"),
+    NOT_BUILT("/api/v1/traces"),
+    NOT_BUILT("/api/v1/traces/"),
+    NOT_BUILT("/api/v1/services"),
+    NOT_BUILT("/api/v1/services/"),
+    NOT_BUILT("/api/v1/silences"),
+    NOT_BUILT("/alertmanager/"),
+    NOT_BUILT("/prometheus/"),
+    NOT_BUILT("/loki/"),
 };
 const size_t route_count = COUNT_OF(routes);

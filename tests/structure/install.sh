@@ -20,8 +20,8 @@ there() { # there NAME: exactly one file or link of this name, not empty
     found=$(find "$work/root" -name "$1" -size +0)
     [ -n "$found" ] && [ "$(echo "$found" | wc -l)" -eq 1 ] || fail "$1 is not installed once, but: $found"
 }
-for name in taskforge-agent taskforge-collector taskforge-exporter tfctl tflog tfmetric tfrun taskforge.h libtaskforge.a libtaskforge.so taskforge.pc \
-    taskforge.yaml; do
+for name in taskforge-agent taskforge-alerter taskforge-collector taskforge-exporter tfctl tflog tfmetric tfrun taskforge.h libtaskforge.a libtaskforge.so taskforge.pc \
+    rules.yaml taskforge.yaml; do
     there "$name"
 done
 for page in "$source"/deploy/man/*; do there "${page##*/}"; done

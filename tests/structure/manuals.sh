@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fails when a manual page and what it describes part: the long options of each program (as its --help has them), the keys of
-# the configuration (as the schema tables have them), the functions of taskforge.h, our own metrics. Both ways.
+# the configuration and of the rules files (as their tables have them), the functions of taskforge.h, our own metrics. Both ways.
+# And when the alerter does not take the rules that stand in the pages, in README.md and in deploy/examples.
 # Usage: manuals.sh SOURCE_ROOT PROGRAM...
 set -eu
 root=$1
@@ -61,6 +62,47 @@ while read -r key; do
     grep -qE "(^|[ {#-])$key:" "$root/deploy/examples/taskforge.yaml" || say "$key is not in deploy/examples/taskforge.yaml"
 done <"$work/built"
 
+# The rules files: each table of keys is a section "Keys of TABLE" of the page (the top is KEYS), each row a name in bold there.
+# DURATION_KEY and WINDOW_KEY stand for rows; those of NAME_KEY and TYPE_KEY are any channel's.
+tables="$root/alerter/rules_file.c $root/alerter/rules_channels.c $root/alerter/rules_conditions.c"
+page=$pages/taskforge.rules.5
+cat $tables | awk '
+    /^static const struct config_key [a-z]+_keys\[\]/ { table = $5; sub(/_keys.*/, "", table) }
+    /^};/ { table = "" }
+    table == "" { next }
+    /^ *TYPE_KEY/ { print "channel type built" }
+    /^ *NAME_KEY/ { print "channel name built" }
+    /^ *WINDOW_KEY/ { print table, "time_window built" }
+    /\.name = "|^ *DURATION_KEY\("/ { split($0, part, "\""); print table, part[2], /\.name = "[a-z_]+" }/ ? "missing" : "built" }
+' | sort -u >"$work/rows"
+sed -n 's/ built$//p' "$work/rows" >"$work/keys"
+awk '
+    /^\.S[HS] / { table = /^\.SH KEYS/ ? "top" : /^\.SS Keys of/ ? $NF : "" }
+    before == ".TP" && table != "" { sub(/^\.BR? /, ""); print table, $1 }
+    { before = $1 }
+' "$page" | sort -u >"$work/page"
+tr ' ' . <"$work/keys" >"$work/built-rows"
+tr ' ' . <"$work/page" >"$work/page-rows"
+same "the tables of alerter/rules*.c" "taskforge.rules.5" "$work/built-rows" "$work/page-rows"
+sed -n 's/ missing$//p' "$work/rows" | sed 's/.* //' | sort -u >"$work/missing"
+sed -n '/^\.SH NOT BUILT YET/,/^\.SH EXAMPLES/p' "$page" | sed -E 's/ ,$//' | keys >"$work/page"
+same "the keys of alerter/rules*.c that are not built" "taskforge.rules.5" "$work/missing" "$work/page"
+
+# Rules that stand somewhere for people to copy.
+judge() { # judge WHERE FILE: the alerter takes it as a rules file, and it has rules
+    printf 'alerter: { rules_files: ["%s"] }\n' "$2" >"$work/config.yaml"
+    grep -q '^rules:' "$2" || say "no rules were found in $1"
+    "$alerter" --check --config "$work/config.yaml" >"$work/faults" || { cat "$work/faults"; say "the alerter does not take the rules in $1"; }
+}
+alerter=$(printf '%s\n' "$@" | grep '/taskforge-alerter$')
+cp "$root/deploy/examples/rules.yaml" "$work/example.yaml"
+judge deploy/examples/rules.yaml "$work/example.yaml"
+sed -n '/^\.SH EXAMPLES/,/^\.SH SEE/p' "$page" | sed -n '/^\.EX/,/^\.EE/{/^\.E/d;s/\\-/-/g;p}' >"$work/page.yaml"
+judge taskforge.rules.5 "$work/page.yaml"
+sed -n '/^```yaml$/,/^```$/{/^```/s/.*/---/;p}' "$root/README.md" |
+    awk '/^---$/ { block = ""; next } { block = block $0 "\n" } /^rules:/ { rules = 1 } rules { held = block } END { printf "%s", held }' >"$work/readme.yaml"
+judge README.md "$work/readme.yaml"
+
 sed -n 's/^TF_API [^(]*[ *]\(tf_[a-z_]*[a-z]\)(.*/\1/p' "$root/agent/client/taskforge.h" | sort -u >"$work/header"
 [ -s "$work/header" ] || say "no function was found in taskforge.h"
 while read -r function; do
@@ -82,5 +124,5 @@ for page in "$pages"/*; do
         ! grep -v "can't open\|can't find\|no such" "$work/warnings" | grep . || say "${page##*/} is no clean roff"
     fi
 done
-echo "$# programs, $(wc -l <"$work/built") keys, $(wc -l <"$work/header") functions: $bad differences"
+echo "$# programs, $(wc -l <"$work/built") keys, $(wc -l <"$work/keys") of rules, $(wc -l <"$work/header") functions: $bad differences"
 [ "$bad" -eq 0 ]

@@ -147,6 +147,10 @@ static void our_own_entries_count_only_where_asked_for(void **state) {
     rules_destroy(rules);
 }
 
+/* 60 characters, 120 bytes. */
+#define TEN "\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4"
+#define LONG_NAME TEN TEN TEN TEN TEN TEN
+
 static void faults_say_where_and_what(void **state) {
     static const struct {
         const char *text, *line;
@@ -179,6 +183,8 @@ static void faults_say_where_and_what(void **state) {
           "r.yaml:1:29: a condition is exactly one of log, metric and silence" },
         { "rules: [{ id: a, " LOG_CONDITION ", resolve_threshold: 80 }]\n",
           "r.yaml:1:78: resolve_threshold must not be above the threshold, which is 1" },
+        { "rules: [{ id: a, " LOG_CONDITION ", resolve_threshold: 0 }]\n",
+          "r.yaml:1:78: resolve_threshold must be above 0: no count of entries is below it" },
         { "rules: [{ id: a, " LOG_CONDITION ", channels: [nobody] }]\n",
           "r.yaml:1:70: channels: there is no channel named \"nobody\"" },
         { "default_channels: [x]\n", "r.yaml:1:20: default_channels: there is no channel named \"x\"" },
@@ -200,6 +206,17 @@ static void faults_say_where_and_what(void **state) {
           "r.yaml:1:67: from of an email channel must be a mail address such as a@example.org, not \"a b@x\"" },
         { "channels: [{ name: a, type: email, smtp_url: \"smtp://h:25\", from: a@x, recipients: [] }]\n",
           "r.yaml:1:84: recipients of an email channel must name at least one address" },
+        { "channels: [{ name: a, type: email, smtp_url: \"smtp://h:25\", from: a@x, recipients: [\"b:c@x\"] }]\n",
+          "r.yaml:1:85: recipients of an email channel must be a mail address such as a@example.org, not \"b:c@x\"" },
+        { "channels: [{ name: a, type: email, smtp_url: \"smtp://h:25\", from: a@x, recipients: [b@x], username: u, "
+          "password: "
+          "p }]\n",
+          "r.yaml:1:12: the password would go over the network in clear: set starttls: true, or write smtps://" },
+        { "channels: [{ name: a, type: webhook, url: \"http://h:port/\" }]\n",
+          "r.yaml:1:43: url of a webhook channel must be a URL such as http://127.0.0.1:9000/alert, not "
+          "\"http://h:port/\"" },
+        { "channels: [{ name: " LONG_NAME ", type: webhook, url: \"http://x\" }]\n",
+          "r.yaml:1:20: name of a webhook channel must have at most 100 bytes" },
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++)
