@@ -35,7 +35,8 @@ static struct syslog_input *syslog_of(struct input *input) {
     return (struct syslog_input *)input;
 }
 
-/* Whether the sender is a program of ours: we ourselves, or what says it is and is (its tag and its name in /proc). */
+/* Whether the sender is a program of ours: we ourselves, or what says it is and is (its tag and its name in /proc). A sender that has
+ * ended meanwhile is none: our programs that could feed on what they say go on running. */
 static bool is_own(pid_t sender, const struct parsed *parsed) {
     char path[64], name[32] = "";
     if (sender == getpid())
@@ -47,7 +48,7 @@ static bool is_own(pid_t sender, const struct parsed *parsed) {
     ssize_t got = fd >= 0 ? read(fd, name, sizeof(name) - 1) : -1;
     if (fd >= 0)
         close(fd);
-    return got < 0 || text_starts_with((struct text) { name, (size_t)got }, TEXT_LITERAL("taskforge-"));
+    return got > 0 && text_starts_with((struct text) { name, (size_t)got }, TEXT_LITERAL("taskforge-"));
 }
 
 static void take(struct syslog_input *self, struct text datagram, bool cut, pid_t sender) {
