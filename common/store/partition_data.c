@@ -73,8 +73,11 @@ static int run_call(void *argument) {
 static int guarded_call(struct call *call, const char *what, struct error *error) {
     struct partition *partition = call->txn->partition;
     check(!call->txn->failed);
-    if (call->kind == CALL_PUT || call->kind == CALL_DELETE)
-        call->txn->bytes_put += PAGES_FOR_PUT * PAGE_SIZE_TYPICAL + (call->kind == CALL_PUT ? call->value.mv_size : 0);
+    if (call->kind == CALL_PUT || call->kind == CALL_DELETE) {
+        uint64_t most = PAGES_FOR_PUT * PAGE_SIZE_TYPICAL + (call->kind == CALL_PUT ? call->value.mv_size : 0);
+        call->txn->bytes_put += most;
+        call->txn->state_put += call->database == PARTITION_STATE ? most : 0;
+    }
     if (partition->faulted)
         return partition_error(error, partition, what, -EFAULT);
     int code = guard_run(GUARD_ALL, run_call, call);

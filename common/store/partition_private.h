@@ -35,6 +35,7 @@ struct partition_txn {
     bool failed;          /* only abort is allowed */
     uint64_t used_before; /* bytes in pages in use when it began */
     uint64_t bytes_put;   /* at most what the puts and deletes will add to that */
+    uint64_t state_put;   /* what of it is the state's, whose small values share pages */
     struct partition_copy *copies;
 };
 

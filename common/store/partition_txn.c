@@ -62,6 +62,17 @@ static int grow_file(int fd, uint64_t from, uint64_t to) {
     return code;
 }
 
+/* At most what the transaction adds to the pages in use. Each page of a tree is copied once, however many of its values change:
+ * the state, where thousands of small ones may, takes no more than it is large, twice over for pages that were split or freed. */
+static uint64_t most_added(const struct partition_txn *txn) {
+    MDB_stat state;
+    if (txn->state_put == 0 || mdb_stat(txn->txn, txn->partition->databases[PARTITION_STATE], &state) != 0)
+        return txn->bytes_put;
+    uint64_t pages = state.ms_branch_pages + state.ms_leaf_pages + state.ms_overflow_pages;
+    uint64_t whole = (2 * pages + PAGES_FOR_COMMIT) * state.ms_psize;
+    return txn->bytes_put - txn->state_put + (txn->state_put < whole ? txn->state_put : whole);
+}
+
 /* Have the disk's room before LMDB writes: a full disk is found while nothing has happened yet, and no file is ever shorter than
  * the page count of its next meta page (pages taken and given back within one transaction are counted, but never written). */
 static int reserve_room(struct partition_txn *txn) {
@@ -74,7 +85,7 @@ static int reserve_room(struct partition_txn *txn) {
         mdb_env_info(environment, &info) != 0 || fstat(fd, &status) < 0)
         return EIO;
     uint64_t size = (uint64_t)status.st_size;
-    uint64_t need = txn->used_before + txn->bytes_put + PAGES_FOR_COMMIT * (uint64_t)statistics.ms_psize;
+    uint64_t need = txn->used_before + most_added(txn) + PAGES_FOR_COMMIT * (uint64_t)statistics.ms_psize;
     need = need > info.me_mapsize ? info.me_mapsize : need;
     if (size >= need)
         return 0;

@@ -395,10 +395,32 @@ static void lists_partitions_in_order_and_nothing_else(void **state) {
     free(names);
 }
 
+/* A thousand metric series change in one commit: the file takes no room for each of them. */
+static void many_small_values_take_little_room(void **state) {
+    struct partition *partition = create(*state);
+    struct stat before, after;
+    enum { VALUES = 10000 };
+    char key[32];
+    for (int round = 0; round < 3; round++) {
+        struct partition_txn *txn;
+        assert_int_equal(partition_begin(partition, true, &txn, NULL), 0);
+        for (int i = 0; i < VALUES; i++) {
+            snprintf(key, sizeof(key), "value/%d", i);
+            assert_int_equal(partition_state_put(txn, text_of(key), TEXT_LITERAL("0123456789abcdef"), NULL), 0);
+        }
+        assert_int_equal(partition_commit(txn, NULL), 0);
+        assert_int_equal(stat(partition_path(partition), round == 0 ? &before : &after), 0);
+    }
+    assert_true(before.st_size < 8 * 1024 * 1024);
+    assert_true(after.st_size < 8 * 1024 * 1024);
+    partition_close(partition);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        TEST(many_small_values_take_little_room),
         TEST(keeps_its_meta_record),
         TEST(is_readable_by_the_group_and_lockable_by_it_whatever_the_umask),
         TEST(is_not_created_over_another),
