@@ -128,7 +128,11 @@ static int send_one(const struct config *config, const char *name) {
         return DAEMON_FAILED;
     }
     const struct channel_config *channel = rules_channel(rules, name);
-    if (!channel)
+    if (!channel && config->alerter.rules_files.count == 0)
+        diag_error("there is no channel named \"%s\": the configuration names no rules files (alerter.rules_files); "
+                   "another configuration: --config FILE",
+                   name);
+    else if (!channel)
         diag_error("there is no channel named \"%s\" in the rules files", name);
     int status = channel ? print_answer(channel) : DAEMON_FAILED;
     rules_destroy(rules);

@@ -16,7 +16,7 @@ int alerter_ask(const char *runtime_dir, struct text request, struct buffer *ans
     snprintf(path, sizeof(path), "%s/alerter.sock", runtime_dir);
     int fd = control_connect(path, error);
     if (fd < 0)
-        return error_prefix(error, fd, "the alerter does not answer (is taskforge-alerter running?)");
+        return error_prefix(error, fd, "the alerter does not answer");
     int result = control_request(fd, request, clock_monotonic_ns() + ALERTER_ANSWER_NS, answer, error);
     close(fd);
     return result;

@@ -31,6 +31,8 @@ int control_connect(const char *path, struct error *error) {
     case ENOENT:
     case ECONNREFUSED:
         return error_set(error, code, "nobody listens at %s; is the process running?", path);
+    case EACCES:
+        return error_set(error, code, "%s: permission denied; who may ask joins the group taskforge", path);
     case EAGAIN:
         return error_set(error, -ETIMEDOUT, "nobody answers at %s", path);
     default:

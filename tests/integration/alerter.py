@@ -398,6 +398,8 @@ def it_serves_without_rules():
     with harness.Instance() as place:
         alerter = place.start("alerter", ready="no rules files")
         expect(Place.ask(place, "alerts") == [] and Place.ask(place, "rules") == [], "alerts or rules")
+        sent = place.run("alerter", "send-test", "hook", check=False)
+        expect(sent.returncode == 1 and b"names no rules files" in sent.stderr, f"{sent}")
         expect(alerter.stop() == 0, "the exit status")
 
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -353,6 +354,32 @@ static void nobody_at_the_place_is_said(void **state) {
     assert_string_equal(error.text, "nobody listens at /nonexistent/s.sock; is the process running?");
 }
 
+static int connect_as_nobody(const char *path) {
+    pid_t child = fork();
+    int status;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct error error = { 0 };
+
+        if (setegid(65534) < 0 || seteuid(65534) < 0 || control_connect(path, &error) != -EACCES)
+            _exit(1);
+        _exit(strstr(error.text, "joins the group taskforge") ? 0 : 2);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void who_may_not_ask_is_told_what_to_do(void **state) {
+    struct server *server = *state;
+
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(server->dir, 0755), 0);
+    assert_int_equal(chmod(server->path, 0660), 0);
+    assert_int_equal(connect_as_nobody(server->path), 0);
+}
+
 #define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, start, end)
 
 int main(void) {
@@ -367,6 +394,7 @@ int main(void) {
         WITH_SERVER(more_peers_than_places_wait_and_are_served),
         WITH_SERVER(a_second_server_at_the_same_place_is_refused),
         WITH_SERVER(a_left_over_socket_is_replaced_but_nothing_else),
+        WITH_SERVER(who_may_not_ask_is_told_what_to_do),
         cmocka_unit_test(words_are_parted_by_spaces),
         cmocka_unit_test(nobody_at_the_place_is_said),
     };
