@@ -40,7 +40,8 @@ int token_load(const char *path, const char *key, struct token *ret, struct erro
     struct token token;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return error_set(error, -errno, "%s %s cannot be read: %s", key, path, strerror(errno));
+        return error_set(error, -errno, "%s %s cannot be read: %s%s", key, path, strerror(errno),
+                         errno == EACCES ? "; the exporter's user must be able to" : "");
     int result = check_file(fd, path, key, error);
     if (result == 0) {
         result = read_all(fd, token.text, sizeof(token.text), &token.length);

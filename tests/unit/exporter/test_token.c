@@ -63,6 +63,21 @@ static void a_file_is_not_for_everybody(void **state) {
     assert_int_equal(load("secret", 0660, &token, &error), 0);
 }
 
+static void who_cannot_read_it_is_told(void **state) {
+    struct token token = { 0 };
+    struct error error = { "" };
+    int result;
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(load("secret", 0600, &token, &error), 0);
+    assert_int_equal(seteuid(65534), 0);
+    result = token_load(path, "k", &token, &error);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(result, -EACCES);
+    assert_non_null(strstr(error.text, "the exporter's user must be able to"));
+}
+
 static void what_is_no_file_is_refused(void **state) {
     struct token token = { 0 };
     struct error error = { "" };
@@ -119,6 +134,7 @@ int main(void) {
         cmocka_unit_test(a_file_holds_one_line),
         cmocka_unit_test(a_file_has_a_size),
         cmocka_unit_test(a_file_is_not_for_everybody),
+        cmocka_unit_test(who_cannot_read_it_is_told),
         cmocka_unit_test(what_is_no_file_is_refused),
         cmocka_unit_test(tokens_are_equal_or_not),
         cmocka_unit_test(headers_show_a_token_in_two_ways),
