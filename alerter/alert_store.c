@@ -28,7 +28,7 @@ struct alert_store_txn {
 
 static int write_version(struct alert_store *store, struct error *error) {
     const char version = FORMAT_VERSION;
-    struct alert_store_txn *txn;
+    struct alert_store_txn *txn = NULL;
     int result = alert_store_begin(store, true, &txn, error);
     if (result < 0)
         return result;
@@ -48,7 +48,7 @@ static int count_value(void *argument, struct text key, struct text value) {
 /* Read everything once: damage is found while nothing depends on it yet. One that was just made holds nothing. */
 static int check_content(struct alert_store *store, struct error *error) {
     const char *path = partition_path(store->partition);
-    struct alert_store_txn *txn;
+    struct alert_store_txn *txn = NULL;
     struct text version;
     uint64_t count = 0;
     int result = alert_store_begin(store, false, &txn, error);
