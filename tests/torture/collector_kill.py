@@ -31,6 +31,7 @@ class Producer:
             [PROBE, "produce", instance.runtime, service, self.counters_path, str(threads), str(count), str(payload), level, mode],
             env=instance.env,
         )
+        instance.processes.append(self)  # ended with the instance, however the test goes
 
     def counters(self):
         words = self.counters_path.read_bytes() if self.counters_path.exists() else b""
@@ -122,7 +123,7 @@ def killed_at_each_point_of_rolling():
 
 def killed_while_dead_producers_are_reaped():
     for point in ("lane_freed", "slot_freed"):
-        with Instance(ring_size="8MiB") as instance:
+        with Instance(ring_size="16MiB") as instance:
             settle(instance)
             producers = []
             for i in range(3):
