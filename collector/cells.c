@@ -14,6 +14,7 @@ struct cell {
     uint64_t safe, coming;                               /* counters: total; gauges: when it was set */
     struct histogram *safe_histogram, *coming_histogram; /* of histograms: owned, both there */
     bool touched;
+    bool adopted; /* `safe` was taken from where the cell stands, and is not in the state yet */
 };
 
 struct cells {
@@ -73,6 +74,7 @@ static void cell_resume(struct rings *rings, const struct slot *slot, uint32_t n
 /* Totals came from the segment: what stands in the cells now was counted in them. */
 static int cell_adopt(struct cell *cell, const struct slot_metric_values *values) {
     cell->safe = cell->kind == METRIC_COUNTER ? values->total : values->set_ns;
+    cell->adopted = true;
     if (!metric_kind_is_histogram(cell->kind))
         return 0;
     histogram_finish(cell->safe_histogram);
@@ -116,8 +118,8 @@ static bool cell_learn(struct fold *fold, struct rings *rings, struct slot *slot
 /* --- folding --- */
 
 static bool histogram_has_grown(const struct histogram *now, const struct histogram *before) {
-    if (now->zero > before->zero)
-        return true;
+    if (now->zero > before->zero || memcmp(&now->sum, &before->sum, sizeof(now->sum)) != 0)
+        return true; /* an observation's sum may come behind its count */
     for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++)
         for (unsigned b = 0; now->octaves[o] && b < HISTOGRAM_BUCKETS; b++)
             if (now->octaves[o][b] > (before->octaves[o] ? before->octaves[o][b] : 0))
@@ -128,7 +130,8 @@ static bool histogram_has_grown(const struct histogram *now, const struct histog
 static bool cell_has_grown(const struct cell *cell, const struct slot_metric_values *values) {
     if (metric_kind_is_histogram(cell->kind))
         return histogram_has_grown(&values->histogram, cell->safe_histogram);
-    return (cell->kind == METRIC_COUNTER ? values->total : values->set_ns) > cell->safe;
+    return cell->kind == METRIC_COUNTER ? values->total > cell->safe
+                                        : values->set_ns != cell->safe; /* the clock may have been set back */
 }
 
 static int histogram_grow(struct histogram *total, const struct histogram *now, const struct histogram *before) {
@@ -145,7 +148,7 @@ static int histogram_grow(struct histogram *total, const struct histogram *now, 
             return result;
     }
     total->zero += now->zero > before->zero ? now->zero - before->zero : 0;
-    total->sum += now->sum - before->sum;
+    fold_sum(&total->sum, now->sum - before->sum);
     return 0;
 }
 
@@ -163,10 +166,7 @@ static int cell_fold(struct cell *cell, const struct slot_metric_values *values,
         coming->updated_ns = now_ns;
     } else {
         cell->coming = values->set_ns;
-        if (values->set_ns >= coming->updated_ns) { /* of several processes the last one's holds */
-            coming->value = values->value;
-            coming->updated_ns = values->set_ns < now_ns ? values->set_ns : now_ns;
-        }
+        fold_set(coming, values->value, values->set_ns, now_ns); /* of several processes the last one's holds */
     }
     cell->touched = true;
     return result;
@@ -212,7 +212,7 @@ static void slot_gather(struct fold *fold, struct rings *rings, struct collector
         struct slot_metric_values values;
         if (!cell_learn(fold, rings, slot, view, i, now_ns, batch) || slot_metrics_values(view, i, &values) < 0)
             continue;
-        bool grown = cell_has_grown(cell, &values);
+        bool grown = cell->adopted || cell_has_grown(cell, &values);
         if ((!grown && !is_to_be_shown(cell)) || !fold_touch(fold, cell->series, batch) || !grown)
             continue;
         if (cell_fold(cell, &values, now_ns) < 0)
@@ -225,8 +225,10 @@ static void slot_gather(struct fold *fold, struct rings *rings, struct collector
 
 void cells_gather(struct fold *fold, struct rings *rings, uint64_t now_ns, struct batch *batch) {
     for (size_t r = 0; r < rings->count; r++)
-        for (uint32_t i = 0; i < rings->items[r]->ring.slot_count; i++)
+        for (uint32_t i = 0; i < rings->items[r]->ring.slot_count; i++) {
             slot_gather(fold, rings, rings->items[r], i, now_ns, batch);
+            rings->items[r]->slots[i].was_there &= batch->failed; /* what is registered from now on begins at 0 */
+        }
 }
 
 /* The batch's fate for every cell it touched. */
@@ -244,8 +246,10 @@ static void cells_end(struct collector_ring *ring, bool safe) {
                 histogram_finish(dropped);
             cell->safe_histogram = kept;
             cell->coming_histogram = dropped;
-            if (safe)
+            if (safe) {
                 cell->safe = cell->coming;
+                cell->adopted = false;
+            }
         }
         slot->is_folding = false;
     }

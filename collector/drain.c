@@ -223,6 +223,8 @@ static void put_removals(struct drain *drain, struct batch *batch) {
 
 bool drain_gather(struct drain *drain, bool whole, uint64_t now_ns, struct batch *batch) {
     check(batch_is_empty(batch));
+    if (drain->fold)
+        drain->fold->now_ns = now_ns;
     if (!begin_merge(drain, whole, now_ns))
         return false;
     struct order_item item;

@@ -1,7 +1,6 @@
 #include "collector/fold.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,7 +27,7 @@ static bool is_news(struct fold *fold, struct text name) {
     return false;
 }
 
-static void refuse(struct fold *fold, enum fold_refusal why, struct text name, const struct error *error) {
+void fold_refuse(struct fold *fold, enum fold_refusal why, struct text name, const struct error *error) {
     fold->refused[why]++;
     if (fold->telling_count == FOLD_TELLINGS_MAX || !is_news(fold, name))
         return;
@@ -67,17 +66,17 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *gi
     if (series)
         return series;
     if (metric_definition_check(definition, &error) < 0) {
-        refuse(fold, FOLD_REFUSED_INVALID, definition->name, &error);
+        fold_refuse(fold, FOLD_REFUSED_INVALID, definition->name, &error);
         return NULL;
     }
     if (fold->table.count >= FOLD_SERIES_MAX) {
         error_set(&error, -ENOSPC, "there are %d series already", FOLD_SERIES_MAX);
-        refuse(fold, FOLD_REFUSED_LIMIT, definition->name, &error);
+        fold_refuse(fold, FOLD_REFUSED_LIMIT, definition->name, &error);
         return NULL;
     }
     int result = add_family(fold, definition, &error);
     if (result == -EEXIST) {
-        refuse(fold, FOLD_REFUSED_COLLISION, definition->name, &error);
+        fold_refuse(fold, FOLD_REFUSED_COLLISION, definition->name, &error);
         return NULL;
     }
     series = result == 0 ? series_add(&fold->table, definition, 0, now_ns) : NULL;
@@ -116,71 +115,6 @@ bool fold_touch(struct fold *fold, struct series *series, struct batch *batch) {
     }
     fold->touched[fold->touched_count++] = series;
     return true;
-}
-
-/* --- updates --- */
-
-static bool value_is_possible(const struct record_metric_update *update) {
-    if (update->metric_kind == METRIC_COUNTER)
-        return update->value >= 0 && isfinite(update->value);
-    return !metric_kind_is_histogram(update->metric_kind) || !isnan(update->value);
-}
-
-static int apply(struct series *series, enum metric_operation operation, double value, uint64_t time_ns) {
-    struct series_value *coming = &series->coming;
-    if (metric_kind_is_histogram(series->definition.kind)) {
-        int result = histogram_add(&coming->histogram, value, 1);
-        if (result < 0)
-            return result;
-    } else if (operation == METRIC_SET) {
-        if (time_ns >= coming->updated_ns) /* of several processes the last one's holds */
-            coming->value = value;
-    } else {
-        coming->value += value;
-    }
-    if (time_ns > coming->updated_ns)
-        coming->updated_ns = time_ns;
-    return 0;
-}
-
-void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
-    struct metric_definition definition = {
-        .kind = (enum metric_kind)update->metric_kind,
-        .naming = (enum metric_naming)update->naming,
-        .name = update->name,
-        .labels = update->labels,
-        .unit = update->unit,
-        .help = update->help,
-    };
-    if (!metric_kind_is_valid(update->metric_kind) || update->operation >= METRIC_OPERATION_END ||
-        !value_is_possible(update)) {
-        struct error error;
-        error_set(&error, -EINVAL, "no such kind, operation or value");
-        refuse(fold, FOLD_REFUSED_INVALID, update->name, &error);
-        return;
-    }
-    struct series *series = fold_series(fold, &definition, time_ns, batch);
-    if (series && fold_touch(fold, series, batch) &&
-        apply(series, (enum metric_operation)update->operation, update->value, time_ns) < 0)
-        batch->failed = true;
-}
-
-void fold_add(struct fold *fold, enum own_metric metric, const struct text *values, double value, uint64_t now_ns,
-              struct batch *batch) {
-    char room[METRIC_LABELS_BYTES];
-    struct metric_definition definition;
-    if (own_metric_define(metric, values, room, &definition, NULL) < 0)
-        return; /* a service that no label may say */
-    struct record_metric_update update = {
-        .metric_kind = (uint8_t)definition.kind,
-        .naming = (uint8_t)definition.naming,
-        .operation = definition.kind == METRIC_GAUGE ? METRIC_SET : METRIC_ADD,
-        .value = value,
-        .name = definition.name,
-        .labels = definition.labels,
-        .help = definition.help,
-    };
-    fold_update(fold, &update, now_ns, batch);
 }
 
 /* --- the batch's end --- */

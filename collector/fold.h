@@ -41,6 +41,8 @@ struct fold {
     struct series_table table;
     struct metric_families families; /* names on /metrics that are taken */
     struct kinds kinds;              /* names of applications */
+    uint64_t
+        now_ns; /* real, when the batch that is being made was begun: nothing of it is later; 0: before the first */
     struct series **touched;
     size_t touched_count, touched_capacity;
     struct segment_writer *segment; /* NULL while none could be made */
@@ -68,6 +70,15 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *de
 
 /* Begin to change series->coming, if that has not been done in this batch. False: out of memory, *batch has failed. */
 bool fold_touch(struct fold *fold, struct series *series, struct batch *batch);
+
+/* Count a refusal, and tell its name once. */
+void fold_refuse(struct fold *fold, enum fold_refusal why, struct text name, const struct error *error);
+
+/* Set to a value of that time: of several the latest holds. Nothing is later than now: a time from the future counts as now, and a
+ * value that is there from the future (the clock was set back) holds nothing up. */
+void fold_set(struct series_value *coming, double value, uint64_t time_ns, uint64_t now_ns);
+/* Add to a histogram's sum, unless it would be no number any more (what others scribble must not stay for ever). */
+void fold_sum(double *sum, double more);
 
 /* One update by name. What is refused is counted. */
 void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch);
