@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "collector/limits.h"
 #include "common/base/check.h"
@@ -69,19 +70,36 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *gi
         fold_refuse(fold, FOLD_REFUSED_INVALID, definition->name, &error);
         return NULL;
     }
-    if (fold->table.count >= FOLD_SERIES_MAX) {
-        error_set(&error, -ENOSPC, "there are %d series already", FOLD_SERIES_MAX);
-        fold_refuse(fold, FOLD_REFUSED_LIMIT, definition->name, &error);
-        return NULL;
+    int share = shares_of(&fold->shares, fold->user), result = share < 0 ? share : 0;
+    if (result == 0)
+        result = shares_take(&fold->shares, share, 1, series_bytes(definition), &error);
+    if (result == 0) {
+        result = add_family(fold, definition, &error);
+        series = result == 0 ? series_add(&fold->table, definition, 0, now_ns) : NULL;
+        if (!series)
+            shares_give(&fold->shares, share, 1, series_bytes(definition));
     }
-    int result = add_family(fold, definition, &error);
-    if (result == -EEXIST) {
-        fold_refuse(fold, FOLD_REFUSED_COLLISION, definition->name, &error);
-        return NULL;
+    if (result == -EEXIST || result == -ENOSPC) {
+        fold_refuse(fold, result == -EEXIST ? FOLD_REFUSED_COLLISION : FOLD_REFUSED_LIMIT, definition->name, &error);
+    } else if (!series) {
+        batch->failed = true;
+    } else {
+        series->user = fold->user;
+        series->share = share;
     }
-    series = result == 0 ? series_add(&fold->table, definition, 0, now_ns) : NULL;
-    batch->failed |= series == NULL;
     return series;
+}
+
+bool fold_octave_room(struct fold *fold, struct series *series, unsigned octave) {
+    struct error error;
+    if (series->coming.histogram.octaves[octave])
+        return true;
+    if (shares_take(&fold->shares, series->share, 0, SERIES_OCTAVE_BYTES, &error) < 0) {
+        fold_refuse(fold, FOLD_REFUSED_LIMIT, series->definition.name, &error);
+        return false;
+    }
+    series->coming_bytes += SERIES_OCTAVE_BYTES;
+    return true;
 }
 
 int fold_judge(struct fold *fold, enum metric_kind kind, enum metric_naming naming, struct text name,
@@ -147,8 +165,10 @@ void fold_put(struct fold *fold, struct batch *batch) {
 }
 
 void fold_discard(struct fold *fold) {
-    for (size_t i = 0; i < fold->touched_count; i++)
+    for (size_t i = 0; i < fold->touched_count; i++) {
+        shares_give(&fold->shares, fold->touched[i]->share, 0, fold->touched[i]->coming_bytes);
         series_drop(fold->touched[i]);
+    }
     fold->touched_count = 0;
     memcpy(fold->refused, fold->refused_safe, sizeof(fold->refused));
 }
@@ -278,12 +298,18 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
     snprintf(fold->namespace_, sizeof(fold->namespace_), "%s", scheme->namespace_);
     snprintf(fold->gauge_suffix, sizeof(fold->gauge_suffix), "%s", scheme->gauge_suffix);
     fold->scheme = (struct metric_scheme) { fold->namespace_, fold->gauge_suffix };
+    shares_init(&fold->shares, geteuid());
     if (series_load(&fold->table, state, &bad) < 0)
         return error_set(error, -ENOMEM, "out of memory");
     if (bad > 0)
         diag_error("%zu metric series of the store make no sense and are left out", bad);
     SERIES_FOR_EACH(&fold->table, series) {
         struct error why;
+        series->share = shares_of(&fold->shares, series->user);
+        if (series->share < 0)
+            return error_set(error, -ENOMEM, "out of memory");
+        shares_note(&fold->shares, series->share, 1,
+                    series_bytes(&series->definition) + series_value_bytes(&series->safe));
         series->unnamed = add_family(fold, &series->definition, &why) < 0;
         if (series->unnamed)
             diag_warn("metric %.*s is counted but not shown: %s", TEXT_FORMAT(series->definition.name), why.text);
@@ -298,6 +324,7 @@ void fold_finish(struct fold *fold) {
     fold_discard(fold);
     segment_destroy(fold->segment);
     series_table_finish(&fold->table);
+    shares_finish(&fold->shares);
     metric_families_finish(&fold->families);
     kinds_finish(&fold->kinds);
     free(fold->touched);

@@ -14,6 +14,7 @@
 #include "collector/batch.h"
 #include "collector/kinds.h"
 #include "collector/series.h"
+#include "collector/shares.h"
 #include "common/base/error.h"
 #include "common/base/paths.h"
 #include "common/model/own_metrics.h"
@@ -23,7 +24,7 @@
 enum fold_refusal {
     FOLD_REFUSED_INVALID,   /* a name, label or value that cannot be */
     FOLD_REFUSED_COLLISION, /* another kind, or another's name on /metrics */
-    FOLD_REFUSED_LIMIT,     /* FOLD_SERIES_MAX */
+    FOLD_REFUSED_LIMIT,     /* no room for another series, or another octave of a histogram: shares.h */
     FOLD_REFUSAL_COUNT,
 };
 
@@ -41,8 +42,10 @@ struct fold {
     struct series_table table;
     struct metric_families families; /* names on /metrics that are taken */
     struct kinds kinds;              /* names of applications */
-    uint64_t
-        now_ns; /* real, when the batch that is being made was begun: nothing of it is later; 0: before the first */
+    struct shares shares;
+    uid_t user; /* whose updates are being folded, set by whoever folds: new series are his */
+    /* When the batch that is being made was begun, real: nothing of it is later. 0: before the first. */
+    uint64_t now_ns;
     struct series **touched;
     size_t touched_count, touched_capacity;
     struct segment_writer *segment; /* NULL while none could be made */
@@ -73,6 +76,9 @@ bool fold_touch(struct fold *fold, struct series *series, struct batch *batch);
 
 /* Count a refusal, and tell its name once. */
 void fold_refuse(struct fold *fold, enum fold_refusal why, struct text name, const struct error *error);
+
+/* Room in the series' user's share for another octave that its coming histogram needs: false, and refused, where there is none. */
+bool fold_octave_room(struct fold *fold, struct series *series, unsigned octave);
 
 /* Set to a value of that time: of several the latest holds. Nothing is later than now: a time from the future counts as now, and a
  * value that is there from the future (the clock was set back) holds nothing up. */

@@ -22,23 +22,28 @@ void fold_sum(double *sum, double more) {
         *sum = result;
 }
 
-static int observe(struct series_value *coming, double value) {
-    double sum = coming->histogram.sum;
-    int result = histogram_add(&coming->histogram, value, 1);
+static int observe(struct fold *fold, struct series *series, double value) {
+    struct histogram *histogram = &series->coming.histogram;
+    double sum = histogram->sum;
+    unsigned octave, bucket;
+    if (histogram_place(value, &octave, &bucket) && !fold_octave_room(fold, series, octave))
+        return 0;
+    int result = histogram_add(histogram, value, 1);
     if (result < 0)
         return result;
     fold_sum(&sum, value);
-    coming->histogram.sum = sum;
+    histogram->sum = sum;
     return 0;
 }
 
 /* -EINVAL: no such value can be, and nothing has changed. */
-static int apply(struct series *series, const struct record_metric_update *update, uint64_t time_ns, uint64_t now_ns) {
+static int apply(struct fold *fold, struct series *series, const struct record_metric_update *update, uint64_t time_ns,
+                 uint64_t now_ns) {
     struct series_value *coming = &series->coming;
     double sum = coming->value + update->value;
     int result = 0;
     if (metric_kind_is_histogram(series->definition.kind)) {
-        result = observe(coming, update->value);
+        result = observe(fold, series, update->value);
     } else if (update->operation == METRIC_SET) {
         fold_set(coming, update->value, time_ns, now_ns);
         return 0;
@@ -83,7 +88,7 @@ void fold_update(struct fold *fold, const struct record_metric_update *update, u
     struct series *series = fold_series(fold, &definition, no_later(time_ns, now_ns), batch);
     if (!series || !fold_touch(fold, series, batch))
         return;
-    int result = apply(series, update, time_ns, now_ns);
+    int result = apply(fold, series, update, time_ns, now_ns);
     if (result == -EINVAL)
         refuse_value(fold, update->name);
     batch->failed |= result == -ENOMEM;

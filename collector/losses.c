@@ -97,6 +97,8 @@ static void slot_gather(struct drain *drain, struct collector_ring *ring, uint32
 void losses_gather(struct drain *drain, uint64_t now_ns, struct batch *batch) {
     for (size_t r = 0; r < drain->rings->count; r++) {
         struct collector_ring *ring = drain->rings->items[r];
+        if (drain->fold)
+            drain->fold->user = ring->uid; /* services are named by the user */
         for (uint32_t i = 0; ring->phase != RING_BROKEN && i <= ring->ring.slot_count; i++)
             slot_gather(drain, ring, i, now_ns, batch);
     }

@@ -57,15 +57,15 @@ static void folds_what_cells_have_grown_by(void **state) {
     uint32_t counter = register_metric(&setup, METRIC_COUNTER, "done");
     uint32_t gauge = register_metric(&setup, METRIC_GAUGE, "level");
     uint32_t timer = register_metric(&setup, METRIC_TIMER, "took");
-    assert_true(cells_any_unfolded(&setup.rings));
+    assert_true(cells_are_waiting(&setup.rings));
     commit(&setup);
     assert_true(value_of(*state, "taskforge_done") == 0); /* shown from its registration on */
     assert_true(isnan(value_of(*state, "taskforge_level_gauge")));
-    assert_false(cells_any_unfolded(&setup.rings));
+    assert_false(cells_are_waiting(&setup.rings));
     slot_counter_add(setup.claim.slot, counter, 40);
     slot_gauge_set(setup.claim.slot, gauge, 2.5, 500);
     assert_int_equal(slot_histogram_observe(setup.claim.slot, timer, 0.25), 0);
-    assert_true(cells_any_unfolded(&setup.rings));
+    assert_true(cells_are_waiting(&setup.rings));
     discard(&setup);
     assert_true(value_of(*state, "taskforge_done") == 0);
     slot_counter_add(setup.claim.slot, counter, 2);
@@ -74,7 +74,7 @@ static void folds_what_cells_have_grown_by(void **state) {
     assert_true(value_of(*state, "taskforge_level_gauge") == 2.5);
     commit(&setup);
     assert_true(value_of(*state, "taskforge_done") == 42); /* reading twice does no harm */
-    assert_false(cells_any_unfolded(&setup.rings));
+    assert_false(cells_are_waiting(&setup.rings));
     setup_close(&setup);
 }
 
@@ -92,7 +92,7 @@ static void cells_are_folded_once_over_a_restart(void **state) {
     batch_clear(&setup.batch);
     finish_fold(&setup);
     setup_fold(*state, &setup);
-    assert_true(cells_any_unfolded(&setup.rings));
+    assert_true(cells_are_waiting(&setup.rings));
     commit(&setup);
     assert_true(value_of(*state, "taskforge_done") == 42);
     struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;

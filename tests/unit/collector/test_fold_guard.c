@@ -25,11 +25,27 @@ static void a_clock_set_back_holds_no_gauge_up(void **state) {
     setup.fold.now_ns = 500;
     update(&setup, METRIC_GAUGE, METRIC_SET, "depth", 2, 500);
     slot_gauge_set(setup.claim.slot, gauge, 2, 500);
-    assert_true(cells_any_unfolded(&setup.rings));
+    assert_true(cells_are_waiting(&setup.rings));
     gather_at(&setup, 500);
     settle(&setup);
     assert_true(value_of(*state, "taskforge_depth_gauge") == 2);
     assert_true(value_of(*state, "taskforge_level_gauge") == 2);
+    setup_close(&setup);
+}
+
+static void a_gauge_set_again_to_what_it_was_makes_no_commit(void **state) {
+    struct setup setup;
+    setup_open(*state, &setup);
+    uint32_t gauge = register_metric(&setup, METRIC_GAUGE, "level");
+    slot_gauge_set(setup.claim.slot, gauge, 1, 1000);
+    commit(&setup);
+    slot_gauge_set(setup.claim.slot, gauge, 1, 1000 + CLOCK_SECOND);
+    assert_false(cells_are_waiting(&setup.rings));
+    assert_true(cells_are_unfolded(&setup.rings, setup.rings.items[0], setup.claim.index));
+    slot_gauge_set(setup.claim.slot, gauge, 1, 1000 + SELF_NS); /* but that it was set is told some time */
+    assert_true(cells_are_waiting(&setup.rings));
+    slot_gauge_set(setup.claim.slot, gauge, 2, 1001);
+    assert_true(cells_are_waiting(&setup.rings));
     setup_close(&setup);
 }
 
@@ -73,9 +89,9 @@ static void a_sum_that_comes_behind_its_count_is_folded(void **state) {
     assert_int_equal(slot_histogram_add_octave(setup.claim.slot, timer, 30, counts), 0);
     commit(&setup);
     slot_histogram_add_rest(setup.claim.slot, timer, 0, 1.5);
-    assert_true(cells_any_unfolded(&setup.rings));
+    assert_true(cells_are_waiting(&setup.rings));
     commit(&setup);
-    assert_false(cells_any_unfolded(&setup.rings));
+    assert_false(cells_are_waiting(&setup.rings));
     assert_true(look(*state, "taskforge_took_seconds", &sample));
     assert_true(sample.histogram.sum == 1.5);
     segment_sample_finish(&sample);
@@ -112,15 +128,86 @@ static void what_the_segment_held_is_not_counted_twice_after_a_kill(void **state
     setup_close(&setup);
 }
 
+static void use_up_series(struct setup *setup) {
+    char name[32];
+    for (int i = 0; i < FOLD_SERIES_MAX + FOLD_SERIES_OWN && !setup->fold.refused[FOLD_REFUSED_LIMIT]; i++) {
+        snprintf(name, sizeof(name), "u%u_%d", (unsigned)setup->fold.user, i);
+        update(setup, METRIC_GAUGE, METRIC_SET, name, 1, 10);
+    }
+    assert_int_equal(setup->fold.refused[FOLD_REFUSED_LIMIT], 1);
+    setup->fold.refused[FOLD_REFUSED_LIMIT] = 0;
+}
+
+static void no_user_takes_all_series(void **state) {
+    struct setup setup;
+    setup_open(*state, &setup);
+    setup.fold.user = 4001;
+    use_up_series(&setup);
+    assert_int_equal(setup.fold.table.count, FOLD_SERIES_MAX / 2);
+    size_t names = setup.fold.kinds.count;
+    update(&setup, METRIC_GAUGE, METRIC_SET, "one_more", 1, 10);
+    assert_int_equal(setup.fold.kinds.count, names); /* nothing is kept of what is refused */
+    setup.fold.refused[FOLD_REFUSED_LIMIT] = 0;
+    setup.fold.user = 4002;
+    use_up_series(&setup);
+    assert_int_equal(setup.fold.table.count, FOLD_SERIES_MAX / 4 * 3);
+    setup.fold.user = 0;
+    use_up_series(&setup);
+    assert_int_equal(setup.fold.table.count, FOLD_SERIES_MAX);
+    setup.fold.user = SHARES_SELF;
+    fold_add(&setup.fold, OWN_RING_RINGS, NULL, 1, 10, &setup.batch);
+    assert_int_equal(setup.fold.table.count, FOLD_SERIES_MAX + 1);
+    setup_close(&setup);
+}
+
+/* Histograms with all their octaves: the segment does not become full, and others have room. */
+static void no_user_takes_all_memory(void **state) {
+    struct setup setup;
+    char name[32];
+    bool discarded = false;
+    setup_open(*state, &setup);
+    setup.fold.user = 4001;
+    for (int i = 0; i < 10000 && !setup.fold.refused[FOLD_REFUSED_LIMIT]; i++) {
+        snprintf(name, sizeof(name), "h%d", i);
+        for (int o = 0; o < HISTOGRAM_OCTAVES; o++)
+            update(&setup, METRIC_HISTOGRAM, METRIC_ADD, name, ldexp(1.5, o + HISTOGRAM_OCTAVE_MIN), 10);
+        if (i == 499 && !discarded) {
+            discard(&setup);
+            discarded = true;
+            i = -1;
+        } else if (i % 500 == 499) {
+            commit(&setup);
+        }
+    }
+    assert_true(setup.fold.refused[FOLD_REFUSED_LIMIT] > 0);
+    setup.fold.user = 4002;
+    update(&setup, METRIC_HISTOGRAM, METRIC_ADD, "other", 2, 10);
+    uint64_t refused = setup.fold.refused[FOLD_REFUSED_LIMIT];
+    commit(&setup);
+    assert_int_equal(setup.fold.refused[FOLD_REFUSED_LIMIT], refused);
+    assert_non_null(setup.fold.segment);
+    uint64_t bytes = setup.fold.shares.bytes, series = setup.fold.shares.series;
+    assert_true(bytes > FOLD_BYTES_MAX / 2 - FOLD_BYTES_MAX / 10 && bytes <= FOLD_BYTES_MAX / 2 + 4096);
+    finish_fold(&setup);
+    setup_fold(*state, &setup); /* as the state has it */
+    assert_int_equal(setup.fold.shares.series, series);
+    assert_int_equal(setup.fold.shares.bytes, bytes);
+    setup_close(&setup);
+}
+
 int main(void) {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(times_from_the_future_hold_nothing_up, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_clock_set_back_holds_no_gauge_up, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_gauge_set_again_to_what_it_was_makes_no_commit, fixture_setup,
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(no_sum_stops_being_a_number, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_sum_that_comes_behind_its_count_is_folded, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_the_segment_held_is_not_counted_twice_after_a_kill, fixture_setup,
                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown(no_user_takes_all_series, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(no_user_takes_all_memory, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
