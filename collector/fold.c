@@ -9,6 +9,7 @@
 #include "common/base/check.h"
 #include "common/base/diag.h"
 #include "common/base/hash.h"
+#include "common/base/id.h"
 #include "common/store/state_keys.h"
 
 /* --- refusals --- */
@@ -20,10 +21,13 @@ static bool is_news(struct fold *fold, struct text name) {
         struct fold_refused_name *place = &fold->refused_names[(hash + i) % FOLD_REFUSED_NAMES];
         if (place->hash == hash)
             return false;
-        if (place->hash == 0) {
-            place->hash = hash;
-            return true;
-        }
+        if (place->hash != 0)
+            continue;
+        if (fold->refused_name_count >= FOLD_REFUSED_NAMES / 2)
+            return false;
+        fold->refused_name_count++;
+        place->hash = hash;
+        return true;
     }
     return false;
 }
@@ -299,6 +303,9 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
     snprintf(fold->gauge_suffix, sizeof(fold->gauge_suffix), "%s", scheme->gauge_suffix);
     fold->scheme = (struct metric_scheme) { fold->namespace_, fold->gauge_suffix };
     shares_init(&fold->shares, geteuid());
+    int result = random_bytes(&fold->table.seed, sizeof(fold->table.seed));
+    if (result < 0)
+        return error_set(error, result, "the kernel gives no random bytes");
     if (series_load(&fold->table, state, &bad) < 0)
         return error_set(error, -ENOMEM, "out of memory");
     if (bad > 0)

@@ -32,7 +32,7 @@ enum fold_refusal {
 struct fold_refused_name {
     uint64_t hash; /* 0: free */
 };
-enum { FOLD_REFUSED_NAMES = 1024, FOLD_TELLINGS_MAX = 16 };
+enum { FOLD_REFUSED_NAMES = 1024 /* half of them are used, so that a search ends soon */, FOLD_TELLINGS_MAX = 16 };
 
 struct fold {
     char runtime_dir[PATHS_MAX];
@@ -55,6 +55,7 @@ struct fold {
     bool put_all; /* ... and are to be put into the state */
     uint64_t refused[FOLD_REFUSAL_COUNT], refused_safe[FOLD_REFUSAL_COUNT];
     struct fold_refused_name refused_names[FOLD_REFUSED_NAMES];
+    unsigned refused_name_count;
     char tellings[FOLD_TELLINGS_MAX][ERROR_TEXT_SIZE]; /* sentences for the log */
     unsigned telling_count;
     struct buffer scratch;

@@ -11,15 +11,15 @@ enum { DEFINITION_VERSION = 1, DEFINITION_HEAD = 16, VALUE_HEAD = 16, TEXTS = 5,
 
 /* --- the table --- */
 
-static uint64_t definition_hash(const struct metric_definition *definition) {
-    uint64_t seed = (uint64_t)definition->kind << 8 | (uint64_t)definition->naming;
+static uint64_t definition_hash(const struct series_table *table, const struct metric_definition *definition) {
+    uint64_t seed = table->seed ^ ((uint64_t)definition->kind << 8 | (uint64_t)definition->naming);
     uint64_t hash = hash_bytes_seeded(definition->name.data, definition->name.length, seed);
     return definition->labels.length ? hash_bytes_seeded(definition->labels.data, definition->labels.length, hash)
                                      : hash;
 }
 
 struct series *series_find(const struct series_table *table, const struct metric_definition *definition) {
-    uint64_t hash = definition_hash(definition);
+    uint64_t hash = definition_hash(table, definition);
     struct series *series = table->bucket_count ? table->buckets[hash & (table->bucket_count - 1)] : NULL;
     while (series &&
            (series->hash != hash || series->definition.kind != definition->kind ||
@@ -67,7 +67,8 @@ struct series *series_add(struct series_table *table, const struct metric_defini
     struct series *series = table_room(table) ? malloc(sizeof(*series) + length) : NULL;
     if (!series)
         return NULL;
-    *series = (struct series) { .hash = definition_hash(definition), .definition = copy, .created_ns = created_ns };
+    *series =
+        (struct series) { .hash = definition_hash(table, definition), .definition = copy, .created_ns = created_ns };
     definition_texts(&series->definition, texts);
     char *at = series->bytes;
     for (size_t i = 0; i < TEXTS; i++) {

@@ -46,6 +46,8 @@ struct series_table {
     struct series **buckets;
     size_t bucket_count, count; /* a power of two, or 0 */
     uint32_t next_id;
+    uint64_t
+        seed; /* random, so that nobody can choose labels that all fall into one bucket; set before the first series */
 };
 #define SERIES_TABLE_EMPTY ((struct series_table) { 0 })
 
