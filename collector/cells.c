@@ -198,7 +198,7 @@ static bool slot_view(struct rings *rings, struct collector_ring *ring, uint32_t
     struct slot *slot = &ring->slots[index];
     if (!slot->known || ring->phase == RING_BROKEN || ring_reader_metric_count(&ring->ring, index) == 0)
         return false;
-    return ring_reader_metrics(&ring->ring, index, &rings->cells_view) == 0 &&
+    return ring_reader_metrics(&ring->ring, index, &rings->cells_view) == 0 && rings_slot_is_same(ring, index) &&
            cells_reserve(slot, rings->cells_view.count);
 }
 

@@ -67,7 +67,8 @@ static void slot_gather(struct drain *drain, struct collector_ring *ring, uint32
     struct slot *slot = &ring->slots[index];
     struct loss_counts counts;
     uint32_t ledger = index == ring->ring.slot_count ? RING_SLOTS_MAX : index;
-    if (!slot->known || ring_reader_losses(&ring->ring, ledger, &counts) < 0)
+    if (!slot->known || ring_reader_losses(&ring->ring, ledger, &counts) < 0 ||
+        (index < ring->ring.slot_count && !rings_slot_is_same(ring, index)))
         return;
     slot->telling = slot->told;
     for (int reason = 0; reason < LOSS_REASON_COUNT; reason++)

@@ -200,6 +200,14 @@ bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32
     return true;
 }
 
+bool rings_slot_is_same(struct collector_ring *ring, uint32_t index) {
+    const struct slot_info *known = &ring->slots[index].info;
+    struct slot_info info;
+    return ring_reader_slot(&ring->ring, index, &info) == 0 && info.state != SLOT_FREE &&
+           info.generation == known->generation &&
+           memcmp(info.producer_id, known->producer_id, sizeof(info.producer_id)) == 0;
+}
+
 /* --- setting aside and letting go --- */
 
 void rings_break(struct rings *rings, struct collector_ring *ring, const char *why) {

@@ -121,6 +121,9 @@ void rings_sweep(struct rings *rings, uint64_t now_monotonic_ns);
 
 /* The slot's own facts, read anew when its generation changed: false when nobody can be read there. */
 bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32_t slot);
+/* Whether the slot still has the owner that is known, to be asked behind a copy of what is his: a process that used nothing of its slot
+ * gives it back itself, and the next one may have counted there since the last look. */
+bool rings_slot_is_same(struct collector_ring *ring, uint32_t slot);
 void slot_forget(struct slot *slot);
 
 /* State keys that begin as this one does, up to the end of the id, are of something gone for good. */

@@ -429,6 +429,24 @@ static void call_sites_are_formatted(void **state) {
     setup_close(&s);
 }
 
+/* A process that used nothing of its slot gives it back itself: the next one's losses are not told as his, and then again. */
+static void losses_in_a_slot_taken_anew_are_told_once(void **state) {
+    struct setup s;
+    setup_open(*state, &s);
+    rings_slot_refresh(&s.rings, s.rings.items[0], s.claim.index);
+    ring_slot_release(&s.producer, &s.claim, true);
+    assert_int_equal(ring_slot_claim(&s.producer, TEXT_LITERAL("other"), &s.claim), 0);
+    loss_count(&s.claim.slot->ledger, LOSS_LANE_FULL, LEVEL_DEBUG, 3, 1000);
+    round_and_gather(&s);
+    assert_int_equal(s.batch.entry_count, 0);
+    settle(&s);
+    rings_slot_refresh(&s.rings, s.rings.items[0], s.claim.index);
+    round_and_gather(&s);
+    assert_int_equal(s.batch.entry_count, 1);
+    settle(&s);
+    setup_close(&s);
+}
+
 /* As after a reboot: 100,000 keys of producers that are no more, in one walk, and nothing else. */
 static void state_of_what_is_gone_is_removed_at_once(void **state) {
     enum { PRODUCERS = 200, CELLS = 500 };
@@ -474,6 +492,7 @@ int main(void) {
         TEST(a_closed_slot_is_drained_then_freed_with_its_lanes_and_totals),
         TEST(a_released_lane_goes_back_only_when_it_is_drained),
         TEST(call_sites_are_formatted),
+        cmocka_unit_test_setup_teardown(losses_in_a_slot_taken_anew_are_told_once, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(state_of_what_is_gone_is_removed_at_once, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,6 +128,22 @@ static void what_the_segment_held_is_not_counted_twice_after_a_kill(void **state
     setup_close(&setup);
 }
 
+/* A process that used nothing of its slot gives it back itself: the next one there is not taken for it. */
+static void a_slot_taken_anew_since_the_last_look_is_not_counted_twice(void **state) {
+    struct setup setup;
+    setup_open(*state, &setup);
+    commit(&setup);
+    ring_slot_release(&setup.producer, &setup.claim, true);
+    assert_int_equal(ring_slot_claim(&setup.producer, TEXT_LITERAL("other"), &setup.claim), 0);
+    uint32_t counter = register_metric(&setup, METRIC_COUNTER, "done");
+    slot_counter_add(setup.claim.slot, counter, 3);
+    commit(&setup); /* before the slots are looked at again */
+    rings_slot_refresh(&setup.rings, setup.rings.items[0], setup.claim.index);
+    commit(&setup);
+    assert_true(value_of(*state, "taskforge_done") == 3);
+    setup_close(&setup);
+}
+
 static void use_up_series(struct setup *setup) {
     char name[32];
     for (int i = 0; i < FOLD_SERIES_MAX + FOLD_SERIES_OWN && !setup->fold.refused[FOLD_REFUSED_LIMIT]; i++) {
@@ -205,6 +221,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(no_sum_stops_being_a_number, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_sum_that_comes_behind_its_count_is_folded, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_the_segment_held_is_not_counted_twice_after_a_kill, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_slot_taken_anew_since_the_last_look_is_not_counted_twice, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(no_user_takes_all_series, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(no_user_takes_all_memory, fixture_setup, fixture_teardown),
