@@ -492,8 +492,8 @@ int main(void) {
         TEST(a_closed_slot_is_drained_then_freed_with_its_lanes_and_totals),
         TEST(a_released_lane_goes_back_only_when_it_is_drained),
         TEST(call_sites_are_formatted),
-        cmocka_unit_test_setup_teardown(losses_in_a_slot_taken_anew_are_told_once, fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(state_of_what_is_gone_is_removed_at_once, fixture_setup, fixture_teardown),
+        TEST(losses_in_a_slot_taken_anew_are_told_once),
+        TEST(state_of_what_is_gone_is_removed_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
