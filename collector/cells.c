@@ -110,7 +110,7 @@ static bool cell_learn(struct fold *fold, struct rings *rings, struct slot *slot
         return false;
     cell->known = true;
     cell_resume(rings, slot, number, cell);
-    if (fold->adopted && slot->was_there && slot_metrics_values(view, number, &values) == 0 &&
+    if (cell->series && cell->series->adopted && slot->was_there && slot_metrics_values(view, number, &values) == 0 &&
         cell_adopt(cell, &values) < 0)
         batch->failed = true;
     return cell->series != NULL && !batch->failed;

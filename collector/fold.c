@@ -276,6 +276,7 @@ static void adopt(struct fold *fold) {
         struct series *series = fold_series(fold, &sample.definition, sample.created_ns, &none);
         if (!series)
             continue;
+        series->adopted = true;
         series->safe.value = sample.value;
         series->safe.updated_ns = sample.updated_ns;
         histogram_finish(&series->safe.histogram);

@@ -36,6 +36,7 @@ struct series {
     bool touched;          /* `coming` holds, and the series is on the list of touched ones */
     bool defined;          /* its definition is in the state */
     bool defining;         /* ... or in the batch that is being made */
+    bool adopted;          /* its total came from the segment */
     bool unnamed;          /* its name on /metrics is another's: counted, but not shown */
     bool shown;            /* it is in the segment, as number `position` */
     uint64_t position;

@@ -108,6 +108,8 @@ static void what_the_segment_held_is_not_counted_twice_after_a_kill(void **state
     slot_counter_add(setup.claim.slot, counter, 40);
     assert_int_equal(slot_histogram_observe(setup.claim.slot, timer, 2), 0);
     commit(&setup);
+    uint32_t fresh = register_metric(&setup, METRIC_COUNTER, "fresh");
+    slot_counter_add(setup.claim.slot, fresh, 7); /* nothing of it was ever committed */
     finish_fold(&setup);
     state_map_finish(&setup.state);
     setup_fold(*state, &setup);
@@ -122,6 +124,7 @@ static void what_the_segment_held_is_not_counted_twice_after_a_kill(void **state
     setup_fold(*state, &setup);
     commit(&setup);
     assert_true(value_of(*state, "taskforge_done") == 40);
+    assert_true(value_of(*state, "taskforge_fresh") == 7);
     assert_true(look(*state, "taskforge_took_seconds", &sample));
     assert_int_equal(histogram_count(&sample.histogram), 1);
     segment_sample_finish(&sample);
