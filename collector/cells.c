@@ -13,7 +13,9 @@ struct cell {
     enum metric_kind kind;
     uint64_t safe, coming;                               /* counters: total; gauges: when it was set */
     struct histogram *safe_histogram, *coming_histogram; /* of histograms: owned, both there */
+    double value;                                        /* gauges: as it was folded last */
     bool touched;
+    bool adopted; /* `safe` was taken from where the cell stands, and is not in the state yet */
 };
 
 struct cells {
@@ -73,6 +75,7 @@ static void cell_resume(struct rings *rings, const struct slot *slot, uint32_t n
 /* Totals came from the segment: what stands in the cells now was counted in them. */
 static int cell_adopt(struct cell *cell, const struct slot_metric_values *values) {
     cell->safe = cell->kind == METRIC_COUNTER ? values->total : values->set_ns;
+    cell->adopted = true;
     if (!metric_kind_is_histogram(cell->kind))
         return 0;
     histogram_finish(cell->safe_histogram);
@@ -107,7 +110,7 @@ static bool cell_learn(struct fold *fold, struct rings *rings, struct slot *slot
         return false;
     cell->known = true;
     cell_resume(rings, slot, number, cell);
-    if (fold->adopted && slot->was_there && slot_metrics_values(view, number, &values) == 0 &&
+    if (cell->series && cell->series->adopted && slot->was_there && slot_metrics_values(view, number, &values) == 0 &&
         cell_adopt(cell, &values) < 0)
         batch->failed = true;
     return cell->series != NULL && !batch->failed;
@@ -116,8 +119,8 @@ static bool cell_learn(struct fold *fold, struct rings *rings, struct slot *slot
 /* --- folding --- */
 
 static bool histogram_has_grown(const struct histogram *now, const struct histogram *before) {
-    if (now->zero > before->zero)
-        return true;
+    if (now->zero > before->zero || memcmp(&now->sum, &before->sum, sizeof(now->sum)) != 0)
+        return true; /* an observation's sum may come behind its count */
     for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++)
         for (unsigned b = 0; now->octaves[o] && b < HISTOGRAM_BUCKETS; b++)
             if (now->octaves[o][b] > (before->octaves[o] ? before->octaves[o][b] : 0))
@@ -128,34 +131,39 @@ static bool histogram_has_grown(const struct histogram *now, const struct histog
 static bool cell_has_grown(const struct cell *cell, const struct slot_metric_values *values) {
     if (metric_kind_is_histogram(cell->kind))
         return histogram_has_grown(&values->histogram, cell->safe_histogram);
-    return (cell->kind == METRIC_COUNTER ? values->total : values->set_ns) > cell->safe;
+    return cell->kind == METRIC_COUNTER ? values->total > cell->safe
+                                        : values->set_ns != cell->safe; /* the clock may have been set back */
 }
 
-static int histogram_grow(struct histogram *total, const struct histogram *now, const struct histogram *before) {
+static int histogram_grow(struct fold *fold, struct series *series, const struct histogram *now,
+                          const struct histogram *before) {
+    struct histogram *total = &series->coming.histogram;
     for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++) {
         uint64_t grown[HISTOGRAM_BUCKETS];
-        if (!now->octaves[o])
-            continue;
-        for (unsigned b = 0; b < HISTOGRAM_BUCKETS; b++) {
+        bool any = false;
+        for (unsigned b = 0; now->octaves[o] && b < HISTOGRAM_BUCKETS; b++) {
             uint64_t was = before->octaves[o] ? before->octaves[o][b] : 0;
             grown[b] = now->octaves[o][b] > was ? now->octaves[o][b] - was : 0;
+            any |= grown[b] > 0;
         }
+        if (!any || !fold_octave_room(fold, series, o))
+            continue; /* without room they are refused, once and for all */
         int result = histogram_add_octave(total, o, grown);
         if (result < 0)
             return result;
     }
     total->zero += now->zero > before->zero ? now->zero - before->zero : 0;
-    total->sum += now->sum - before->sum;
+    fold_sum(&total->sum, now->sum - before->sum);
     return 0;
 }
 
-static int cell_fold(struct cell *cell, const struct slot_metric_values *values, uint64_t now_ns) {
+static int cell_fold(struct fold *fold, struct cell *cell, const struct slot_metric_values *values, uint64_t now_ns) {
     struct series_value *coming = &cell->series->coming;
     int result = 0;
     if (metric_kind_is_histogram(cell->kind)) {
         result = histogram_copy(&values->histogram, cell->coming_histogram);
         if (result == 0)
-            result = histogram_grow(&coming->histogram, &values->histogram, cell->safe_histogram);
+            result = histogram_grow(fold, cell->series, &values->histogram, cell->safe_histogram);
         coming->updated_ns = now_ns;
     } else if (cell->kind == METRIC_COUNTER) {
         cell->coming = values->total;
@@ -163,10 +171,8 @@ static int cell_fold(struct cell *cell, const struct slot_metric_values *values,
         coming->updated_ns = now_ns;
     } else {
         cell->coming = values->set_ns;
-        if (values->set_ns >= coming->updated_ns) { /* of several processes the last one's holds */
-            coming->value = values->value;
-            coming->updated_ns = values->set_ns < now_ns ? values->set_ns : now_ns;
-        }
+        cell->value = values->value;
+        fold_set(coming, values->value, values->set_ns, now_ns); /* of several processes the last one's holds */
     }
     cell->touched = true;
     return result;
@@ -192,7 +198,7 @@ static bool slot_view(struct rings *rings, struct collector_ring *ring, uint32_t
     struct slot *slot = &ring->slots[index];
     if (!slot->known || ring->phase == RING_BROKEN || ring_reader_metric_count(&ring->ring, index) == 0)
         return false;
-    return ring_reader_metrics(&ring->ring, index, &rings->cells_view) == 0 &&
+    return ring_reader_metrics(&ring->ring, index, &rings->cells_view) == 0 && rings_slot_is_same(ring, index) &&
            cells_reserve(slot, rings->cells_view.count);
 }
 
@@ -207,15 +213,16 @@ static void slot_gather(struct fold *fold, struct rings *rings, struct collector
     struct slot_metrics_view *view = &rings->cells_view;
     if (!slot_view(rings, ring, index))
         return;
+    fold->user = ring->uid;
     for (uint32_t i = 0; i < view->count && !batch->failed; i++) {
         struct cell *cell = &slot->cells->items[i];
         struct slot_metric_values values;
         if (!cell_learn(fold, rings, slot, view, i, now_ns, batch) || slot_metrics_values(view, i, &values) < 0)
             continue;
-        bool grown = cell_has_grown(cell, &values);
+        bool grown = cell->adopted || cell_has_grown(cell, &values);
         if ((!grown && !is_to_be_shown(cell)) || !fold_touch(fold, cell->series, batch) || !grown)
             continue;
-        if (cell_fold(cell, &values, now_ns) < 0)
+        if (cell_fold(fold, cell, &values, now_ns) < 0)
             batch->failed = true;
         else
             cell_put(fold, slot, i, cell, batch);
@@ -225,8 +232,10 @@ static void slot_gather(struct fold *fold, struct rings *rings, struct collector
 
 void cells_gather(struct fold *fold, struct rings *rings, uint64_t now_ns, struct batch *batch) {
     for (size_t r = 0; r < rings->count; r++)
-        for (uint32_t i = 0; i < rings->items[r]->ring.slot_count; i++)
+        for (uint32_t i = 0; i < rings->items[r]->ring.slot_count; i++) {
             slot_gather(fold, rings, rings->items[r], i, now_ns, batch);
+            rings->items[r]->slots[i].was_there &= batch->failed; /* what is registered from now on begins at 0 */
+        }
 }
 
 /* The batch's fate for every cell it touched. */
@@ -244,8 +253,10 @@ static void cells_end(struct collector_ring *ring, bool safe) {
                 histogram_finish(dropped);
             cell->safe_histogram = kept;
             cell->coming_histogram = dropped;
-            if (safe)
+            if (safe) {
                 cell->safe = cell->coming;
+                cell->adopted = false;
+            }
         }
         slot->is_folding = false;
     }
@@ -259,7 +270,14 @@ void cells_discard(struct collector_ring *ring) {
     cells_end(ring, false);
 }
 
-bool cells_are_unfolded(struct rings *rings, struct collector_ring *ring, uint32_t index) {
+/* A gauge that is only set again to what it was makes no commit of its own each second: on an idle host all of them would. */
+static bool is_only_set_again(const struct cell *cell, const struct slot_metric_values *values) {
+    bool number = cell->kind == METRIC_GAUGE || cell->kind == METRIC_UNKNOWN;
+    return number && cell->safe && values->set_ns - cell->safe < SELF_NS &&
+           memcmp(&values->value, &cell->value, sizeof(cell->value)) == 0;
+}
+
+static bool slot_is_unfolded(struct rings *rings, struct collector_ring *ring, uint32_t index, bool any) {
     const struct slot *slot = &ring->slots[index];
     if (!slot_view(rings, ring, index))
         return false;
@@ -270,16 +288,20 @@ bool cells_are_unfolded(struct rings *rings, struct collector_ring *ring, uint32
             continue; /* refused */
         if (slot_metrics_values(&rings->cells_view, i, &values) < 0)
             continue;
-        if (!cell->known || cell_has_grown(cell, &values))
+        if (!cell->known || (cell_has_grown(cell, &values) && (any || !is_only_set_again(cell, &values))))
             return true;
     }
     return false;
 }
 
-bool cells_any_unfolded(struct rings *rings) {
+bool cells_are_unfolded(struct rings *rings, struct collector_ring *ring, uint32_t index) {
+    return slot_is_unfolded(rings, ring, index, true);
+}
+
+bool cells_are_waiting(struct rings *rings) {
     for (size_t r = 0; r < rings->count; r++)
         for (uint32_t i = 0; i < rings->items[r]->ring.slot_count; i++)
-            if (cells_are_unfolded(rings, rings->items[r], i))
+            if (slot_is_unfolded(rings, rings->items[r], i, false))
                 return true;
     return false;
 }

@@ -16,8 +16,9 @@ void cells_gather(struct fold *fold, struct rings *rings, uint64_t now_ns, struc
 void cells_settle(struct collector_ring *ring);
 void cells_discard(struct collector_ring *ring);
 
-/* Whether a slot's cells hold more than was folded; any slot's. */
+/* Whether a slot's cells hold more than was folded; whether any slot's do that is worth a commit (not gauges that were just set again
+ * to what they were). */
 bool cells_are_unfolded(struct rings *rings, struct collector_ring *ring, uint32_t slot);
-bool cells_any_unfolded(struct rings *rings);
+bool cells_are_waiting(struct rings *rings);
 
 #endif

@@ -205,24 +205,32 @@ static void put_positions(struct drain *drain, struct batch *batch) {
     }
 }
 
-struct removal {
+struct removing {
+    const struct rings *rings;
     struct batch *batch;
 };
 
 static int remove_key(void *argument, struct text key, struct text value) {
+    const struct removing *removing = argument;
     (void)value;
-    batch_remove(((struct removal *)argument)->batch, key);
+    if (rings_removes(removing->rings, key))
+        batch_remove(removing->batch, key);
     return 0;
 }
 
+/* One walk for all: there may be many, and much state. */
 static void put_removals(struct drain *drain, struct batch *batch) {
-    struct removal removal = { batch };
-    for (size_t i = 0; i < drain->rings->removal_count; i++)
-        state_map_walk(drain->rings->state, state_key_text(&drain->rings->removals[i]), remove_key, &removal);
+    struct removing removing = { drain->rings, batch };
+    if (drain->rings->removal_count == 0)
+        return;
+    rings_sort_removals(drain->rings);
+    state_map_walk(drain->rings->state, TEXT_EMPTY, remove_key, &removing);
 }
 
 bool drain_gather(struct drain *drain, bool whole, uint64_t now_ns, struct batch *batch) {
     check(batch_is_empty(batch));
+    if (drain->fold)
+        drain->fold->now_ns = now_ns;
     if (!begin_merge(drain, whole, now_ns))
         return false;
     struct order_item item;

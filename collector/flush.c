@@ -234,7 +234,7 @@ static bool is_metric_flush_due(struct collector *collector, uint64_t now) {
     if (now - collector->last_cells_ns < CELLS_NS)
         return false;
     collector->last_cells_ns = now;
-    return cells_any_unfolded(&collector->rings);
+    return cells_are_waiting(&collector->rings);
 }
 
 static void scan_slots(struct collector *collector, uint64_t now) {

@@ -1,14 +1,15 @@
 #include "collector/fold.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "collector/limits.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
 #include "common/base/hash.h"
+#include "common/base/id.h"
 #include "common/store/state_keys.h"
 
 /* --- refusals --- */
@@ -20,15 +21,18 @@ static bool is_news(struct fold *fold, struct text name) {
         struct fold_refused_name *place = &fold->refused_names[(hash + i) % FOLD_REFUSED_NAMES];
         if (place->hash == hash)
             return false;
-        if (place->hash == 0) {
-            place->hash = hash;
-            return true;
-        }
+        if (place->hash != 0)
+            continue;
+        if (fold->refused_name_count >= FOLD_REFUSED_NAMES / 2)
+            return false;
+        fold->refused_name_count++;
+        place->hash = hash;
+        return true;
     }
     return false;
 }
 
-static void refuse(struct fold *fold, enum fold_refusal why, struct text name, const struct error *error) {
+void fold_refuse(struct fold *fold, enum fold_refusal why, struct text name, const struct error *error) {
     fold->refused[why]++;
     if (fold->telling_count == FOLD_TELLINGS_MAX || !is_news(fold, name))
         return;
@@ -67,22 +71,39 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *gi
     if (series)
         return series;
     if (metric_definition_check(definition, &error) < 0) {
-        refuse(fold, FOLD_REFUSED_INVALID, definition->name, &error);
+        fold_refuse(fold, FOLD_REFUSED_INVALID, definition->name, &error);
         return NULL;
     }
-    if (fold->table.count >= FOLD_SERIES_MAX) {
-        error_set(&error, -ENOSPC, "there are %d series already", FOLD_SERIES_MAX);
-        refuse(fold, FOLD_REFUSED_LIMIT, definition->name, &error);
-        return NULL;
+    int share = shares_of(&fold->shares, fold->user), result = share < 0 ? share : 0;
+    if (result == 0)
+        result = shares_take(&fold->shares, share, 1, series_bytes(definition), &error);
+    if (result == 0) {
+        result = add_family(fold, definition, &error);
+        series = result == 0 ? series_add(&fold->table, definition, 0, now_ns) : NULL;
+        if (!series)
+            shares_give(&fold->shares, share, 1, series_bytes(definition));
     }
-    int result = add_family(fold, definition, &error);
-    if (result == -EEXIST) {
-        refuse(fold, FOLD_REFUSED_COLLISION, definition->name, &error);
-        return NULL;
+    if (result == -EEXIST || result == -ENOSPC) {
+        fold_refuse(fold, result == -EEXIST ? FOLD_REFUSED_COLLISION : FOLD_REFUSED_LIMIT, definition->name, &error);
+    } else if (!series) {
+        batch->failed = true;
+    } else {
+        series->user = fold->user;
+        series->share = share;
     }
-    series = result == 0 ? series_add(&fold->table, definition, 0, now_ns) : NULL;
-    batch->failed |= series == NULL;
     return series;
+}
+
+bool fold_octave_room(struct fold *fold, struct series *series, unsigned octave) {
+    struct error error;
+    if (series->coming.histogram.octaves[octave])
+        return true;
+    if (shares_take(&fold->shares, series->share, 0, SERIES_OCTAVE_BYTES, &error) < 0) {
+        fold_refuse(fold, FOLD_REFUSED_LIMIT, series->definition.name, &error);
+        return false;
+    }
+    series->coming_bytes += SERIES_OCTAVE_BYTES;
+    return true;
 }
 
 int fold_judge(struct fold *fold, enum metric_kind kind, enum metric_naming naming, struct text name,
@@ -118,71 +139,6 @@ bool fold_touch(struct fold *fold, struct series *series, struct batch *batch) {
     return true;
 }
 
-/* --- updates --- */
-
-static bool value_is_possible(const struct record_metric_update *update) {
-    if (update->metric_kind == METRIC_COUNTER)
-        return update->value >= 0 && isfinite(update->value);
-    return !metric_kind_is_histogram(update->metric_kind) || !isnan(update->value);
-}
-
-static int apply(struct series *series, enum metric_operation operation, double value, uint64_t time_ns) {
-    struct series_value *coming = &series->coming;
-    if (metric_kind_is_histogram(series->definition.kind)) {
-        int result = histogram_add(&coming->histogram, value, 1);
-        if (result < 0)
-            return result;
-    } else if (operation == METRIC_SET) {
-        if (time_ns >= coming->updated_ns) /* of several processes the last one's holds */
-            coming->value = value;
-    } else {
-        coming->value += value;
-    }
-    if (time_ns > coming->updated_ns)
-        coming->updated_ns = time_ns;
-    return 0;
-}
-
-void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
-    struct metric_definition definition = {
-        .kind = (enum metric_kind)update->metric_kind,
-        .naming = (enum metric_naming)update->naming,
-        .name = update->name,
-        .labels = update->labels,
-        .unit = update->unit,
-        .help = update->help,
-    };
-    if (!metric_kind_is_valid(update->metric_kind) || update->operation >= METRIC_OPERATION_END ||
-        !value_is_possible(update)) {
-        struct error error;
-        error_set(&error, -EINVAL, "no such kind, operation or value");
-        refuse(fold, FOLD_REFUSED_INVALID, update->name, &error);
-        return;
-    }
-    struct series *series = fold_series(fold, &definition, time_ns, batch);
-    if (series && fold_touch(fold, series, batch) &&
-        apply(series, (enum metric_operation)update->operation, update->value, time_ns) < 0)
-        batch->failed = true;
-}
-
-void fold_add(struct fold *fold, enum own_metric metric, const struct text *values, double value, uint64_t now_ns,
-              struct batch *batch) {
-    char room[METRIC_LABELS_BYTES];
-    struct metric_definition definition;
-    if (own_metric_define(metric, values, room, &definition, NULL) < 0)
-        return; /* a service that no label may say */
-    struct record_metric_update update = {
-        .metric_kind = (uint8_t)definition.kind,
-        .naming = (uint8_t)definition.naming,
-        .operation = definition.kind == METRIC_GAUGE ? METRIC_SET : METRIC_ADD,
-        .value = value,
-        .name = definition.name,
-        .labels = definition.labels,
-        .help = definition.help,
-    };
-    fold_update(fold, &update, now_ns, batch);
-}
-
 /* --- the batch's end --- */
 
 static void put_series(struct fold *fold, struct series *series, struct batch *batch) {
@@ -213,8 +169,10 @@ void fold_put(struct fold *fold, struct batch *batch) {
 }
 
 void fold_discard(struct fold *fold) {
-    for (size_t i = 0; i < fold->touched_count; i++)
+    for (size_t i = 0; i < fold->touched_count; i++) {
+        shares_give(&fold->shares, fold->touched[i]->share, 0, fold->touched[i]->coming_bytes);
         series_drop(fold->touched[i]);
+    }
     fold->touched_count = 0;
     memcpy(fold->refused, fold->refused_safe, sizeof(fold->refused));
 }
@@ -318,6 +276,7 @@ static void adopt(struct fold *fold) {
         struct series *series = fold_series(fold, &sample.definition, sample.created_ns, &none);
         if (!series)
             continue;
+        series->adopted = true;
         series->safe.value = sample.value;
         series->safe.updated_ns = sample.updated_ns;
         histogram_finish(&series->safe.histogram);
@@ -344,12 +303,21 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
     snprintf(fold->namespace_, sizeof(fold->namespace_), "%s", scheme->namespace_);
     snprintf(fold->gauge_suffix, sizeof(fold->gauge_suffix), "%s", scheme->gauge_suffix);
     fold->scheme = (struct metric_scheme) { fold->namespace_, fold->gauge_suffix };
+    shares_init(&fold->shares, geteuid());
+    int result = random_bytes(&fold->table.seed, sizeof(fold->table.seed));
+    if (result < 0)
+        return error_set(error, result, "the kernel gives no random bytes");
     if (series_load(&fold->table, state, &bad) < 0)
         return error_set(error, -ENOMEM, "out of memory");
     if (bad > 0)
         diag_error("%zu metric series of the store make no sense and are left out", bad);
     SERIES_FOR_EACH(&fold->table, series) {
         struct error why;
+        series->share = shares_of(&fold->shares, series->user);
+        if (series->share < 0)
+            return error_set(error, -ENOMEM, "out of memory");
+        shares_note(&fold->shares, series->share, 1,
+                    series_bytes(&series->definition) + series_value_bytes(&series->safe));
         series->unnamed = add_family(fold, &series->definition, &why) < 0;
         if (series->unnamed)
             diag_warn("metric %.*s is counted but not shown: %s", TEXT_FORMAT(series->definition.name), why.text);
@@ -364,6 +332,7 @@ void fold_finish(struct fold *fold) {
     fold_discard(fold);
     segment_destroy(fold->segment);
     series_table_finish(&fold->table);
+    shares_finish(&fold->shares);
     metric_families_finish(&fold->families);
     kinds_finish(&fold->kinds);
     free(fold->touched);

@@ -14,6 +14,7 @@
 #include "collector/batch.h"
 #include "collector/kinds.h"
 #include "collector/series.h"
+#include "collector/shares.h"
 #include "common/base/error.h"
 #include "common/base/paths.h"
 #include "common/model/own_metrics.h"
@@ -23,7 +24,7 @@
 enum fold_refusal {
     FOLD_REFUSED_INVALID,   /* a name, label or value that cannot be */
     FOLD_REFUSED_COLLISION, /* another kind, or another's name on /metrics */
-    FOLD_REFUSED_LIMIT,     /* FOLD_SERIES_MAX */
+    FOLD_REFUSED_LIMIT,     /* no room for another series, or another octave of a histogram: shares.h */
     FOLD_REFUSAL_COUNT,
 };
 
@@ -31,7 +32,7 @@ enum fold_refusal {
 struct fold_refused_name {
     uint64_t hash; /* 0: free */
 };
-enum { FOLD_REFUSED_NAMES = 1024, FOLD_TELLINGS_MAX = 16 };
+enum { FOLD_REFUSED_NAMES = 1024 /* half of them are used, so that a search ends soon */, FOLD_TELLINGS_MAX = 16 };
 
 struct fold {
     char runtime_dir[PATHS_MAX];
@@ -41,6 +42,10 @@ struct fold {
     struct series_table table;
     struct metric_families families; /* names on /metrics that are taken */
     struct kinds kinds;              /* names of applications */
+    struct shares shares;
+    uid_t user; /* whose updates are being folded, set by whoever folds: new series are his */
+    /* When the batch that is being made was begun, real: nothing of it is later. 0: before the first. */
+    uint64_t now_ns;
     struct series **touched;
     size_t touched_count, touched_capacity;
     struct segment_writer *segment; /* NULL while none could be made */
@@ -50,6 +55,7 @@ struct fold {
     bool put_all; /* ... and are to be put into the state */
     uint64_t refused[FOLD_REFUSAL_COUNT], refused_safe[FOLD_REFUSAL_COUNT];
     struct fold_refused_name refused_names[FOLD_REFUSED_NAMES];
+    unsigned refused_name_count;
     char tellings[FOLD_TELLINGS_MAX][ERROR_TEXT_SIZE]; /* sentences for the log */
     unsigned telling_count;
     struct buffer scratch;
@@ -68,6 +74,18 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *de
 
 /* Begin to change series->coming, if that has not been done in this batch. False: out of memory, *batch has failed. */
 bool fold_touch(struct fold *fold, struct series *series, struct batch *batch);
+
+/* Count a refusal, and tell its name once. */
+void fold_refuse(struct fold *fold, enum fold_refusal why, struct text name, const struct error *error);
+
+/* Room in the series' user's share for another octave that its coming histogram needs: false, and refused, where there is none. */
+bool fold_octave_room(struct fold *fold, struct series *series, unsigned octave);
+
+/* Set to a value of that time: of several the latest holds. Nothing is later than now: a time from the future counts as now, and a
+ * value that is there from the future (the clock was set back) holds nothing up. */
+void fold_set(struct series_value *coming, double value, uint64_t time_ns, uint64_t now_ns);
+/* Add to a histogram's sum, unless it would be no number any more (what others scribble must not stay for ever). */
+void fold_sum(double *sum, double more);
 
 /* One update by name. What is refused is counted. */
 void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch);

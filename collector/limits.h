@@ -18,7 +18,8 @@ enum {
     BATCH_ENTRIES_MAX = 65536, /* of one commit; what is left goes into the next */
     BATCH_FLUSH_BYTES = 8 * 1024 * 1024,
 
-    FOLD_SERIES_MAX = 100000, /* metric series; updates of further ones are refused and counted */
+    FOLD_SERIES_MAX = 100000, /* metric series; updates of further ones are refused and counted; a user's share: shares.h */
+    FOLD_SERIES_OWN = 1000,   /* more, of the collector itself */
 
     MERGE_TAIL_MAX = 256,      /* blocks at the end of a partition that may still be merged */
     REMOVALS_MAX = 16 * 1024,  /* state prefixes to be deleted; beyond that they are left to the next start */
@@ -28,6 +29,8 @@ enum {
     SPILL_FRAMES_A_FLUSH = 16, /* taken in before the rings are looked at again */
 };
 
+#define FOLD_BYTES_MAX (UINT64_C(192) << 20)       /* of series: likewise; well below SEGMENT_SIZE */
+#define FOLD_BYTES_OWN (UINT64_C(8) << 20)         /* more, of the collector itself */
 #define SPILL_BYTES_MAX (UINT64_C(1) << 30)        /* then the lanes hold and the producers drop and count */
 #define SPILL_FRAME_MAX (UINT64_C(256) << 20)      /* one frame */
 #define OUTPUT_ROTATE_BYTES (UINT64_C(100) << 20)  /* of the output file */

@@ -67,7 +67,8 @@ static void slot_gather(struct drain *drain, struct collector_ring *ring, uint32
     struct slot *slot = &ring->slots[index];
     struct loss_counts counts;
     uint32_t ledger = index == ring->ring.slot_count ? RING_SLOTS_MAX : index;
-    if (!slot->known || ring_reader_losses(&ring->ring, ledger, &counts) < 0)
+    if (!slot->known || ring_reader_losses(&ring->ring, ledger, &counts) < 0 ||
+        (index < ring->ring.slot_count && !rings_slot_is_same(ring, index)))
         return;
     slot->telling = slot->told;
     for (int reason = 0; reason < LOSS_REASON_COUNT; reason++)
@@ -97,6 +98,8 @@ static void slot_gather(struct drain *drain, struct collector_ring *ring, uint32
 void losses_gather(struct drain *drain, uint64_t now_ns, struct batch *batch) {
     for (size_t r = 0; r < drain->rings->count; r++) {
         struct collector_ring *ring = drain->rings->items[r];
+        if (drain->fold)
+            drain->fold->user = ring->uid; /* services are named by the user */
         for (uint32_t i = 0; ring->phase != RING_BROKEN && i <= ring->ring.slot_count; i++)
             slot_gather(drain, ring, i, now_ns, batch);
     }

@@ -112,6 +112,8 @@ static void add_entry(struct drain *drain, struct lane *lane, struct batch *batc
 
 void origin_add_record(struct drain *drain, struct lane *lane, struct batch *batch) {
     const struct record *record = &lane->record;
+    if (drain->fold)
+        drain->fold->user = lane->ring->uid;
     switch (record->kind) {
     case RECORD_ENTRY:
         add_entry(drain, lane, batch);

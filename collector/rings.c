@@ -8,7 +8,6 @@
 #include "collector/rings_folder.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
-#include "common/store/state_keys.h"
 
 int rings_init(struct rings *rings, const char *runtime_dir, struct state_map *state, struct error *error) {
     *rings = (struct rings) { .folder_fd = -1, .watch_fd = -1, .state = state, .starting = true };
@@ -63,16 +62,42 @@ bool rings_changed(struct rings *rings) {
     return changed;
 }
 
+/* --- state of what is gone --- */
+
+static int compare_removals(const void *left, const void *right) {
+    return memcmp(left, right, REMOVAL_BYTES);
+}
+
+void rings_sort_removals(struct rings *rings) {
+    size_t kept = 0;
+    if (rings->removal_count > 1)
+        qsort(rings->removals, rings->removal_count, sizeof(*rings->removals), compare_removals);
+    for (size_t i = 0; i < rings->removal_count; i++)
+        if (kept == 0 || compare_removals(&rings->removals[kept - 1], &rings->removals[i]) != 0)
+            rings->removals[kept++] = rings->removals[i];
+    rings->removal_count = kept;
+}
+
+bool rings_removes(const struct rings *rings, struct text key) {
+    return key.length >= REMOVAL_BYTES && rings->removal_count > 0 &&
+           bsearch(key.data, rings->removals, rings->removal_count, sizeof(*rings->removals), compare_removals);
+}
+
 void rings_remove_state(struct rings *rings, const struct state_key *prefix) {
-    if (rings->removal_count == rings->removal_capacity) {
+    check(prefix->length >= REMOVAL_BYTES);
+    if (rings->removal_count == rings->removal_capacity)
+        rings_sort_removals(rings); /* a producer's cells all ask for the same */
+    if (rings->removal_count >= rings->removal_capacity / 2) {
         size_t capacity = rings->removal_capacity ? rings->removal_capacity * 2 : 16;
-        struct state_key *grown = capacity <= REMOVALS_MAX ? realloc(rings->removals, capacity * sizeof(*grown)) : NULL;
-        if (!grown)
+        struct removal *grown = capacity <= REMOVALS_MAX ? realloc(rings->removals, capacity * sizeof(*grown)) : NULL;
+        if (grown) {
+            rings->removals = grown;
+            rings->removal_capacity = capacity;
+        } else if (rings->removal_count == rings->removal_capacity) {
             return; /* a left-over key does no harm; the next start removes it */
-        rings->removals = grown;
-        rings->removal_capacity = capacity;
+        }
     }
-    rings->removals[rings->removal_count++] = *prefix;
+    memcpy(rings->removals[rings->removal_count++].prefix, prefix->bytes, REMOVAL_BYTES);
 }
 
 /* --- taking a ring in --- */
@@ -173,6 +198,14 @@ bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32
     slot->info.service.data = slot->info.service_bytes;
     losses_resume(rings, slot->info.producer_id, &slot->told);
     return true;
+}
+
+bool rings_slot_is_same(struct collector_ring *ring, uint32_t index) {
+    const struct slot_info *known = &ring->slots[index].info;
+    struct slot_info info;
+    return ring_reader_slot(&ring->ring, index, &info) == 0 && info.state != SLOT_FREE &&
+           info.generation == known->generation &&
+           memcmp(info.producer_id, known->producer_id, sizeof(info.producer_id)) == 0;
 }
 
 /* --- setting aside and letting go --- */

@@ -10,6 +10,7 @@
 #ifndef TASKFORGE_COLLECTOR_RINGS_H
 #define TASKFORGE_COLLECTOR_RINGS_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,6 +20,7 @@
 #include "common/base/paths.h"
 #include "common/shm/ring_reader.h"
 #include "common/shm/slot_metrics.h"
+#include "common/store/state_keys.h"
 
 struct site { /* a call site, copied once for each claim of a slot */
     enum level level;
@@ -77,14 +79,21 @@ struct collector_ring {
     uint64_t leaving_ns; /* monotonic: since when */
 };
 
+/* What all keys of a ring's lanes, a producer's losses or its cells begin with. */
+enum { REMOVAL_BYTES = sizeof(STATE_LANE) - 1 + 16 };
+static_assert(sizeof(STATE_LOSS) == sizeof(STATE_LANE) && sizeof(STATE_CELL) == sizeof(STATE_LANE), "one length");
+struct removal {
+    char prefix[REMOVAL_BYTES];
+};
+
 struct rings {
     char runtime_dir[PATHS_MAX];
     int folder_fd; /* RUNTIME_DIR/rings */
     int watch_fd;  /* inotify on it, or -1 */
     struct collector_ring *items[RINGS_MAX];
     size_t count;
-    struct state_map *state;    /* borrowed */
-    struct state_key *removals; /* state prefixes of what is gone for good, to be deleted with a later commit */
+    struct state_map *state;  /* borrowed */
+    struct removal *removals; /* of what is gone for good, to be deleted with a later commit */
     size_t removal_count, removal_capacity;
     uint64_t broken_count;               /* rings set aside so far */
     bool said_full;                      /* one line for each stretch of too many rings */
@@ -112,10 +121,16 @@ void rings_sweep(struct rings *rings, uint64_t now_monotonic_ns);
 
 /* The slot's own facts, read anew when its generation changed: false when nobody can be read there. */
 bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32_t slot);
+/* Whether the slot still has the owner that is known, to be asked behind a copy of what is his: a process that used nothing of its slot
+ * gives it back itself, and the next one may have counted there since the last look. */
+bool rings_slot_is_same(struct collector_ring *ring, uint32_t slot);
 void slot_forget(struct slot *slot);
 
-/* State keys that begin with this prefix are of something gone for good. */
+/* State keys that begin as this one does, up to the end of the id, are of something gone for good. */
 void rings_remove_state(struct rings *rings, const struct state_key *prefix);
+/* Sort what is to be removed, each once, for rings_removes. */
+void rings_sort_removals(struct rings *rings);
+bool rings_removes(const struct rings *rings, struct text key);
 
 /* Whether nothing of a lane is left to read, by its last snapshot. */
 static inline bool lane_is_drained(const struct lane *lane) {

@@ -121,13 +121,14 @@ static void gather_commits(struct self *self, struct fold *fold, uint64_t now_ns
     if (!series || !fold_touch(fold, series, batch))
         return;
     for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++)
-        if (self->taking.octaves[i])
+        if (self->taking.octaves[i] && fold_octave_room(fold, series, i))
             batch->failed |= histogram_add_octave(&series->coming.histogram, i, self->taking.octaves[i]) < 0;
     series->coming.histogram.sum += self->taking.sum;
     series->coming.updated_ns = now_ns;
 }
 
 void self_gather(struct self *self, struct fold *fold, bool all, uint64_t now_ns, struct batch *batch) {
+    fold->user = SHARES_SELF;
     gather_entries(fold, now_ns, batch);
     if (!all)
         return;

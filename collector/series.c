@@ -7,19 +7,19 @@
 #include "common/base/hash.h"
 #include "common/store/state_keys.h"
 
-enum { DEFINITION_VERSION = 1, DEFINITION_HEAD = 12, VALUE_HEAD = 16, TEXTS = 5, BUCKETS_FIRST = 256 };
+enum { DEFINITION_VERSION = 1, DEFINITION_HEAD = 16, VALUE_HEAD = 16, TEXTS = 5, BUCKETS_FIRST = 256 };
 
 /* --- the table --- */
 
-static uint64_t definition_hash(const struct metric_definition *definition) {
-    uint64_t seed = (uint64_t)definition->kind << 8 | (uint64_t)definition->naming;
+static uint64_t definition_hash(const struct series_table *table, const struct metric_definition *definition) {
+    uint64_t seed = table->seed ^ ((uint64_t)definition->kind << 8 | (uint64_t)definition->naming);
     uint64_t hash = hash_bytes_seeded(definition->name.data, definition->name.length, seed);
     return definition->labels.length ? hash_bytes_seeded(definition->labels.data, definition->labels.length, hash)
                                      : hash;
 }
 
 struct series *series_find(const struct series_table *table, const struct metric_definition *definition) {
-    uint64_t hash = definition_hash(definition);
+    uint64_t hash = definition_hash(table, definition);
     struct series *series = table->bucket_count ? table->buckets[hash & (table->bucket_count - 1)] : NULL;
     while (series &&
            (series->hash != hash || series->definition.kind != definition->kind ||
@@ -67,7 +67,8 @@ struct series *series_add(struct series_table *table, const struct metric_defini
     struct series *series = table_room(table) ? malloc(sizeof(*series) + length) : NULL;
     if (!series)
         return NULL;
-    *series = (struct series) { .hash = definition_hash(definition), .definition = copy, .created_ns = created_ns };
+    *series =
+        (struct series) { .hash = definition_hash(table, definition), .definition = copy, .created_ns = created_ns };
     definition_texts(&series->definition, texts);
     char *at = series->bytes;
     for (size_t i = 0; i < TEXTS; i++) {
@@ -104,6 +105,19 @@ void series_table_finish(struct series_table *table) {
 
 /* --- values --- */
 
+uint64_t series_bytes(const struct metric_definition *definition) {
+    enum { HEADS = 512 }; /* ours, the state's and the segment's, and what stands before and behind the name there */
+    return HEADS + 2 * definition->name.length + definition->labels.length + definition->unit.length +
+           definition->help.length + definition->bounds.length;
+}
+
+uint64_t series_value_bytes(const struct series_value *value) {
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++)
+        bytes += value->histogram.octaves[i] ? SERIES_OCTAVE_BYTES : 0;
+    return bytes;
+}
+
 int series_begin(struct series *series) {
     check(!series->touched);
     series->coming = (struct series_value) { .value = series->safe.value, .updated_ns = series->safe.updated_ns };
@@ -116,6 +130,7 @@ int series_begin(struct series *series) {
 
 void series_drop(struct series *series) {
     value_finish(&series->coming);
+    series->coming_bytes = 0;
     series->touched = series->defining = false;
 }
 
@@ -123,6 +138,7 @@ void series_settle(struct series *series) {
     value_finish(&series->safe);
     series->safe = series->coming;
     series->coming = (struct series_value) { 0 };
+    series->coming_bytes = 0;
     series->defined |= series->defining;
     series->touched = series->defining = false;
 }
@@ -140,7 +156,9 @@ void series_encode_definition(const struct series *series, struct buffer *out) {
     struct metric_definition definition = series->definition;
     char head[DEFINITION_HEAD] = { DEFINITION_VERSION, (char)definition.kind, (char)definition.naming, 0 };
     struct text *texts[TEXTS];
-    state_u64_put(head + 4, series->created_ns);
+    for (int i = 0; i < 4; i++)
+        head[4 + i] = (char)(series->user >> (8 * i) & 0xff);
+    state_u64_put(head + 8, series->created_ns);
     buffer_append(out, head, sizeof(head));
     definition_texts(&definition, texts);
     for (size_t i = 0; i < TEXTS; i++) {
@@ -159,13 +177,22 @@ void series_encode_value(const struct series_value *value, enum metric_kind kind
         histogram_encode(&value->histogram, out);
 }
 
-static bool decode_definition(struct text bytes, struct metric_definition *ret, uint64_t *ret_created) {
+static uint32_t u32_get(const char *in) {
+    uint32_t value = 0;
+    for (int i = 0; i < 4; i++)
+        value |= (uint32_t)(uint8_t)in[i] << (8 * i);
+    return value;
+}
+
+static bool decode_definition(struct text bytes, struct metric_definition *ret, uid_t *ret_user,
+                              uint64_t *ret_created) {
     struct text *texts[TEXTS];
     if (bytes.length < DEFINITION_HEAD || bytes.data[0] != DEFINITION_VERSION)
         return false;
     *ret = (struct metric_definition) { .kind = (enum metric_kind)(uint8_t)bytes.data[1],
                                         .naming = (enum metric_naming)(uint8_t)bytes.data[2] };
-    *ret_created = state_u64_get(bytes.data + 4);
+    *ret_user = u32_get(bytes.data + 4);
+    *ret_created = state_u64_get(bytes.data + 8);
     const char *at = bytes.data + DEFINITION_HEAD, *end = bytes.data + bytes.length;
     definition_texts(ret, texts);
     for (size_t i = 0; i < TEXTS; i++) {
@@ -202,15 +229,14 @@ static int load_one(void *argument, struct text key, struct text value) {
     struct loading *loading = argument;
     struct metric_definition definition;
     uint64_t created;
-    uint32_t id = 0;
+    uid_t user;
     struct text stored;
     struct state_key value_key;
-    if (key.length != sizeof(STATE_METRIC) - 1 + 4 || !decode_definition(value, &definition, &created)) {
+    if (key.length != sizeof(STATE_METRIC) - 1 + 4 || !decode_definition(value, &definition, &user, &created)) {
         loading->bad++;
         return 0;
     }
-    for (int i = 0; i < 4; i++)
-        id |= (uint32_t)(uint8_t)key.data[key.length - 4 + (size_t)i] << (8 * i);
+    uint32_t id = u32_get(key.data + key.length - 4);
     if (id == 0 || series_find(loading->table, &definition)) {
         loading->bad++;
         return 0;
@@ -218,6 +244,7 @@ static int load_one(void *argument, struct text key, struct text value) {
     struct series *series = series_add(loading->table, &definition, id, created);
     if (!series)
         return -ENOMEM;
+    series->user = user;
     series->defined = true;
     series_key(&value_key, STATE_VALUE, id);
     if (!state_map_get(loading->state, state_key_text(&value_key), &stored) ||

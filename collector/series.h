@@ -1,8 +1,8 @@
 /* series.h - the series that the collector knows: what each is, its total that is safe, and the one that the batch in the
  * making will make safe. Found by name, labels, kind and naming. Also their form in the state. One thread.
  *
- *   "metric/" id u32 -> u8 version 1, u8 kind, u8 naming, u8 0, u64 created ns, then name, labels, unit, help and bounds,
- *                       each u16 length and bytes
+ *   "metric/" id u32 -> u8 version 1, u8 kind, u8 naming, u8 0, u32 user, u64 created ns, then name, labels, unit, help and
+ *                       bounds, each u16 length and bytes
  *   "value/" id u32  -> double value, u64 updated ns, then (histograms) histogram_encode's bytes
  */
 #ifndef TASKFORGE_COLLECTOR_SERIES_H
@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "collector/state_map.h"
 #include "common/model/histogram.h"
@@ -28,12 +29,16 @@ struct series {
     uint32_t id;
     struct metric_definition definition; /* texts are in bytes */
     uint64_t created_ns;
+    uid_t user; /* who brought it: shares.h */
+    int share;
     struct series_value safe, coming;
-    bool touched;  /* `coming` holds, and the series is on the list of touched ones */
-    bool defined;  /* its definition is in the state */
-    bool defining; /* ... or in the batch that is being made */
-    bool unnamed;  /* its name on /metrics is another's: counted, but not shown */
-    bool shown;    /* it is in the segment, as number `position` */
+    uint64_t coming_bytes; /* taken of the share for octaves that `coming` has and `safe` has not */
+    bool touched;          /* `coming` holds, and the series is on the list of touched ones */
+    bool defined;          /* its definition is in the state */
+    bool defining;         /* ... or in the batch that is being made */
+    bool adopted;          /* its total came from the segment */
+    bool unnamed;          /* its name on /metrics is another's: counted, but not shown */
+    bool shown;            /* it is in the segment, as number `position` */
     uint64_t position;
     char bytes[];
 };
@@ -42,6 +47,8 @@ struct series_table {
     struct series **buckets;
     size_t bucket_count, count; /* a power of two, or 0 */
     uint32_t next_id;
+    uint64_t
+        seed; /* random, so that nobody can choose labels that all fall into one bucket; set before the first series */
 };
 #define SERIES_TABLE_EMPTY ((struct series_table) { 0 })
 
@@ -51,6 +58,11 @@ struct series *series_find(const struct series_table *table, const struct metric
 struct series *series_add(struct series_table *table, const struct metric_definition *definition, uint32_t id,
                           uint64_t created_ns);
 void series_table_finish(struct series_table *table);
+
+/* What it takes in memory and in the segment, without and with the octaves it has. */
+enum { SERIES_OCTAVE_BYTES = HISTOGRAM_BUCKETS * 8 + 64 };
+uint64_t series_bytes(const struct metric_definition *definition);
+uint64_t series_value_bytes(const struct series_value *value);
 
 /* Begin to change `coming` (a copy of `safe`); -ENOMEM. Then drop it, or make it the safe one. */
 int series_begin(struct series *series);

@@ -1,5 +1,6 @@
 /* system.c - GET /api/v1/system: the queues, workers and jobs as applications tell them (tf_queue_stats and the others), and whether
  * the database is healthy. Contract, section 8; the source document's SystemHealth. */
+#include <math.h>
 #include <stdio.h>
 
 #include "common/base/check.h"
@@ -31,7 +32,7 @@ static void take_sample(struct system *system, const struct segment_info *info, 
         if (!text_is(sample->family, family))
             continue;
         for (size_t s = 0; s < STATES_MAX && statistics[i].states[s]; s++)
-            if (text_is(state, statistics[i].states[s]))
+            if (text_is(state, statistics[i].states[s]) && isfinite(sample->value)) /* JSON has no other numbers */
                 system->values[i][s] += sample->value;
     }
 }

@@ -429,6 +429,50 @@ static void call_sites_are_formatted(void **state) {
     setup_close(&s);
 }
 
+/* A process that used nothing of its slot gives it back itself: the next one's losses are not told as his, and then again. */
+static void losses_in_a_slot_taken_anew_are_told_once(void **state) {
+    struct setup s;
+    setup_open(*state, &s);
+    rings_slot_refresh(&s.rings, s.rings.items[0], s.claim.index);
+    ring_slot_release(&s.producer, &s.claim, true);
+    assert_int_equal(ring_slot_claim(&s.producer, TEXT_LITERAL("other"), &s.claim), 0);
+    loss_count(&s.claim.slot->ledger, LOSS_LANE_FULL, LEVEL_DEBUG, 3, 1000);
+    round_and_gather(&s);
+    assert_int_equal(s.batch.entry_count, 0);
+    settle(&s);
+    rings_slot_refresh(&s.rings, s.rings.items[0], s.claim.index);
+    round_and_gather(&s);
+    assert_int_equal(s.batch.entry_count, 1);
+    settle(&s);
+    setup_close(&s);
+}
+
+/* As after a reboot: 100,000 keys of producers that are no more, in one walk, and nothing else. */
+static void state_of_what_is_gone_is_removed_at_once(void **state) {
+    enum { PRODUCERS = 200, CELLS = 500 };
+    struct setup setup;
+    struct state_key key;
+    setup_open(*state, &setup);
+    for (uint32_t i = 0; i < PRODUCERS; i++)
+        for (uint32_t j = 0; j < CELLS; j++) {
+            uint8_t id[16] = { 7, (uint8_t)i };
+            char word[8] = { 1 };
+            state_key_cells(&key, id);
+            memcpy(key.bytes + key.length, &j, sizeof(j));
+            key.length += sizeof(j);
+            assert_int_equal(state_map_put(&setup.state, state_key_text(&key), (struct text) { word, 8 }), 0);
+            if (i > 0)
+                rings_remove_state(&setup.rings, &key);
+        }
+    uint64_t begun = clock_monotonic_ns();
+    round_and_gather(&setup);
+    settle(&setup);
+    assert_true(clock_monotonic_ns() - begun < 20 * CLOCK_SECOND); /* one walk for each took minutes */
+    assert_int_equal(setup.state.count, CELLS);
+    assert_int_equal(setup.rings.removal_count, 0);
+    setup_close(&setup);
+}
+
 int main(void) {
     diag_open("test");
     const struct CMUnitTest tests[] = {
@@ -448,6 +492,8 @@ int main(void) {
         TEST(a_closed_slot_is_drained_then_freed_with_its_lanes_and_totals),
         TEST(a_released_lane_goes_back_only_when_it_is_drained),
         TEST(call_sites_are_formatted),
+        TEST(losses_in_a_slot_taken_anew_are_told_once),
+        TEST(state_of_what_is_gone_is_removed_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,111 +1,5 @@
 /* Updates into totals: by name, by handle, over discarded batches and restarts; and what readers of the segment see. */
-#include "tests/unit/shm/ring_fixture.h"
-
-#include <errno.h>
-#include <math.h>
-#include <signal.h>
-
-#include "collector/cells.h"
-#include "collector/drain.h"
-#include "common/base/clock.h"
-#include "common/process/daemon.h"
-#include "common/shm/slot_metrics.h"
-
-static const struct metric_scheme scheme = { "taskforge", "_gauge" };
-
-struct setup {
-    struct ring producer;
-    struct slot_claim claim;
-    struct state_map state;
-    struct rings rings;
-    struct fold fold;
-    struct batch batch;
-};
-
-static void setup_fold(const struct ring_fixture *f, struct setup *setup) {
-    struct error error = { "" };
-    assert_int_equal(rings_init(&setup->rings, f->runtime_dir, &setup->state, &error), 0);
-    assert_true(rings_scan(&setup->rings));
-    for (uint32_t i = 0; i < setup->rings.items[0]->ring.slot_count; i++)
-        rings_slot_refresh(&setup->rings, setup->rings.items[0], i);
-    if (fold_init(&setup->fold, f->runtime_dir, &scheme, &setup->state, &error) != 0)
-        fail_msg("%s", error.text);
-    assert_non_null(setup->fold.segment);
-}
-
-static void setup_open(const struct ring_fixture *f, struct setup *setup) {
-    struct error error = { "" };
-    memset(setup, 0, sizeof(*setup));
-    assert_int_equal(daemon_runtime_dirs(f->runtime_dir, &error), 0);
-    fixture_attach(f, &setup->producer);
-    assert_int_equal(ring_slot_claim(&setup->producer, TEXT_LITERAL("billing"), &setup->claim), 0);
-    setup_fold(f, setup);
-}
-
-static void finish_fold(struct setup *setup) {
-    batch_finish(&setup->batch);
-    fold_finish(&setup->fold);
-    rings_finish(&setup->rings);
-}
-
-static void setup_close(struct setup *setup) {
-    finish_fold(setup);
-    state_map_finish(&setup->state);
-    ring_finish(&setup->producer);
-}
-
-static void update(struct setup *setup, enum metric_kind kind, enum metric_operation operation, const char *name,
-                   double value, uint64_t time_ns) {
-    struct record_metric_update record = {
-        .metric_kind = (uint8_t)kind, .operation = (uint8_t)operation, .value = value, .name = text_of(name)
-    };
-    fold_update(&setup->fold, &record, time_ns, &setup->batch);
-}
-
-static void gather(struct setup *setup) {
-    cells_gather(&setup->fold, &setup->rings, 1000, &setup->batch);
-    fold_put(&setup->fold, &setup->batch);
-    assert_false(setup->batch.failed);
-}
-
-/* The commit that follows a gather: the state holds the puts, then all is settled. */
-static void commit(struct setup *setup) {
-    gather(setup);
-    assert_int_equal(batch_apply(&setup->batch, &setup->state), 0);
-    cells_settle(setup->rings.items[0]);
-    fold_settle(&setup->fold);
-    batch_clear(&setup->batch);
-}
-
-static void discard(struct setup *setup) {
-    gather(setup);
-    cells_discard(setup->rings.items[0]);
-    fold_discard(&setup->fold);
-    batch_clear(&setup->batch);
-}
-
-/* The series of that family in the segment: false when it is not there. */
-static bool look(const struct ring_fixture *f, const char *family, struct segment_sample *sample) {
-    struct segment *segment;
-    struct error error = { "" };
-    uint64_t after = 0;
-    bool found = false;
-    if (segment_open(f->runtime_dir, &segment, &error) != 0)
-        fail_msg("%s", error.text);
-    while (!found && segment_next(segment, after, sample) == 1) {
-        after = sample->position;
-        found = text_is(sample->family, family);
-    }
-    segment_close(segment);
-    return found;
-}
-
-static double value_of(const struct ring_fixture *f, const char *family) {
-    struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;
-    double value = look(f, family, &sample) ? sample.value : NAN;
-    segment_sample_finish(&sample);
-    return value;
-}
+#include "tests/unit/collector/fold_fixture.h"
 
 static void adds_and_sets_by_name(void **state) {
     struct setup setup;
@@ -157,28 +51,21 @@ static void totals_go_on_after_a_restart(void **state) {
     setup_close(&setup);
 }
 
-static uint32_t register_metric(struct setup *setup, enum metric_kind kind, const char *name) {
-    struct metric_definition definition = { .kind = kind, .name = text_of(name), .help = TEXT_LITERAL("h") };
-    uint32_t metric;
-    assert_int_equal(slot_metric_add(&setup->producer, &setup->claim, &definition, &metric), 0);
-    return metric;
-}
-
 static void folds_what_cells_have_grown_by(void **state) {
     struct setup setup;
     setup_open(*state, &setup);
     uint32_t counter = register_metric(&setup, METRIC_COUNTER, "done");
     uint32_t gauge = register_metric(&setup, METRIC_GAUGE, "level");
     uint32_t timer = register_metric(&setup, METRIC_TIMER, "took");
-    assert_true(cells_any_unfolded(&setup.rings));
+    assert_true(cells_are_waiting(&setup.rings));
     commit(&setup);
     assert_true(value_of(*state, "taskforge_done") == 0); /* shown from its registration on */
     assert_true(isnan(value_of(*state, "taskforge_level_gauge")));
-    assert_false(cells_any_unfolded(&setup.rings));
+    assert_false(cells_are_waiting(&setup.rings));
     slot_counter_add(setup.claim.slot, counter, 40);
     slot_gauge_set(setup.claim.slot, gauge, 2.5, 500);
     assert_int_equal(slot_histogram_observe(setup.claim.slot, timer, 0.25), 0);
-    assert_true(cells_any_unfolded(&setup.rings));
+    assert_true(cells_are_waiting(&setup.rings));
     discard(&setup);
     assert_true(value_of(*state, "taskforge_done") == 0);
     slot_counter_add(setup.claim.slot, counter, 2);
@@ -187,7 +74,7 @@ static void folds_what_cells_have_grown_by(void **state) {
     assert_true(value_of(*state, "taskforge_level_gauge") == 2.5);
     commit(&setup);
     assert_true(value_of(*state, "taskforge_done") == 42); /* reading twice does no harm */
-    assert_false(cells_any_unfolded(&setup.rings));
+    assert_false(cells_are_waiting(&setup.rings));
     setup_close(&setup);
 }
 
@@ -205,7 +92,7 @@ static void cells_are_folded_once_over_a_restart(void **state) {
     batch_clear(&setup.batch);
     finish_fold(&setup);
     setup_fold(*state, &setup);
-    assert_true(cells_any_unfolded(&setup.rings));
+    assert_true(cells_are_waiting(&setup.rings));
     commit(&setup);
     assert_true(value_of(*state, "taskforge_done") == 42);
     struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;

@@ -1,0 +1,113 @@
+/* fold_update.c - see fold.h: what one update makes of a series' coming value. */
+#include <errno.h>
+#include <math.h>
+
+#include "collector/fold.h"
+
+static uint64_t no_later(uint64_t time_ns, uint64_t now_ns) {
+    return time_ns < now_ns ? time_ns : now_ns;
+}
+
+void fold_set(struct series_value *coming, double value, uint64_t time_ns, uint64_t now_ns) {
+    time_ns = no_later(time_ns, now_ns);
+    if (time_ns < coming->updated_ns && coming->updated_ns <= now_ns)
+        return;
+    coming->value = value;
+    coming->updated_ns = time_ns;
+}
+
+void fold_sum(double *sum, double more) {
+    double result = *sum + more;
+    if (!isnan(result))
+        *sum = result;
+}
+
+static int observe(struct fold *fold, struct series *series, double value) {
+    struct histogram *histogram = &series->coming.histogram;
+    double sum = histogram->sum;
+    unsigned octave, bucket;
+    if (histogram_place(value, &octave, &bucket) && !fold_octave_room(fold, series, octave))
+        return 0;
+    int result = histogram_add(histogram, value, 1);
+    if (result < 0)
+        return result;
+    fold_sum(&sum, value);
+    histogram->sum = sum;
+    return 0;
+}
+
+/* -EINVAL: no such value can be, and nothing has changed. */
+static int apply(struct fold *fold, struct series *series, const struct record_metric_update *update, uint64_t time_ns,
+                 uint64_t now_ns) {
+    struct series_value *coming = &series->coming;
+    double sum = coming->value + update->value;
+    int result = 0;
+    if (metric_kind_is_histogram(series->definition.kind)) {
+        result = observe(fold, series, update->value);
+    } else if (update->operation == METRIC_SET) {
+        fold_set(coming, update->value, time_ns, now_ns);
+        return 0;
+    } else if (isnan(sum) || (series->definition.kind == METRIC_COUNTER && isinf(sum))) {
+        return -EINVAL;
+    } else {
+        coming->value = sum;
+    }
+    time_ns = no_later(time_ns, now_ns);
+    if (result == 0 && (time_ns > coming->updated_ns || coming->updated_ns > now_ns))
+        coming->updated_ns = time_ns;
+    return result;
+}
+
+static bool value_is_possible(const struct record_metric_update *update) {
+    if (update->metric_kind == METRIC_COUNTER)
+        return update->value >= 0 && isfinite(update->value);
+    return update->operation == METRIC_SET ? !metric_kind_is_histogram(update->metric_kind) : !isnan(update->value);
+}
+
+static void refuse_value(struct fold *fold, struct text name) {
+    struct error error;
+    error_set(&error, -EINVAL, "no such kind, operation or value");
+    fold_refuse(fold, FOLD_REFUSED_INVALID, name, &error);
+}
+
+void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
+    struct metric_definition definition = {
+        .kind = (enum metric_kind)update->metric_kind,
+        .naming = (enum metric_naming)update->naming,
+        .name = update->name,
+        .labels = update->labels,
+        .unit = update->unit,
+        .help = update->help,
+    };
+    uint64_t now_ns = fold->now_ns ? fold->now_ns : time_ns;
+    if (!metric_kind_is_valid(update->metric_kind) || update->operation >= METRIC_OPERATION_END ||
+        !value_is_possible(update)) {
+        refuse_value(fold, update->name);
+        return;
+    }
+    struct series *series = fold_series(fold, &definition, no_later(time_ns, now_ns), batch);
+    if (!series || !fold_touch(fold, series, batch))
+        return;
+    int result = apply(fold, series, update, time_ns, now_ns);
+    if (result == -EINVAL)
+        refuse_value(fold, update->name);
+    batch->failed |= result == -ENOMEM;
+}
+
+void fold_add(struct fold *fold, enum own_metric metric, const struct text *values, double value, uint64_t now_ns,
+              struct batch *batch) {
+    char room[METRIC_LABELS_BYTES];
+    struct metric_definition definition;
+    if (own_metric_define(metric, values, room, &definition, NULL) < 0)
+        return; /* a service that no label may say */
+    struct record_metric_update update = {
+        .metric_kind = (uint8_t)definition.kind,
+        .naming = (uint8_t)definition.naming,
+        .operation = definition.kind == METRIC_GAUGE ? METRIC_SET : METRIC_ADD,
+        .value = value,
+        .name = definition.name,
+        .labels = definition.labels,
+        .help = definition.help,
+    };
+    fold_update(fold, &update, now_ns, batch);
+}
