@@ -1,15 +1,20 @@
 /* alerts.c - GET /api/v1/alerts; POST /api/v1/alerts/ID/ack and /resolve, with {"reason": "..."} or nothing as body. The alerter
  * is asked over its control socket; it keeps the state, and writes the audit entry. */
 #include <errno.h>
+#include <string.h>
 
 #include "common/base/check.h"
 #include "common/model/pack.h"
 #include "exporter/alerter_client.h"
 #include "exporter/api/api.h"
 
+/* What stands in the alerter's sentence about an id that is none, or that it does not know. */
+#define UNKNOWN "no alert"
+
 static void fail_as(int result, const struct error *error, struct http_answer *answer) {
+    unsigned refused = strstr(error->text, UNKNOWN) ? 404 : 409;
     buffer_clear(&answer->body);
-    http_fail(answer, result == -EREMOTEIO ? 409 : result == -EINVAL ? 400 : 503, "%s", error->text);
+    http_fail(answer, result == -EREMOTEIO ? refused : result == -EINVAL ? 400 : 503, "%s", error->text);
 }
 
 /* Lines, each a JSON object, into one list. */

@@ -189,12 +189,35 @@ def memory_and_disk_are_judged_by_their_limits():
 def alerts_say_when_the_alerter_is_not_there():
     with Instance() as instance:
         api = started(instance)
-        api.refused(503, "taskforge-alerter", "/api/v1/alerts")
-        api.refused(503, "taskforge-alerter", "/api/v1/alerts/1/ack", method="POST", body="{}")
+        api.refused(503, "the alerter does not answer", "/api/v1/alerts")
+        api.refused(503, "the alerter does not answer", "/api/v1/alerts/1/ack", method="POST", body="{}")
         api.refused(404, "expected /api/v1/alerts/ID/ack", "/api/v1/alerts/1/eat", method="POST")
         api.refused(400, "reason", "/api/v1/alerts/1/ack", method="POST", body="[1]")
         done = instance.run("tfctl", "alerts", check=False)
-        expect(done.returncode == 1 and b"taskforge-alerter" in done.stderr, f"{done}")
+        expect(done.returncode == 1 and b"the alerter does not answer" in done.stderr, f"{done}")
+
+
+def alerts_are_the_alerters():
+    with Instance() as instance:
+        api = started(instance)
+        rules = instance.root / "rules.yaml"
+        rules.write_text("rules:\n  - { id: any, name: Any, severity: info, condition: { log: { level: error, service: trip, count_threshold: 1, time_window: 1h } } }\n")
+        instance.config.write_text(instance.config.read_text() + f"alerter: {{ interval: 200ms, rules_files: [{rules}] }}\n")
+        instance.start("alerter")
+        expect(api.get("/api/v1/alerts") == {"alerts": []}, "alerts of nothing")
+        api.refused(404, "no alert", "/api/v1/alerts/nope/ack", method="POST", body="{}")
+        api.refused(404, "no alert", "/api/v1/alerts/01a2130b-9f37-767f-8140-2fe7fd2ab9e3/ack", method="POST", body="{}")
+        instance.run("tflog", "-s", "trip", "-l", "error", "tripped")
+        wait_until(lambda: api.get("/api/v1/alerts")["alerts"], "the alert", 30)
+        alert = api.get("/api/v1/alerts")["alerts"][0]
+        status, answer = api.ask(f"/api/v1/alerts/{alert['id']}/ack", "POST", '{"reason": "on it"}')
+        expect(status == 200 and answer["status"] == "acknowledged" and answer["acknowledged_reason"] == "on it", f"{status} {answer}")
+        api.refused(409, "", f"/api/v1/alerts/{alert['id']}/ack", method="POST", body="{}")
+        status, answer = api.ask(f"/api/v1/alerts/{alert['id']}/resolve", "POST")
+        expect(status == 200 and answer["status"] == "resolved", f"{status} {answer}")
+        every = api.get("/api/v1/alerts", all="1")["alerts"]
+        expect([one["status"] for one in every if one["id"] == alert["id"]] == ["resolved"], f"{every}")
+        instance.wait_count(2, '{module="audit",target="' + alert["id"] + '"}')
 
 
 def the_system_is_told_even_when_nobody_told_it_anything():
@@ -218,6 +241,7 @@ if __name__ == "__main__":
                 health_sees_a_pipeline_that_stands_still,
                 memory_and_disk_are_judged_by_their_limits,
                 alerts_say_when_the_alerter_is_not_there,
+                alerts_are_the_alerters,
                 the_system_is_told_even_when_nobody_told_it_anything,
             ]
         )
