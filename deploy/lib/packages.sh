@@ -2,6 +2,15 @@
 # packages.sh - for deploy/up and tests/run: what of deploy/packages is missing, and how to get it. Sourced by bash scripts;
 # uses $root, the project's folder.
 
+# is_installed NAME[|OTHER]... : whether one of them is.
+is_installed() {
+    local name
+    for name in ${1//|/ }; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] && return 0
+    done
+    return 1
+}
+
 # missing_packages PURPOSE... : prints the packages for these purposes that are not installed, on one line.
 missing_packages() {
     local name purpose wanted missing=()
@@ -9,7 +18,7 @@ missing_packages() {
         [[ -z $name || $name == \#* ]] && continue
         for wanted in "$@"; do
             [[ $purpose == "$wanted" ]] || continue
-            [[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] || missing+=("$name")
+            is_installed "$name" || missing+=("${name%%|*}")
         done
     done <"$root/deploy/packages"
     echo "${missing[*]}"
