@@ -107,7 +107,7 @@ def start_at_end_takes_only_what_comes():
         log.write_text("old\nold\n")
         instance.start("collector")
         agent = instance.start("agent")
-        wait_until(lambda: positions_known(instance), "the agent's first look")
+        wait_until(lambda: first_look_is_known(instance), "the agent's first look")
         append(log, 0, 10)
         wait_numbers(instance, 10)
         append(instance.logs / "later.log", 10, 20)
@@ -118,8 +118,8 @@ def start_at_end_takes_only_what_comes():
         wait_numbers(instance, 30)
 
 
-def positions_known(instance):
-    """What the store knows of the tail: its first look is committed."""
+def first_look_is_known(instance):
+    """Whether the store knows that the tail's first look has been: the key "started", in hexadecimal."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
         control.connect(str(instance.runtime / "collector.sock"))
         control.settimeout(10)
@@ -128,7 +128,7 @@ def positions_known(instance):
         answer = b""
         while chunk := control.recv(65536):
             answer += chunk
-    return answer
+    return b"started".hex().encode() in answer
 
 
 def lines_written_while_the_agent_is_away_are_taken_when_it_comes():
