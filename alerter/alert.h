@@ -84,7 +84,7 @@ int alert_copy(const struct alert *from, struct alert *ret); /* deep; -ENOMEM */
 /* The same for all notifications of one alert: what PagerDuty calls dedup_key. "RULE_ID:" and the alert's id. */
 void alert_append_dedup_key(struct buffer *out, const struct alert *alert);
 
-/* Append the JSON of INTERFACES: an object with the keys of a webhook's body in the contract's order; `entries` last, where
+/* Append an alert as its socket and the API have it: an object with the keys of a webhook's body in the contract's order; `entries` last, where
  * with_entries. acknowledged_by, acknowledged_reason and resolved_at stand before it where they apply. */
 void alert_append_json(struct buffer *out, const struct alert *alert, bool with_entries);
 
