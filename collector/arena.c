@@ -40,6 +40,14 @@ struct text arena_copy(struct arena *arena, struct text text) {
     return (struct text) { at, text.length };
 }
 
+struct text arena_hex(struct arena *arena, struct text bytes) {
+    char *at = bytes.length ? arena_allocate(arena, 2 * bytes.length) : NULL;
+    if (!at)
+        return TEXT_EMPTY;
+    text_hex(bytes.data, bytes.length, at);
+    return (struct text) { at, 2 * bytes.length };
+}
+
 void arena_reset(struct arena *arena) {
     struct arena_chunk *kept = NULL;
     for (struct arena_chunk *chunk = arena->chunks, *next; chunk; chunk = next) {

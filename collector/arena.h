@@ -17,7 +17,8 @@ struct arena {
 
 void *arena_allocate(struct arena *arena, size_t size); /* aligned to 8; NULL and failed when out of memory */
 struct text arena_copy(struct arena *arena, struct text text);
-void arena_reset(struct arena *arena); /* frees all but one chunk */
+struct text arena_hex(struct arena *arena, struct text bytes); /* as hex digits */
+void arena_reset(struct arena *arena);                         /* frees all but one chunk */
 void arena_finish(struct arena *arena);
 
 #endif

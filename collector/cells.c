@@ -232,7 +232,7 @@ static void slot_gather(struct fold *fold, struct rings *rings, struct collector
 
 void cells_gather(struct fold *fold, struct rings *rings, uint64_t now_ns, struct batch *batch) {
     for (size_t r = 0; r < rings->count; r++)
-        for (uint32_t i = 0; i < rings->items[r]->ring.slot_count; i++) {
+        for (uint32_t i = 0; i < rings->items[r]->slots_used; i++) {
             slot_gather(fold, rings, rings->items[r], i, now_ns, batch);
             rings->items[r]->slots[i].was_there &= batch->failed; /* what is registered from now on begins at 0 */
         }
@@ -240,7 +240,7 @@ void cells_gather(struct fold *fold, struct rings *rings, uint64_t now_ns, struc
 
 /* The batch's fate for every cell it touched. */
 static void cells_end(struct collector_ring *ring, bool safe) {
-    for (uint32_t s = 0; s < ring->ring.slot_count; s++) {
+    for (uint32_t s = 0; s < ring->slots_used; s++) {
         struct slot *slot = &ring->slots[s];
         for (uint32_t i = 0; slot->is_folding && i < slot->cells->count; i++) {
             struct cell *cell = &slot->cells->items[i];
@@ -300,7 +300,7 @@ bool cells_are_unfolded(struct rings *rings, struct collector_ring *ring, uint32
 
 bool cells_are_waiting(struct rings *rings) {
     for (size_t r = 0; r < rings->count; r++)
-        for (uint32_t i = 0; i < rings->items[r]->ring.slot_count; i++)
+        for (uint32_t i = 0; i < rings->items[r]->slots_used; i++)
             if (slot_is_unfolded(rings, rings->items[r], i, false))
                 return true;
     return false;

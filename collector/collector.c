@@ -68,7 +68,7 @@ static bool is_live(const struct rings *rings, const char id[16]) {
         const struct collector_ring *ring = rings->items[r];
         if (memcmp(ring->ring.ring_id, id, 16) == 0)
             return true;
-        for (uint32_t i = 0; i < ring->ring.slot_count; i++)
+        for (uint32_t i = 0; i < ring->slots_used; i++)
             if (ring->slots[i].known && memcmp(ring->slots[i].info.producer_id, id, 16) == 0)
                 return true;
     }
@@ -91,7 +91,7 @@ static int collect_key(void *argument, struct text key, struct text value) {
 
 static void look_at_slots(struct rings *rings) {
     for (size_t r = 0; r < rings->count; r++)
-        for (uint32_t i = 0; i < rings->items[r]->ring.slot_count; i++)
+        for (uint32_t i = 0; i < rings->items[r]->slots_used; i++)
             rings_slot_refresh(rings, rings->items[r], i);
     rings->starting = false;
 }

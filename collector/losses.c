@@ -100,13 +100,13 @@ void losses_gather(struct drain *drain, uint64_t now_ns, struct batch *batch) {
         struct collector_ring *ring = drain->rings->items[r];
         if (drain->fold)
             drain->fold->user = ring->uid; /* services are named by the user */
-        for (uint32_t i = 0; ring->phase != RING_BROKEN && i <= ring->ring.slot_count; i++)
+        for (uint32_t i = 0; ring->phase != RING_BROKEN && i <= ring->ring.slot_count; i = rings_next_ledger(ring, i))
             slot_gather(drain, ring, i, now_ns, batch);
     }
 }
 
 void losses_settle(struct collector_ring *ring) {
-    for (uint32_t i = 0; i <= ring->ring.slot_count; i++) {
+    for (uint32_t i = 0; i <= ring->ring.slot_count; i = rings_next_ledger(ring, i)) {
         struct slot *slot = &ring->slots[i];
         if (!slot->is_telling)
             continue;
@@ -118,7 +118,7 @@ void losses_settle(struct collector_ring *ring) {
 }
 
 void losses_discard(struct collector_ring *ring) {
-    for (uint32_t i = 0; i <= ring->ring.slot_count; i++)
+    for (uint32_t i = 0; i <= ring->ring.slot_count; i = rings_next_ledger(ring, i))
         ring->slots[i].is_telling = false;
 }
 
@@ -138,7 +138,7 @@ bool losses_are_untold(struct collector_ring *ring, uint32_t index) {
 bool losses_any_untold(struct rings *rings) {
     for (size_t r = 0; r < rings->count; r++) {
         struct collector_ring *ring = rings->items[r];
-        for (uint32_t i = 0; ring->phase != RING_BROKEN && i <= ring->ring.slot_count; i++)
+        for (uint32_t i = 0; ring->phase != RING_BROKEN && i <= ring->ring.slot_count; i = rings_next_ledger(ring, i))
             if (losses_are_untold(ring, i))
                 return true;
     }

@@ -16,7 +16,7 @@ static struct slot *slot_of(struct lane *lane) {
         struct slot *slot = &ring->slots[lane->state.slot];
         return slot->known && slot->info.generation == lane->state.generation ? slot : NULL;
     }
-    for (uint32_t i = 0; lane->reader.has_hello && i < ring->ring.slot_count; i++) {
+    for (uint32_t i = 0; lane->reader.has_hello && i < ring->slots_used; i++) {
         struct slot *slot = &ring->slots[i];
         if (slot->known && memcmp(slot->info.producer_id, lane->reader.hello.producer_id, 16) == 0)
             return slot;
@@ -100,10 +100,14 @@ static void add_entry(struct drain *drain, struct lane *lane, struct batch *batc
         entry.service = arena_copy(&batch->arena, slot->info.service);
     if (record->site != 0)
         apply_site(drain, lane, slot, record, &entry, batch);
+    if (record->raw_trace)
+        entry.trace_id = arena_hex(&batch->arena, entry.trace_id);
+    if (record->raw_span)
+        entry.span_id = arena_hex(&batch->arena, entry.span_id);
     if (entry.timestamp_ns == 0)
         entry.timestamp_ns = lane->record.time_ns;
     if (uuid_is_zero(&entry.id))
-        uuid_make(&drain->ids, entry.timestamp_ns, &entry.id);
+        uuid_derive(entry.timestamp_ns, lane->ring->ring.ring_id, lane->index, lane->record.position, &entry.id);
     batch_add(batch, &entry);
     drain->entries++;
     if (record->has_position)

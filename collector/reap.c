@@ -7,7 +7,9 @@
 void reap_scan(struct rings *rings) {
     for (size_t r = 0; r < rings->count; r++) {
         struct collector_ring *ring = rings->items[r];
-        for (uint32_t i = 0; ring->phase != RING_BROKEN && i < ring->ring.slot_count; i++) {
+        if (ring->phase != RING_BROKEN)
+            rings_slots_count(ring);
+        for (uint32_t i = 0; ring->phase != RING_BROKEN && i < ring->slots_used; i++) {
             if (!rings_slot_refresh(rings, ring, i))
                 continue;
             struct slot *slot = &ring->slots[i];
@@ -94,7 +96,7 @@ bool reap_finish(struct rings *rings) {
         if (ring->phase == RING_BROKEN)
             continue;
         free_released(ring);
-        for (uint32_t i = 0; i < ring->ring.slot_count; i++)
+        for (uint32_t i = 0; i < ring->slots_used; i++)
             if (ring->slots[i].known && ring->slots[i].ending)
                 waiting |= !finish_slot(rings, ring, i);
     }

@@ -165,6 +165,7 @@ int rings_take_in(struct rings *rings, struct ring *opened, uid_t uid, dev_t dev
         ring_destroy(ring);
         return -ENOMEM;
     }
+    rings_slots_count(ring);
     rings->items[rings->count++] = ring;
     anonymous_resume(rings, ring);
     struct error error;
@@ -178,9 +179,19 @@ int rings_take_in(struct rings *rings, struct ring *opened, uid_t uid, dev_t dev
     return 0;
 }
 
+void rings_slots_count(struct collector_ring *ring) {
+    uint32_t used = ring_reader_slots_used(&ring->ring);
+    if (used > ring->slots_used)
+        ring->slots_used = used;
+}
+
 bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32_t index) {
     struct slot *slot = &ring->slots[index];
     struct slot_info info;
+    if (index >= ring->slots_used)
+        rings_slots_count(ring);
+    if (index >= ring->slots_used) /* scribbled on: nobody claimed it by the rules */
+        return false;
     if (ring_reader_slot(&ring->ring, index, &info) < 0 || info.state == SLOT_FREE) {
         slot_forget(slot);
         return false;
@@ -241,7 +252,7 @@ static bool ring_has_hand(const struct collector_ring *ring) {
 }
 
 static bool ring_has_slots(const struct collector_ring *ring) {
-    for (uint32_t i = 0; i < ring->ring.slot_count; i++)
+    for (uint32_t i = 0; i < ring->slots_used; i++)
         if (ring->slots[i].known)
             return true;
     return false;
@@ -265,7 +276,7 @@ static void forget_state(struct rings *rings, struct collector_ring *ring) {
     rings_remove_state(rings, &key);
     state_key_losses(&key, ring->ring.ring_id);
     rings_remove_state(rings, &key);
-    for (uint32_t i = 0; i < ring->ring.slot_count; i++)
+    for (uint32_t i = 0; i < ring->slots_used; i++)
         if (ring->slots[i].known) {
             state_key_losses(&key, ring->slots[i].info.producer_id);
             rings_remove_state(rings, &key);

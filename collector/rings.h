@@ -74,10 +74,16 @@ struct collector_ring {
     ino_t inode;
     struct lane *lanes;  /* ring.lane_count */
     struct slot *slots;  /* ring.slot_count, and one more for the anonymous ledger */
+    uint32_t slots_used; /* of them, those that were ever claimed, the first ones */
     uint64_t cut_ns;     /* records made later wait, see order.h */
     uint64_t busy_ns;    /* monotonic: when a process or a record was last seen */
     uint64_t leaving_ns; /* monotonic: since when */
 };
+
+/* The slot behind i that has a ledger; behind the last of them the anonymous one. */
+static inline uint32_t rings_next_ledger(const struct collector_ring *ring, uint32_t i) {
+    return i + 1 < ring->slots_used || i == ring->ring.slot_count ? i + 1 : ring->ring.slot_count;
+}
 
 /* What all keys of a ring's lanes, a producer's losses or its cells begin with. */
 enum { REMOVAL_BYTES = sizeof(STATE_LANE) - 1 + 16 };
@@ -118,6 +124,9 @@ void rings_break(struct rings *rings, struct collector_ring *ring, const char *w
 
 /* Close the rings that are at their end: broken with nothing in hand, leaving with nothing left. */
 void rings_sweep(struct rings *rings, uint64_t now_monotonic_ns);
+
+/* Look how many slots are in use by now. */
+void rings_slots_count(struct collector_ring *ring);
 
 /* The slot's own facts, read anew when its generation changed: false when nobody can be read there. */
 bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32_t slot);

@@ -25,7 +25,7 @@ void collector_look_at_itself(struct collector *collector) {
     size_t processes = 0;
     for (size_t r = 0; r < collector->rings.count; r++) {
         const struct collector_ring *ring = collector->rings.items[r];
-        for (uint32_t i = 0; i < ring->ring.slot_count; i++)
+        for (uint32_t i = 0; i < ring->slots_used; i++)
             processes += ring->slots[i].known;
         for (uint32_t i = 0; i < ring->ring.lane_count; i++) {
             const struct lane *lane = &ring->lanes[i];

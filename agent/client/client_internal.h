@@ -135,7 +135,6 @@ struct thread {
     struct thread_lane *hot; /* the lane used last */
     struct thread_lane lanes[THREAD_LANES];
     unsigned next_victim;
-    struct uuid_generator ids;
     struct text trace_id, span_id, correlation_id; /* the context; borrow context_bytes */
     char context_bytes[3][ENTRY_TRACE_BYTES];
     struct record_entry record; /* of the macros: what they never set stays zero, which saves clearing it each time */

@@ -10,17 +10,6 @@
 #define CUT_MARK "[... %zu bytes cut ...]"
 enum { CUT_MARK_SIZE = 48 };
 
-static void make_id(struct call *call, uint64_t time_ns, struct uuid *ret) {
-    if (likely(call->thread && !call->nested)) {
-        uuid_make(&call->thread->ids, time_ns, ret);
-        return;
-    }
-    struct uuid_generator once; /* nested: the thread's generator may be in the middle of a step */
-    if (uuid_generator_init(&once) < 0)
-        once.counter = time_ns;
-    uuid_make(&once, time_ns, ret);
-}
-
 static bool level_is_one(int level) {
     return level >= 0 && level < LEVEL_COUNT;
 }
@@ -135,7 +124,6 @@ static int site_log(struct call *call, struct tf_client *client, struct tf_site_
     struct put put = { .entry = record, .level = (enum level)level, .time_ns = clock_real_ns() };
     record->entry.level = put.level;
     record->entry.timestamp_ns = put.time_ns;
-    make_id(call, put.time_ns, &record->entry.id);
     if (likely(call->thread)) {
         record->entry.trace_id = call->thread->trace_id;
         record->entry.span_id = call->thread->span_id;
@@ -212,7 +200,6 @@ static int entry_write(struct call *call, struct tf_client *client, const struct
     if (r < 0)
         return call_refuse(call, r);
     struct put put = { .entry = &record, .level = record.entry.level, .time_ns = now };
-    make_id(call, now, &record.entry.id);
     r = put_by_policy(call, client, &put);
     return r < 0 && r != -EAGAIN ? call_refuse(call, error_set(call->error, r, "entry is too large")) : r;
 }

@@ -31,12 +31,10 @@ void producer_close(struct producer *producer) {
 }
 
 /* Once, without waiting; a record that finds no room is counted only when the caller gives up. */
-static int producer_put(struct producer *producer, struct put *put, struct record_entry *to_complete, bool give_up) {
+static int producer_put(struct producer *producer, struct put *put, bool give_up) {
     struct call call;
     if (!call_enter(&call))
         return -EAGAIN;
-    if (to_complete && uuid_is_zero(&to_complete->entry.id))
-        uuid_make(&call.thread->ids, put->time_ns, &to_complete->entry.id);
     int r = put_once(&call, producer->client, thread_lane_find(&call, producer->client), put);
     if (r == -EAGAIN && give_up)
         put_lose(&call, producer->client, put);
@@ -55,7 +53,7 @@ static int write_entry(struct producer *producer, const struct record_entry *rec
         complete.entry.timestamp_ns = put.time_ns;
     if (text_equal(complete.entry.service, producer->client->service))
         complete.entry.service = TEXT_EMPTY;
-    return producer_put(producer, &put, &complete, give_up);
+    return producer_put(producer, &put, give_up);
 }
 
 int producer_write(struct producer *producer, const struct record_entry *record, uint64_t time_ns) {
@@ -70,7 +68,7 @@ static int write_record(struct producer *producer, const struct record *record, 
     struct put put = { .other = record,
                        .level = record->kind == RECORD_METRIC_UPDATE ? METRIC_LEVEL : LEVEL_ERROR,
                        .time_ns = record->time_ns ? record->time_ns : clock_real_ns() };
-    return producer_put(producer, &put, NULL, give_up);
+    return producer_put(producer, &put, give_up);
 }
 
 int producer_write_record(struct producer *producer, const struct record *record) {

@@ -217,7 +217,7 @@ static int session_claim(struct tf_client *client, struct session **ret) {
     if (r < 0)
         return r;
     struct slot_claim claim;
-    r = ring_slot_claim(&attachment->ring, client->service, &claim);
+    r = ring_slot_claim(&attachment->ring, client->service, (uint8_t)client->head.min_level, &claim);
     if (r == 0) {
         r = session_create(client, attachment, claim, ret);
         if (r < 0)

@@ -35,7 +35,7 @@ static void lane_claim_private(struct thread_lane *lane) {
         lane->retry_ns = UINT64_MAX;
         return;
     }
-    int r = ring_lane_claim(&session->attachment->ring, &session->claim, &lane->writer, &lane->lane);
+    int r = ring_lane_claim(&session->attachment->ring, &session->claim, false, &lane->writer, &lane->lane);
     lane->has_private = r == 0;
     lane->retry_ns = clock_monotonic_ns() + RETRY_MS * CLOCK_MILLISECOND;
     if (r < 0)
@@ -183,7 +183,7 @@ struct thread *thread_get(void) {
         mmap(NULL, sizeof(*thread), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (thread == MAP_FAILED)
         return NULL;
-    if (!exit_key_made || uuid_generator_init(&thread->ids) < 0 || pthread_setspecific(exit_key, thread) != 0) {
+    if (!exit_key_made || pthread_setspecific(exit_key, thread) != 0) {
         thread_free(thread);
         return NULL;
     }
@@ -222,7 +222,4 @@ void threads_after_fork(void) {
         self->lanes[i].session = NULL;
         self->lanes[i].has_private = false;
     }
-    /* or parent and child would make the same ids. Without entropy the parent's sequence is left far behind. */
-    if (uuid_generator_init(&self->ids) < 0)
-        self->ids.counter += (uint64_t)getpid() << 32;
 }

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "common/base/hash.h"
+
 int random_bytes(void *out, size_t size) {
     char *at = out;
     while (size > 0) {
@@ -21,6 +23,11 @@ int random_bytes(void *out, size_t size) {
 
 int uuid_generator_init(struct uuid_generator *generator) {
     return random_bytes(&generator->counter, sizeof(generator->counter));
+}
+
+void uuid_derive(uint64_t real_ns, const uint8_t ring_id[16], uint32_t lane, uint64_t position, struct uuid *ret) {
+    struct uuid_generator at = { .counter = hash_bytes_seeded(ring_id, 16, lane) + position / 8 };
+    uuid_make(&at, real_ns, ret);
 }
 
 void uuid_format(const struct uuid *uuid, char out[UUID_TEXT_SIZE]) {

@@ -38,6 +38,11 @@ static inline void uuid_make(struct uuid_generator *generator, uint64_t real_ns,
     __builtin_memcpy(ret->bytes + 8, &low, 8);
 }
 
+/* The id of the record at `position` of lane `lane` in the ring of that random id: version 7 with that time, its random part
+ * begins at a hash of ring and lane and counts up with the position. So it needs no state, is the same for all who look, differs
+ * between any two records, and ids of one lane sort in the order of its records. */
+void uuid_derive(uint64_t real_ns, const uint8_t ring_id[16], uint32_t lane, uint64_t position, struct uuid *ret);
+
 /* The 36 characters and a NUL, lower case. */
 void uuid_format(const struct uuid *uuid, char out[UUID_TEXT_SIZE]);
 

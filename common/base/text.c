@@ -169,3 +169,12 @@ void buffer_consume(struct buffer *buffer, size_t length) {
     memmove(buffer->data, buffer->data + length, buffer->length - length);
     buffer->length -= length;
 }
+
+void text_hex(const void *bytes, size_t count, char *out) {
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < count; i++) {
+        *out++ = digits[at[i] >> 4];
+        *out++ = digits[at[i] & 15];
+    }
+}

@@ -96,4 +96,7 @@ bool text_acts_on_terminal(uint32_t character);
  * bidirectional and line separators as \n \t \x1b \u202e. keep_newlines leaves "\n" and "\t" alone. */
 void text_append_printable(struct buffer *out, struct text text, bool keep_newlines);
 
+/* `count` bytes as 2 * count lower-case hex digits, without a NUL. */
+void text_hex(const void *bytes, size_t count, char *out);
+
 #endif

@@ -1,10 +1,8 @@
-/* record.c - headers, and every kind but the entry: each a msgpack array, described by a table of its fields.
+/* record.c - headers, and every kind but entries, calls and spans: each a msgpack array, described by a table of its fields.
  *
  *   call site          [site, level, module, operation, format, argument types]
  *   metric definition  [metric, kind, name, unit, help, {labels}, [bounds]]
  *   metric update      [kind, naming, operation, value, name, {labels}, unit, help, trace id]
- *   span start         [trace id, span id, parent id, operation, {metadata}, start]
- *   span end           [trace id, span id, {metadata}, end, failed]
  *   alert change       [id, rule, status, severity, {details}]
  *   health report      [name, state, details, time to live]
  *   process hello      [service, producer id, pid, start time]
@@ -88,15 +86,6 @@ static const struct kind kinds[] = {
                                  REQUIRED(metric_update.name, METRIC_NAME_BYTES), MAP(metric_update.labels),
                                  TEXT(metric_update.unit, UNIT_BYTES), TEXT(metric_update.help, HELP_BYTES),
                                  TEXT(metric_update.trace_id, ENTRY_TRACE_BYTES) } },
-    [RECORD_SPAN_START] = { 6,
-                            { TEXT(span_start.trace_id, ENTRY_TRACE_BYTES), TEXT(span_start.span_id, ENTRY_TRACE_BYTES),
-                              TEXT(span_start.parent_id, ENTRY_TRACE_BYTES),
-                              TEXT(span_start.operation, ENTRY_NAME_BYTES), MAP(span_start.metadata),
-                              VALUE(FIELD_U64, span_start.start_ns) } },
-    [RECORD_SPAN_END] = { 5,
-                          { TEXT(span_end.trace_id, ENTRY_TRACE_BYTES), TEXT(span_end.span_id, ENTRY_TRACE_BYTES),
-                            MAP(span_end.metadata), VALUE(FIELD_U64, span_end.end_ns),
-                            VALUE(FIELD_BOOL, span_end.failed) } },
     [RECORD_ALERT_CHANGE] = { 5,
                               { TEXT(alert_change.id, WORD_BYTES), TEXT(alert_change.rule_id, WORD_BYTES),
                                 TEXT(alert_change.status, WORD_BYTES), VALUE(FIELD_U8, alert_change.severity),
@@ -204,6 +193,17 @@ static int encode_entry(const struct record *record, void *room, size_t capacity
     return (int)size;
 }
 
+static int encode_span(const struct record *record, void *room, size_t capacity) {
+    uint32_t size;
+    int rc = record_span_size(&record->span, &size);
+    if (rc < 0)
+        return rc;
+    if (size > capacity)
+        return -ENOSPC;
+    record_span_encode(&record->span, record->position, record->time_ns, room, size);
+    return (int)size;
+}
+
 /* A padding record takes all the room there is. */
 static int encode_padding(const struct record *record, void *room, size_t capacity) {
     if (capacity < RECORD_HEADER_SIZE || capacity % RECORD_ALIGN != 0 || capacity > INT_MAX)
@@ -213,8 +213,10 @@ static int encode_padding(const struct record *record, void *room, size_t capaci
 }
 
 int record_encode(const struct record *record, void *room, size_t capacity) {
-    if (record->kind == RECORD_ENTRY)
+    if (record->kind == RECORD_ENTRY || record->kind == RECORD_CALL)
         return encode_entry(record, room, capacity);
+    if (record->kind == RECORD_SPAN)
+        return encode_span(record, room, capacity);
     if (record->kind == RECORD_PADDING)
         return encode_padding(record, room, capacity);
     if ((unsigned)record->kind >= COUNT_OF(kinds) || kinds[record->kind].count == 0)
@@ -331,6 +333,12 @@ int record_decode(const void *bytes, size_t available, uint64_t expected_positio
         return 0;
     if (header.kind == RECORD_ENTRY)
         return record_entry_decode(bytes, &header, &ret->entry);
+    if (header.kind == RECORD_CALL) {
+        ret->kind = RECORD_ENTRY;
+        return record_call_decode(bytes, &header, &ret->entry);
+    }
+    if (header.kind == RECORD_SPAN)
+        return record_span_decode(bytes, &header, &ret->span);
     const char *end = (const char *)bytes + header.length;
     const char *at = decode_kind((const char *)bytes + RECORD_HEADER_SIZE, end, &kinds[header.kind], ret);
     if (!at || end - at >= RECORD_ALIGN)

@@ -17,11 +17,26 @@
  *   24 id[16]   40 timestamp u64     48 message u32  52 metadata u32  56 error u32
  *   60 service u16  62 module u16  64 operation u16  66 input_position u16
  *   68 trace u8  69 span u8  70 correlation u8  71 present u8 (1 user, 2 organization)
- *   72 site u32 (0: message is text; else message is the packed arguments of that call site)  76 reserved u32
+ *   72 reserved u64
  *   80 service module operation trace span correlation user[16] organization[16] message metadata error input_position
  *
- * Where a service is empty, the one of the producer's slot is meant; where site is not 0, an empty module or operation is
- * the site's. Every other kind is a msgpack array behind the header (record.c draws each). Version 1.
+ * Where a service is empty, the one of the producer's slot is meant. An id of zeros: whoever takes the record out of its
+ * lane derives it (uuid_derive in id.h), so that it is the same whoever does.
+ *
+ * A call of a registered call site, which says level, module, operation and format; an entry like any other once it was
+ * decoded, with its id derived and the record's time:
+ *
+ *   24 site u32  28 arguments u32  32 metadata u32  36 present u8 (as above; 4: trace, 8: span are raw bytes)
+ *   37 trace u8  38 span u8  39 correlation u8
+ *   40 trace span correlation user[16] organization[16] arguments (template.h) metadata
+ *
+ * A span that has ended (the record's time is its end):
+ *
+ *   24 trace[16]  40 span[8]  48 parent[8] (zeros: none)  56 start u64  64 metadata u32  68 service u16  70 operation u16
+ *   72 status u16  74 flags u8 (1: failed)  75 reserved u8  76 thread u32
+ *   80 service operation status metadata
+ *
+ * Every other kind is a msgpack array behind the header (record.c draws each). Version 1.
  * Decoding trusts nothing: every length is checked against the bytes that are there.
  */
 #ifndef TASKFORGE_COMMON_MODEL_RECORD_H
@@ -38,6 +53,9 @@ enum {
     RECORD_ALIGN = 8,
     RECORD_HEADER_SIZE = 24,
     RECORD_ENTRY_FIXED_END = 80,
+    RECORD_CALL_FIXED_END = 40,
+    RECORD_SPAN_FIXED_END = 80,
+    RECORD_SPAN_STATUS_BYTES = 1024,
     RECORD_INPUT_POSITION_MAX = 1024, /* bytes of one packed input position */
     RECORD_SIZE_MAX = 256 * 1024,     /* no record is larger */
 };
@@ -48,8 +66,8 @@ enum record_kind {
     RECORD_CALL_SITE,
     RECORD_METRIC_DEFINITION,
     RECORD_METRIC_UPDATE,
-    RECORD_SPAN_START,
-    RECORD_SPAN_END,
+    RECORD_SPAN,
+    RECORD_CALL, /* decoded it is a RECORD_ENTRY with a site */
     RECORD_ALERT_CHANGE,
     RECORD_HEALTH_REPORT,
     RECORD_PROCESS_HELLO,
@@ -79,9 +97,21 @@ struct input_position {
 /* What an entry record carries beside the entry. */
 struct record_entry {
     struct entry entry; /* host and pid are not encoded; service, module, operation may be empty (see above) */
-    uint32_t site;      /* 0, or the call site: entry.message is then its packed arguments (template.h) */
+    uint32_t site; /* 0, or the call site: entry.message is then its packed arguments (template.h), and service, module,
+                           operation, error_details and an input position are not there */
+    bool raw_trace; /* with a site: entry.trace_id is 16 raw bytes, entry.span_id 8 */
+    bool raw_span;
     bool has_position;
     struct input_position position;
+};
+
+struct record_span { /* its end is the record's time */
+    uint8_t trace_id[16], span_id[8], parent_id[8] /* zeros: none */;
+    uint64_t start_ns;
+    uint32_t thread; /* gettid; 0: not known */
+    bool failed;
+    struct text service /* empty: the slot's */, operation, status /* why it failed, RECORD_SPAN_STATUS_BYTES */,
+        metadata /* packed map */;
 };
 
 /* The size that encoding would take (a multiple of 8), so that the span can be claimed first; -E2BIG beyond
@@ -92,6 +122,17 @@ int record_entry_size(const struct record_entry *record, uint32_t *ret_size);
  * what record_entry_size accepted. */
 void record_entry_encode(const struct record_entry *record, uint64_t position, uint64_t time_ns, void *span,
                          uint32_t size);
+
+/* The same for a span; end_ns is the record's time. */
+int record_span_size(const struct record_span *span, uint32_t *ret_size);
+void record_span_encode(const struct record_span *span, uint64_t position, uint64_t end_ns, void *room, uint32_t size);
+
+/* How a call lies in its record, for who writes one straight into its lane. */
+struct record_call_fixed {
+    uint32_t site, arguments, metadata;
+    uint8_t present, trace, span, correlation;
+};
+enum { RECORD_HAS_USER = 1, RECORD_HAS_ORGANIZATION = 2, RECORD_RAW_TRACE = 4, RECORD_RAW_SPAN = 8 };
 
 /* --- the other kinds; each struct is one kind, texts are borrowed --- */
 
@@ -112,15 +153,6 @@ struct record_metric_update { /* by name; updates by handle are cells of the slo
     uint8_t operation;
     double value; /* timers: seconds */
     struct text name, labels /* packed map, canonical */, unit, help, trace_id;
-};
-struct record_span_start {
-    struct text trace_id, span_id, parent_id, operation, metadata /* packed map */;
-    uint64_t start_ns;
-};
-struct record_span_end {
-    struct text trace_id, span_id, metadata /* packed map */;
-    uint64_t end_ns;
-    bool failed;
 };
 struct record_alert_change {
     struct text id, rule_id, status, details /* packed map */;
@@ -158,8 +190,7 @@ struct record {
         struct record_call_site call_site;
         struct record_metric_definition metric_definition;
         struct record_metric_update metric_update;
-        struct record_span_start span_start;
-        struct record_span_end span_end;
+        struct record_span span;
         struct record_alert_change alert_change;
         struct record_health_report health_report;
         struct record_process_hello process_hello;

@@ -1,10 +1,10 @@
-/* record_entry.c - the entry's record: the one that is made and read a million times, so no msgpack around it. */
+/* record_entry.c - the entry's record: made and read a million times, so no msgpack around it. */
 #include <errno.h>
 
 #include "common/base/check.h"
 #include "common/model/record_priv.h"
 
-enum { HAS_USER = 1, HAS_ORGANIZATION = 2 };
+enum { HAS_USER = RECORD_HAS_USER, HAS_ORGANIZATION = RECORD_HAS_ORGANIZATION };
 
 /* The fixed part as it lies behind the header; drawn in record.h. */
 struct fixed {
@@ -13,27 +13,23 @@ struct fixed {
     uint32_t message, metadata, error;
     uint16_t service, module, operation, input_position;
     uint8_t trace, span, correlation, present;
-    uint32_t site, reserved;
+    uint64_t reserved;
 };
 _Static_assert(sizeof(struct fixed) == RECORD_ENTRY_FIXED_END - RECORD_HEADER_SIZE, "as drawn");
 _Static_assert(offsetof(struct fixed, timestamp_ns) == 40 - RECORD_HEADER_SIZE, "as drawn");
 _Static_assert(offsetof(struct fixed, service) == 60 - RECORD_HEADER_SIZE, "as drawn");
 _Static_assert(offsetof(struct fixed, trace) == 68 - RECORD_HEADER_SIZE, "as drawn");
-_Static_assert(offsetof(struct fixed, site) == 72 - RECORD_HEADER_SIZE, "as drawn");
+_Static_assert(offsetof(struct fixed, reserved) == 72 - RECORD_HEADER_SIZE, "as drawn");
 _Static_assert(RECORD_ENTRY_FIXED_END + 3 * ENTRY_NAME_BYTES + 3 * ENTRY_TRACE_BYTES + 2 * UUID_SIZE +
                        ENTRY_MESSAGE_BYTES + ENTRY_METADATA_BYTES + ENTRY_ERROR_BYTES + RECORD_INPUT_POSITION_MAX +
                        RECORD_ALIGN <=
                    RECORD_SIZE_MAX,
                "every entry within its limits fits");
 
-static inline bool is_present(const struct uuid *uuid) {
-    uint64_t halves[2];
-    memcpy(halves, uuid->bytes, sizeof(halves));
-    return (halves[0] | halves[1]) != 0;
-}
-
 int record_entry_size(const struct record_entry *record, uint32_t *ret_size) {
     const struct entry *entry = &record->entry;
+    if (record->site != 0)
+        return record_call_size(record, ret_size);
     /* one test for all: | and not ||, since nothing is ever too long on the way that matters */
     if (unlikely((entry->service.length > ENTRY_NAME_BYTES) | (entry->module.length > ENTRY_NAME_BYTES) |
                  (entry->operation.length > ENTRY_NAME_BYTES) | (entry->message.length > ENTRY_MESSAGE_BYTES) |
@@ -44,8 +40,8 @@ int record_entry_size(const struct record_entry *record, uint32_t *ret_size) {
     size_t size = RECORD_ENTRY_FIXED_END + entry->service.length + entry->module.length + entry->operation.length +
                   entry->trace_id.length + entry->span_id.length + entry->correlation_id.length +
                   entry->message.length + entry->metadata.length + entry->error_details.length;
-    size += is_present(&entry->user_id) ? UUID_SIZE : 0;
-    size += is_present(&entry->organization_id) ? UUID_SIZE : 0;
+    size += record_has(&entry->user_id) ? UUID_SIZE : 0;
+    size += record_has(&entry->organization_id) ? UUID_SIZE : 0;
     if (unlikely(record->has_position)) {
         int rc = record_position_check(&record->position);
         if (rc < 0)
@@ -56,23 +52,14 @@ int record_entry_size(const struct record_entry *record, uint32_t *ret_size) {
     return 0;
 }
 
-static inline char *put(char *at, struct text text) {
-    if (text.length > 0)
-        memcpy(at, text.data, text.length);
-    return at + text.length;
-}
-
-static inline char *put_uuid(char *at, const struct uuid *uuid, bool present) {
-    if (!present)
-        return at;
-    memcpy(at, uuid->bytes, UUID_SIZE);
-    return at + UUID_SIZE;
-}
-
 void record_entry_encode(const struct record_entry *record, uint64_t position, uint64_t time_ns, void *span,
                          uint32_t size) {
     const struct entry *entry = &record->entry;
-    bool user = is_present(&entry->user_id), organization = is_present(&entry->organization_id);
+    if (record->site != 0) {
+        record_call_encode(record, position, time_ns, span, size);
+        return;
+    }
+    bool user = record_has(&entry->user_id), organization = record_has(&entry->organization_id);
     uint32_t position_size = unlikely(record->has_position) ? record_position_size(&record->position) : 0;
     struct fixed fixed = {
         .id = entry->id,
@@ -88,23 +75,22 @@ void record_entry_encode(const struct record_entry *record, uint64_t position, u
         .span = (uint8_t)entry->span_id.length,
         .correlation = (uint8_t)entry->correlation_id.length,
         .present = (uint8_t)((user ? HAS_USER : 0) | (organization ? HAS_ORGANIZATION : 0)),
-        .site = record->site,
     };
     char *at = span;
     memset(at + size - RECORD_ALIGN, 0, RECORD_ALIGN); /* the zeros at the end, before what may lie over them */
     record_put_header(at, size, RECORD_ENTRY, (uint8_t)entry->level, position, time_ns);
     memcpy(at + RECORD_HEADER_SIZE, &fixed, sizeof(fixed));
-    at = put(at + RECORD_ENTRY_FIXED_END, entry->service);
-    at = put(at, entry->module);
-    at = put(at, entry->operation);
-    at = put(at, entry->trace_id);
-    at = put(at, entry->span_id);
-    at = put(at, entry->correlation_id);
-    at = put_uuid(at, &entry->user_id, user);
-    at = put_uuid(at, &entry->organization_id, organization);
-    at = put(at, entry->message);
-    at = put(at, entry->metadata);
-    at = put(at, entry->error_details);
+    at = record_put(at + RECORD_ENTRY_FIXED_END, entry->service);
+    at = record_put(at, entry->module);
+    at = record_put(at, entry->operation);
+    at = record_put(at, entry->trace_id);
+    at = record_put(at, entry->span_id);
+    at = record_put(at, entry->correlation_id);
+    at = record_put_uuid(at, &entry->user_id, user);
+    at = record_put_uuid(at, &entry->organization_id, organization);
+    at = record_put(at, entry->message);
+    at = record_put(at, entry->metadata);
+    at = record_put(at, entry->error_details);
     if (unlikely(position_size > 0)) {
         record_position_encode(&record->position, at, position_size);
         at += position_size;
@@ -113,20 +99,6 @@ void record_entry_encode(const struct record_entry *record, uint64_t position, u
 }
 
 /* --- decoding --- */
-
-static inline struct text take(const char **at, size_t length) {
-    struct text text = { length ? *at : NULL, length };
-    *at += length;
-    return text;
-}
-
-static inline void take_uuid(const char **at, bool present, struct uuid *ret) {
-    memset(ret, 0, sizeof(*ret));
-    if (!present)
-        return;
-    memcpy(ret->bytes, *at, UUID_SIZE);
-    *at += UUID_SIZE;
-}
 
 static bool within_limits(const struct fixed *fixed) {
     return fixed->service <= ENTRY_NAME_BYTES && fixed->module <= ENTRY_NAME_BYTES &&
@@ -155,24 +127,25 @@ int record_entry_decode(const char *bytes, const struct record_header *header, s
     entry->id = fixed.id;
     entry->timestamp_ns = fixed.timestamp_ns;
     entry->level = (enum level)header->level;
-    entry->service = take(&at, fixed.service);
-    entry->module = take(&at, fixed.module);
-    entry->operation = take(&at, fixed.operation);
-    entry->trace_id = take(&at, fixed.trace);
-    entry->span_id = take(&at, fixed.span);
-    entry->correlation_id = take(&at, fixed.correlation);
-    take_uuid(&at, user, &entry->user_id);
-    take_uuid(&at, organization, &entry->organization_id);
-    entry->message = take(&at, fixed.message);
-    entry->metadata = take(&at, fixed.metadata);
-    entry->error_details = take(&at, fixed.error);
+    entry->service = record_take(&at, fixed.service);
+    entry->module = record_take(&at, fixed.module);
+    entry->operation = record_take(&at, fixed.operation);
+    entry->trace_id = record_take(&at, fixed.trace);
+    entry->span_id = record_take(&at, fixed.span);
+    entry->correlation_id = record_take(&at, fixed.correlation);
+    record_take_uuid(&at, user, &entry->user_id);
+    record_take_uuid(&at, organization, &entry->organization_id);
+    entry->message = record_take(&at, fixed.message);
+    entry->metadata = record_take(&at, fixed.metadata);
+    entry->error_details = record_take(&at, fixed.error);
     entry->host = TEXT_EMPTY;
     entry->pid = 0;
-    ret->site = fixed.site;
+    ret->site = 0;
+    ret->raw_trace = ret->raw_span = false;
     ret->has_position = fixed.input_position > 0;
     ret->position = (struct input_position) { TEXT_EMPTY, TEXT_EMPTY, TEXT_EMPTY };
     if ((fixed.metadata > 0 && pack_check(entry->metadata) < 0) ||
         (fixed.error > 0 && pack_check(entry->error_details) < 0))
         return -EBADMSG;
-    return ret->has_position ? record_position_decode(take(&at, fixed.input_position), &ret->position) : 0;
+    return ret->has_position ? record_position_decode(record_take(&at, fixed.input_position), &ret->position) : 0;
 }

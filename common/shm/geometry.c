@@ -5,7 +5,7 @@
 #include "common/base/check.h"
 #include "common/shm/ring_reader.h"
 
-enum { PAGE = 4096, SLOT_SHARE = 512 * 1024 /* one slot for each */, OVERFLOW_SHARE = 16 * 1024 * 1024 };
+enum { PAGE = 4096, SLOT_SHARE = 64 * 1024 /* one slot for each */, OVERFLOW_SHARE = 16 * 1024 * 1024 };
 
 static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high) {
     return value < low ? low : value > high ? high : value;
@@ -36,12 +36,11 @@ void geometry_of_size(uint64_t size, struct geometry *ret) {
     uint32_t slots = (uint32_t)clamp(size / SLOT_SHARE, RING_SLOTS_MIN, RING_SLOTS_MAX);
     uint32_t overflow = (uint32_t)clamp(size / OVERFLOW_SHARE, 1, RING_OVERFLOW_MAX);
     geometry_of_counts(slots, overflow, overflow, ret);
-    uint64_t private = (size - ret->file_size) / (RING_LANE_SIZE + RING_LANE_HEADER_SIZE);
-    uint32_t lanes = (uint32_t)clamp(overflow + private, overflow + 1, RING_LANES_MAX);
-    geometry_of_counts(slots, overflow, lanes, ret);
-    if (ret->file_size > size && lanes > overflow + 1) /* the lane headers' last page */
-        geometry_of_counts(slots, overflow, lanes - 1, ret);
-    check(ret->file_size <= size);
+    /* As many lanes as there is memory for; slots are claimed out of the same (layout.h, pages). */
+    uint64_t fixed = ret->slots_at + (uint64_t)overflow * RING_OVERFLOW_SIZE;
+    uint64_t private = (size - fixed) / (RING_LANE_SIZE + RING_LANE_HEADER_SIZE);
+    geometry_of_counts(slots, overflow, (uint32_t)clamp(overflow + private, overflow + 1, RING_LANES_MAX), ret);
+    ret->size_limit = size;
 }
 
 int ring_header_check(const struct ring_header *header, uint64_t file_size, struct error *error) {
@@ -51,6 +50,10 @@ int ring_header_check(const struct ring_header *header, uint64_t file_size, stru
     if (header->version > RING_VERSION)
         return error_set(error, -EPROTO, "the ring has format %u, newer than format %u, the last this program knows",
                          header->version, RING_VERSION);
+    if (header->version < RING_VERSION)
+        return error_set(error, -EBADMSG,
+                         "the ring has format %u, of before the first release: restart who writes to it",
+                         header->version);
     if (header->version != RING_VERSION || header->header_size != RING_HEADER_SIZE ||
         header->slot_size != RING_SLOT_SIZE || header->lane_size != RING_LANE_SIZE ||
         header->overflow_size != RING_OVERFLOW_SIZE)

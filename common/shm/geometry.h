@@ -10,9 +10,11 @@
 struct geometry {
     uint32_t slot_count, overflow_count, lane_count;
     uint64_t lanes_at, slots_at, data_at, file_size;
+    uint64_t size_limit; /* of geometry_of_size alone */
 };
 
-/* The counts for a ring of about `size` bytes (put within RING_SIZE_MIN and RING_SIZE_MAX), never more than that. */
+/* The counts for a ring that may take `size` bytes of memory (put within RING_SIZE_MIN and RING_SIZE_MAX). The file is longer:
+ * pages are allocated as slots and lanes are claimed. */
 void geometry_of_size(uint64_t size, struct geometry *ret);
 
 /* The offsets that belong to counts, which must be within their limits. */

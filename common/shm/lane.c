@@ -10,8 +10,7 @@ static_assert(LANE_POSITION_START % RECORD_ALIGN == 0, "records begin on a multi
 static_assert(RING_LANE_SIZE % RECORD_ALIGN == 0 && RING_OVERFLOW_SIZE % RECORD_ALIGN == 0, "laps do too");
 static_assert(RECORD_SIZE_MAX <= RING_OVERFLOW_SIZE / LANE_LARGE_SHARE / 2, "a hello and any record fit one claim");
 
-/* How many eighths of a lane each level may fill. */
-static const uint8_t share[LEVEL_COUNT] = {
+const uint8_t lane_share[LEVEL_COUNT] = {
     [LEVEL_TRACE] = 4, [LEVEL_DEBUG] = 4, [LEVEL_INFO] = 6, [LEVEL_WARN] = 7, [LEVEL_ERROR] = 8, [LEVEL_CRITICAL] = 8,
 };
 
@@ -19,39 +18,30 @@ static bool is_possible(uint64_t head, uint64_t tail, uint64_t size) {
     return tail <= head && head - tail <= size && head % RECORD_ALIGN == 0 && tail % RECORD_ALIGN == 0;
 }
 
-int lane_writer_init(struct lane_writer *writer, struct lane_header *header, char *data, uint64_t size) {
+int lane_writer_init(struct lane_writer *writer, struct lane_header *header, char *data, uint64_t size,
+                     bool overwrites) {
     check(size >= 4096 && (size & (size - 1)) == 0);
     /* head: whoever owned the lane before released it through the owner word, which our claim acquired. */
     uint64_t head = atomic_load_explicit(&header->head, memory_order_relaxed);
     /* acquire: the collector has copied what is below the tail before we overwrite it. */
     uint64_t tail = atomic_load_explicit(&header->tail, memory_order_acquire);
-    if (!is_possible(head, tail, size) || size - head % size < RECORD_HEADER_SIZE)
+    if (!is_possible(head, tail, overwrites ? UINT64_MAX : size) || size - head % size < RECORD_HEADER_SIZE)
         return -EBADMSG;
-    *writer = (struct lane_writer) { .header = header, .data = data, .size = size, .head = head, .tail = tail };
+    *writer = (struct lane_writer) {
+        .header = header, .data = data, .size = size, .head = head, .tail = tail, .overwrites = overwrites
+    };
     return 0;
-}
-
-/* Whether [.., end) fits above the tail, looking at the tail again when it does not seem to. */
-static bool has_room(struct lane_writer *writer, uint64_t end, uint64_t limit) {
-    if (likely(end - writer->tail <= limit))
-        return true;
-    /* acquire: pairs with the collector's release in ring_reader_set_tail: its copy is done before we overwrite. */
-    uint64_t tail = atomic_load_explicit(&writer->header->tail, memory_order_acquire);
-    if (tail < writer->tail || tail > writer->head) /* scribbled on: believe the old one */
-        return false;
-    writer->tail = tail;
-    return end - tail <= limit;
 }
 
 void *lane_claim(struct lane_writer *writer, uint32_t size, enum level level, uint64_t *ret_position) {
     check(size % RECORD_ALIGN == 0 && size >= RECORD_HEADER_SIZE && size <= writer->size / LANE_LARGE_SHARE);
     check((unsigned)level < LEVEL_COUNT);
-    uint64_t limit = writer->size / 8 * share[level];
+    uint64_t limit = writer->size / 8 * lane_share[level];
     uint64_t offset = writer->head & (writer->size - 1);
     uint64_t rest = writer->size - offset;
 
     if (unlikely(rest < (uint64_t)size + RECORD_HEADER_SIZE)) {
-        if (!has_room(writer, writer->head + rest + size, limit))
+        if (!lane_has_room(writer, writer->head + rest + size, limit))
             return NULL;
         struct record_header padding = {
             .length = (uint32_t)rest, .kind = RECORD_PADDING, .version = RECORD_VERSION, .position = writer->head
@@ -59,7 +49,7 @@ void *lane_claim(struct lane_writer *writer, uint32_t size, enum level level, ui
         memcpy(writer->data + offset, &padding, sizeof(padding));
         writer->head += rest; /* ours alone: the commit that follows publishes the padding with its record */
         offset = 0;
-    } else if (!has_room(writer, writer->head + size, limit)) {
+    } else if (!lane_has_room(writer, writer->head + size, limit)) {
         return NULL;
     }
     *ret_position = writer->head;
@@ -68,9 +58,7 @@ void *lane_claim(struct lane_writer *writer, uint32_t size, enum level level, ui
 
 void lane_commit(struct lane_writer *writer, uint32_t size) {
     check(size % RECORD_ALIGN == 0 && size >= RECORD_HEADER_SIZE && size <= writer->size / LANE_LARGE_SHARE);
-    writer->head += size;
-    /* release: all bytes below the new head are visible to whoever acquires it. This store is the commit. */
-    atomic_store_explicit(&writer->header->head, writer->head, memory_order_release);
+    lane_publish(writer, size);
 }
 
 int lane_head(const struct lane_header *header, uint64_t size, uint64_t from, uint64_t *ret_head) {

@@ -10,20 +10,58 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/check.h"
 #include "common/model/level.h"
+#include "common/model/record.h"
 #include "common/shm/layout.h"
 
 struct lane_writer {
     struct lane_header *header;
     char *data;
-    uint64_t size; /* of the data, a power of two */
-    uint64_t head; /* private copy: only we move it */
-    uint64_t tail; /* as last seen; reloaded when it looks full */
+    uint64_t size;   /* of the data, a power of two */
+    uint64_t head;   /* private copy: only we move it */
+    uint64_t tail;   /* as last seen; reloaded when it looks full */
+    bool overwrites; /* a recorder lane: there is always room */
 };
 
+/* How many eighths of a lane each level may fill. */
+extern const uint8_t lane_share[LEVEL_COUNT];
+
 /* Begin (or go on) as the lane's only producer: reads head and tail once. -EBADMSG when they make no sense (tail above
- * head, more than size apart, not a multiple of 8): such a lane is left alone. */
-int lane_writer_init(struct lane_writer *writer, struct lane_header *header, char *data, uint64_t size);
+ * head, more than size apart in a lane that does not overwrite, not a multiple of 8): such a lane is left alone. */
+int lane_writer_init(struct lane_writer *writer, struct lane_header *header, char *data, uint64_t size,
+                     bool overwrites);
+
+/* Whether [.., end) fits above the tail, looking at the tail again when it does not seem to. */
+static inline bool lane_has_room(struct lane_writer *writer, uint64_t end, uint64_t limit) {
+    if (likely(end - writer->tail <= limit))
+        return true;
+    if (writer->overwrites)
+        return true;
+    /* acquire: pairs with the collector's release in ring_reader_set_tail: its copy is done before we overwrite. */
+    uint64_t tail = atomic_load_explicit(&writer->header->tail, memory_order_acquire);
+    if (tail < writer->tail || tail > writer->head) /* scribbled on: believe the old one */
+        return false;
+    writer->tail = tail;
+    return end - tail <= limit;
+}
+
+/* The same as lane_claim where no lap ends in between: NULL when it does, or when there is no room. For who writes up to `most` bytes
+ * straight into the lane and commits what it came to. */
+static inline char *lane_claim_within(struct lane_writer *writer, uint32_t most, enum level level) {
+    uint64_t offset = writer->head & (writer->size - 1);
+    if (unlikely(writer->size - offset < (uint64_t)most + RECORD_HEADER_SIZE) ||
+        unlikely(!lane_has_room(writer, writer->head + most, writer->size / 8 * lane_share[level])))
+        return NULL;
+    return writer->data + offset;
+}
+
+/* Publish without checks, for what lane_claim_within gave. */
+static inline void lane_publish(struct lane_writer *writer, uint32_t size) {
+    writer->head += size;
+    /* release: all bytes below the new head are visible to whoever acquires it. This store is the commit. */
+    atomic_store_explicit(&writer->header->head, writer->head, memory_order_release);
+}
 
 /* A span of `size` bytes (a multiple of 8, at least a record's header, at most an eighth of the lane) at *ret_position,
  * or NULL when the lane has no room left for this level: trace and debug may fill half of it, info three quarters, warn

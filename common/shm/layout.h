@@ -1,4 +1,4 @@
-/* layout.h - every struct that lives in shared memory, drawn. Version 1.
+/* layout.h - every struct that lives in shared memory, drawn. Version 2 (version 1 was never released).
  *
  * One ring file for each user id, RUNTIME_DIR/rings/UID:
  *
@@ -18,22 +18,29 @@
  * its own: what stands at any position below the head is a record with a valid header.
  *
  *   header of a lane     line 0: owner       0 free, or bits 0..15 slot + 1 | 16..47 the slot's generation
- *                                            | 48..62 turn, how often the slot's threads passed the lane on
+ *                                            | 48..61 turn, how often the slot's threads passed the lane on
+ *                                            | 62 recorder: the lane overwrites, see below
  *                                            | 63 released by its thread
  *                        line 1: head        the producer's; a release-store here is the commit of all before it
  *                        line 2: tail        the collector's; bytes below it may be overwritten
  *                        line 3: allocated   1 once the lane's data has its pages (fallocate); they stay for good
  *
+ * A recorder lane (of the flight recorder) is a private lane that nobody drains: its producer goes on over what is oldest and
+ * never looks at the tail. Laps and records are as everywhere, so what stands in the present lap begins at the lap's begin, and
+ * in the rest of the one before a record is known by the position in its header. Who copies it reads the head again behind
+ * the copy: what is more than a lap below that head may be torn. The tail says up to where it was stored.
+ *
  * A slot:
  *
- *   0                                    4 KiB        32 KiB                                                   128 KiB
- *  +------------------------------------+------------+--------------------------------------------------------------+
- *  | whose it is, control, ledger, marks| call sites | metric area: definitions and cells ->    <- chunks of octaves |
- *  +------------------------------------+------------+--------------------------------------------------------------+
+ *   0                                    4 KiB        25 KiB       32 KiB                                     128 KiB
+ *  +------------------------------------+------------+------------+------------------------------------------------+
+ *  | whose it is, control, ledger, marks| call sites | open spans | metric area: definitions and cells -> <- octaves|
+ *  +------------------------------------+------------+------------+------------------------------------------------+
  *
- * Pages: header, ledger, lane headers and the first page of every slot are allocated when the file is made (a read of a
- * hole in tmpfs takes a page too, and a full tmpfs would be SIGBUS); the first 32 KiB of a slot, and a lane's data, when
- * claimed; its metric area with the first metric (slot_metrics.h draws what stands there).
+ * Pages: header, ledger and lane headers are allocated when the file is made (a read of a hole in tmpfs takes a page too, and a
+ * full tmpfs would be SIGBUS); the first page of a slot before `slots_used` takes it in; the first 32 KiB of a slot, and a lane's
+ * data, when claimed; its metric area with the first metric (slot_metrics.h draws what stands there). All of it together stays
+ * within ring.size (the header's size_limit): whoever allocates adds to `allocated` before.
  *
  *   In a private lane the owner's slot says whose records these are. In an overflow lane each claim is two records, a
  *   PROCESS_HELLO and the record itself, published by one store: it needs no slot to be understood.
@@ -54,7 +61,7 @@
 #define RING_MAGIC UINT64_C(0x31474e4952465454) /* "TTFRING1" in little-endian bytes */
 
 enum {
-    RING_VERSION = 1,
+    RING_VERSION = 2,
     RING_HEADER_SIZE = 4096,
     RING_LANE_HEADER_SIZE = 256,
     RING_SLOT_SIZE = 128 * 1024,
@@ -64,7 +71,7 @@ enum {
     RING_OVERFLOW_SIZE = 4096 * 1024, /* a power of two */
     RING_SIZE_MIN = 8192 * 1024,
     RING_SLOTS_MIN = 16,
-    RING_SLOTS_MAX = 256,
+    RING_SLOTS_MAX = 1024,
     RING_OVERFLOW_MAX = 4, /* lanes */
     RING_LANES_MAX = 4096,
     RING_LOCK_OFFSET =
@@ -81,6 +88,10 @@ enum loss_reason {
     LOSS_LANES_BUSY, /* no private lane, and every overflow lane was busy or full */
     LOSS_NO_RING,    /* no ring to write to: no runtime directory, no space, no permission */
     LOSS_INPUT,      /* an input had to let it go (a datagram that found no room) */
+    LOSS_QUOTA,      /* the process had its share of the overflow lanes already */
+    LOSS_RATE,       /* chosen: its call site's rate limit */
+    LOSS_REPEAT,     /* chosen: the same statement with the same arguments a moment ago */
+    LOSS_SAMPLED,    /* chosen: its trace is not of the share that is kept */
     LOSS_REASON_COUNT,
 };
 
@@ -108,10 +119,17 @@ struct ring_header {
     uint64_t slots_at;
     uint64_t data_at;
     uint64_t created_ns;
-    uint32_t slot_size;     /* RING_SLOT_SIZE */
-    uint32_t lane_size;     /* RING_LANE_SIZE */
-    uint32_t overflow_size; /* RING_OVERFLOW_SIZE */
-    uint32_t reserved[11];
+    uint32_t slot_size;          /* RING_SLOT_SIZE */
+    uint32_t lane_size;          /* RING_LANE_SIZE */
+    uint32_t overflow_size;      /* RING_OVERFLOW_SIZE */
+    _Atomic uint32_t slots_used; /* slots that were ever claimed, the first ones: nobody looks at others. Only grows */
+    uint64_t size_limit;         /* bytes of pages that may be allocated */
+    _Atomic uint64_t
+        allocated; /* bytes of pages that were; whoever allocates adds before, and takes it back on failure */
+    _Atomic uint64_t
+        tick_rate; /* calibration of the time stamp counter: nanoseconds << 32 a tick; 0: not known yet, 1: not to be
+                                   used (not invariant). Any client writes what it measured; each checks what it reads */
+    uint32_t reserved_2[4];
     _Alignas(64) _Atomic uint64_t
         attach; /* times a slot was claimed << 1 | retired; compare-and-swap by clients and collector */
 };
@@ -130,6 +148,8 @@ static_assert(sizeof(struct lane_header) == RING_LANE_HEADER_SIZE, "drawn above"
 /* The owner word. The turn makes two turns of one slot differ: the collector's compare-and-swap from a drained, released
  * lane to the pool cannot hit a lane that was taken up, written and released again meanwhile. */
 #define LANE_OWNER_RELEASED (UINT64_C(1) << 63)
+#define LANE_OWNER_RECORDER (UINT64_C(1) << 62)
+#define LANE_OWNER_FLAGS (LANE_OWNER_RELEASED | LANE_OWNER_RECORDER)
 #define LANE_OWNER_TURN (UINT64_C(1) << 48)
 
 static inline uint64_t lane_owner(uint32_t slot, uint32_t generation) { /* turn 0, not released */
@@ -146,17 +166,36 @@ static inline uint64_t lane_owner_identity(uint64_t owner) { /* slot and generat
     return owner & (LANE_OWNER_TURN - 1);
 }
 static inline uint64_t lane_owner_next_turn(uint64_t owner) { /* the released lane, taken up again; the turn wraps */
-    return lane_owner_identity(owner) | ((owner + LANE_OWNER_TURN) & ~(LANE_OWNER_TURN - 1) & ~LANE_OWNER_RELEASED);
+    return lane_owner_identity(owner) | ((owner + LANE_OWNER_TURN) & ~(LANE_OWNER_TURN - 1) & ~LANE_OWNER_FLAGS) |
+           (owner & LANE_OWNER_RECORDER);
 }
 
 enum slot_state { SLOT_FREE = 0, SLOT_ACTIVE = 1, SLOT_CLOSED = 2 /* its process is done with it: drain, then free */ };
 
 enum {
-    SLOT_CONTROL_LEVEL_MASK = 0xff, /* entries below this level are not wanted */
-    SLOT_CONTROL_REATTACH = 0x100,  /* this ring is retired or set aside: attach anew */
+    SLOT_CONTROL_LEVEL_MASK = 0xff,   /* entries below this level are not wanted */
+    SLOT_CONTROL_REATTACH = 0x100,    /* this ring is retired or set aside: attach anew */
+    SLOT_CONTROL_SETTINGS_SHIFT = 16, /* bits of the number of the settings file's present version: when they change, */
+    SLOT_CONTROL_SETTINGS_MASK = 0xff0000, /* the library reads it anew */
     SLOT_SITES_MAX = 256,
     SLOT_SITE_TEXT_SIZE = 20 * 1024,
+    SLOT_SPANS_MAX = 48,            /* open spans that are seen from outside; a process may have more */
+    SLOT_SPAN_OPERATION_BYTES = 56, /* of the operation's name, cut where it is longer */
 };
+
+/* A span that was started and has not ended, by handle of the owner's threads: what the process has in flight. Readers copy it and
+ * look at `state` again: an even number other than 0 that stayed the same means that the copy is whole. */
+struct slot_span {
+    _Atomic uint64_t state; /* 0 free; odd: being written; even: the start, real ns with the lowest bit cleared */
+    uint8_t trace_id[16];
+    uint8_t span_id[8];
+    uint8_t parent_id[8]; /* zeros: none */
+    uint32_t thread;      /* gettid */
+    uint8_t reserved[3];
+    uint8_t operation_length;
+    char operation[SLOT_SPAN_OPERATION_BYTES];
+};
+static_assert(sizeof(struct slot_span) == 104, "no holes");
 
 /* A call site of the process: where in the slot's site_text its strings stand, one after the other. */
 struct slot_site {
@@ -172,7 +211,8 @@ struct ring_slot {
     _Atomic uint64_t state;  /* generation << 8 | enum slot_state */
     uint8_t producer_id[16]; /* random for each claim; what the store keeps the folded losses by */
     uint32_t pid;
-    uint32_t reserved;
+    uint8_t min_level; /* the client's own: entries below it are not written */
+    uint8_t reserved[3];
     uint64_t start_time;    /* field 22 of /proc/PID/stat */
     uint64_t pid_namespace; /* inode of /proc/self/ns/pid */
     uint64_t claimed_ns;
@@ -185,11 +225,15 @@ struct ring_slot {
     _Alignas(64) _Atomic uint32_t
         metric_count; /* a release-store here publishes a series; 0: the area may have no pages */
     uint32_t metric_reserved;
-    _Atomic uint64_t metric_marks; /* bytes used from the area's begin | chunks taken from its end << 32 */
+    _Atomic uint64_t metric_marks;    /* bytes used from the area's begin | chunks taken from its end << 32 */
+    _Atomic uint32_t pages;           /* bits of enum slot_pages: what of the slot has its pages; they stay for good */
+    _Atomic uint32_t recorder_wanted; /* the process counts up: store what the flight recorder holds of it */
     struct slot_site sites[SLOT_SITES_MAX];
     char site_text[SLOT_SITE_TEXT_SIZE];
+    struct slot_span spans[SLOT_SPANS_MAX];
 };
-enum { RING_SLOT_HEAD_SIZE = 4096 }; /* allocated when the file is made: all that is read of a slot that may be free */
+enum slot_pages { SLOT_PAGES_CLAIM = 1, SLOT_PAGES_METRICS = 2 };
+enum { RING_SLOT_HEAD_SIZE = 4096 }; /* all that is read of a slot that may be free */
 static_assert(offsetof(struct ring_slot, sites) <= RING_SLOT_HEAD_SIZE, "a slot's head fits its first page");
 
 /* The metric area: series one behind the other from its begin, each a head, its cell and its texts, 8-aligned; chunks from

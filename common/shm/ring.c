@@ -39,6 +39,7 @@ int ring_map(int fd, bool writable, struct ring *ret, struct error *error) {
         .lanes_at = header.lanes_at,
         .slots_at = header.slots_at,
         .data_at = header.data_at,
+        .size_limit = header.size_limit,
         .level = LEVEL_TRACE,
     };
     memcpy(ret->ring_id, header.ring_id, sizeof(ret->ring_id));

@@ -25,6 +25,7 @@ struct ring {
     uint32_t uid;
     uint32_t slot_count, overflow_count, lane_count;
     uint64_t lanes_at, slots_at, data_at;
+    uint64_t size_limit;
     uint32_t level; /* the threshold of the settings file at attach: what slots claimed here start with */
 };
 
@@ -46,11 +47,19 @@ struct slot_claim {
     struct ring_slot *slot;
 };
 
-/* Claim a slot: record lock first, then the state word, so that a claimed slot is never without its lock. Fills
+/* Really allocate a part of the file, within the ring's budget: -ENOSPC when that, or the file system, is full. And the same for a
+ * part of a slot, once in the slot's life. */
+int ring_allocate(struct ring *ring, uint64_t at, uint64_t size);
+int ring_slot_allocate(struct ring *ring, struct ring_slot *slot, enum slot_pages pages, uint64_t at, uint64_t size);
+
+/* How many slots were ever claimed: only those are looked at. */
+uint32_t ring_slots_used(const struct ring *ring);
+
+/* Claim a slot for a client that writes nothing below min_level: record lock first, then the state word, so that a claimed slot is never without its lock. Fills
  * producer id, pid, start time, service, control (level threshold of the settings file). Its pages are really allocated
  * first. -EAGAIN: no free slot; -ESTALE: retired meanwhile; -ENOSPC. The caller serialises claims inside one process.
  */
-int ring_slot_claim(struct ring *ring, struct text service, struct slot_claim *ret);
+int ring_slot_claim(struct ring *ring, struct text service, uint8_t min_level, struct slot_claim *ret);
 
 /* Give the slot back at a clean end: freed at once when nothing of it is left to read (`untouched`: no private lane
  * was ever claimed, no site registered, no loss counted), else marked closed for the collector. */
@@ -65,10 +74,11 @@ int ring_slot_relock(struct ring *ring, const struct slot_claim *claim);
 int ring_site_add(const struct slot_claim *claim, enum level level, struct text module, struct text operation,
                   struct text format);
 
-/* Claim a private lane for a thread: from those released by earlier threads of this slot first (go on behind their
- * records), then from the pool; its pages are allocated. -EAGAIN: none left; -ENOSPC; -EBADF: our descriptor is gone.
+/* Claim a private lane for a thread, one that overwrites where it is the flight recorder's: from those released by earlier threads of this slot first (go on behind their
+ * records), then from the pool, as long as that leaves some for other processes; its pages are allocated. -EAGAIN: none left; -ENOSPC; -EBADF: our descriptor is gone.
  * Thread-safe. */
-int ring_lane_claim(struct ring *ring, const struct slot_claim *claim, struct lane_writer *ret, uint32_t *ret_lane);
+int ring_lane_claim(struct ring *ring, const struct slot_claim *claim, bool recorder, struct lane_writer *ret,
+                    uint32_t *ret_lane);
 
 /* The thread is done with its lane; the collector returns it to the pool when it is drained. Thread-safe,
  * async-signal-safe. */

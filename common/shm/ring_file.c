@@ -105,6 +105,8 @@ static char *draw_front(const struct geometry *geometry, uid_t uid) {
         .slot_size = RING_SLOT_SIZE,
         .lane_size = RING_LANE_SIZE,
         .overflow_size = RING_OVERFLOW_SIZE,
+        .size_limit = geometry->size_limit,
+        .allocated = geometry->slots_at,
     };
     if (random_bytes(header.ring_id, sizeof(header.ring_id)) < 0) {
         free(front);
@@ -158,8 +160,6 @@ static int build(int rings_fd, int fd, uid_t uid, uint64_t size) {
     if (ftruncate(fd, (off_t)geometry.file_size) < 0)
         return -errno;
     int result = allocate(fd, 0, geometry.slots_at);
-    for (uint32_t slot = 0; slot < geometry.slot_count && result == 0; slot++)
-        result = allocate(fd, geometry.slots_at + (uint64_t)slot * RING_SLOT_SIZE, RING_SLOT_HEAD_SIZE);
     if (result < 0)
         return result;
     char *front = draw_front(&geometry, uid);

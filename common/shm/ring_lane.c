@@ -6,6 +6,8 @@
 #include "common/shm/liveness.h"
 #include "common/shm/ring_reader.h"
 
+enum { LANES_FEW = 2, LANES_MANY = 8 }; /* of one process, see has_its_share */
+
 /* Swap the owner word. acq_rel: what the last owner did with the lane comes before all we do; ours before the next
  * one's. */
 static bool swap_owner(struct lane_header *header, uint64_t expected, uint64_t next) {
@@ -19,30 +21,32 @@ static bool is_allocated(const struct lane_header *header) {
 }
 
 /* The lane is ours by its owner word: give it its pages and begin to write. */
-static int begin(struct ring *ring, uint32_t lane, struct lane_header *header, struct lane_writer *ret) {
+static int begin(struct ring *ring, uint32_t lane, struct lane_header *header, bool overwrites,
+                 struct lane_writer *ret) {
     uint64_t size = ring_lane_size(ring, lane), at = ring_lane_data_at(ring, lane);
     if (!is_allocated(header)) {
-        int result = map_allocate(&ring->map, at, size);
+        int result = ring_allocate(ring, at, size);
         if (result < 0)
             return result;
         atomic_store_explicit(&header->allocated, 1, memory_order_relaxed);
     }
-    return lane_writer_init(ret, header, ring->map.base + at, size);
+    return lane_writer_init(ret, header, ring->map.base + at, size, overwrites);
 }
 
 /* --- private lanes --- */
 
 /* A lane that an earlier thread of this slot released. */
-static int take_released(struct ring *ring, uint64_t own, struct lane_writer *ret, uint32_t *ret_lane) {
+static int take_released(struct ring *ring, uint64_t own, bool recorder, struct lane_writer *ret, uint32_t *ret_lane) {
     for (uint32_t lane = ring->overflow_count; lane < ring->lane_count; lane++) {
         struct lane_header *header = ring_lane_header(ring, lane);
         uint64_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
-        if (!(owner & LANE_OWNER_RELEASED) || lane_owner_identity(owner) != own)
+        if (!(owner & LANE_OWNER_RELEASED) || lane_owner_identity(owner) != lane_owner_identity(own) ||
+            recorder != !!(owner & LANE_OWNER_RECORDER))
             continue;
         uint64_t taken = lane_owner_next_turn(owner);
         if (!swap_owner(header, owner, taken))
             continue;
-        if (begin(ring, lane, header, ret) == 0) {
+        if (begin(ring, lane, header, recorder, ret) == 0) {
             *ret_lane = lane;
             return 0;
         }
@@ -51,15 +55,29 @@ static int take_released(struct ring *ring, uint64_t own, struct lane_writer *re
     return -EAGAIN;
 }
 
+/* Lanes are left for others: who has two takes no more when an eighth of them is left, who has eight when a quarter is. */
+static bool has_its_share(const struct ring *ring, uint64_t own) {
+    uint32_t all = ring->lane_count - ring->overflow_count, free = 0, mine = 0;
+    for (uint32_t lane = ring->overflow_count; lane < ring->lane_count; lane++) {
+        /* relaxed: a count that may be old by the time it is used; only fairness hangs on it. */
+        uint64_t owner = atomic_load_explicit(&ring_lane_header(ring, lane)->owner, memory_order_relaxed);
+        free += owner == 0;
+        mine += owner != 0 && lane_owner_identity(owner) == lane_owner_identity(own);
+    }
+    return mine >= LANES_MANY ? free <= all / 4 : mine >= LANES_FEW ? free <= all / 8 : false;
+}
+
 static int take_free(struct ring *ring, uint64_t own, struct lane_writer *ret, uint32_t *ret_lane) {
     int result = -EAGAIN;
+    if (has_its_share(ring, own))
+        return -EAGAIN;
     for (uint32_t lane = ring->overflow_count; lane < ring->lane_count; lane++) {
         struct lane_header *header = ring_lane_header(ring, lane);
         if (result != -EAGAIN && !is_allocated(header)) /* no space: only a lane that has its pages will do */
             continue;
         if (atomic_load_explicit(&header->owner, memory_order_relaxed) != 0 || !swap_owner(header, 0, own))
             continue;
-        int begun = begin(ring, lane, header, ret);
+        int begun = begin(ring, lane, header, own & LANE_OWNER_RECORDER, ret);
         if (begun == 0) {
             *ret_lane = lane;
             return 0;
@@ -71,9 +89,10 @@ static int take_free(struct ring *ring, uint64_t own, struct lane_writer *ret, u
     return result;
 }
 
-int ring_lane_claim(struct ring *ring, const struct slot_claim *claim, struct lane_writer *ret, uint32_t *ret_lane) {
-    uint64_t own = lane_owner(claim->index, claim->generation);
-    int result = take_released(ring, own, ret, ret_lane);
+int ring_lane_claim(struct ring *ring, const struct slot_claim *claim, bool recorder, struct lane_writer *ret,
+                    uint32_t *ret_lane) {
+    uint64_t own = lane_owner(claim->index, claim->generation) | (recorder ? LANE_OWNER_RECORDER : 0);
+    int result = take_released(ring, own, recorder, ret, ret_lane);
     return result == 0 ? 0 : take_free(ring, own, ret, ret_lane);
 }
 
@@ -139,7 +158,7 @@ int ring_overflow_take(struct ring *ring, const struct slot_claim *claim, struct
         struct lane_header *header = ring_lane_header(ring, lane);
         if (!swap_owner(header, 0, own))
             continue;
-        int begun = begin(ring, lane, header, ret);
+        int begun = begin(ring, lane, header, false, ret);
         if (begun == 0) {
             *ret_lane = lane;
             return 0;
@@ -156,7 +175,7 @@ int ring_overflow_take(struct ring *ring, const struct slot_claim *claim, struct
         if (owner == 0 || lane_owner_identity(owner) == own || !holder_is_dead(ring, owner) ||
             !swap_owner(header, owner, own))
             continue;
-        if (begin(ring, lane, header, ret) == 0) {
+        if (begin(ring, lane, header, false, ret) == 0) {
             *ret_lane = lane;
             return 0;
         }

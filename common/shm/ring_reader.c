@@ -88,8 +88,8 @@ static int look_at_lane(void *argument) {
     for (int attempt = 0; attempt < SNAPSHOT_ATTEMPTS && !(sound && settled); attempt++) {
         uint64_t before = atomic_load_explicit(&access->header->owner, memory_order_acquire);
         state->tail = atomic_load_explicit(&access->header->tail, memory_order_acquire);
-        sound =
-            state->tail % RECORD_ALIGN == 0 && lane_head(access->header, access->size, state->tail, &state->head) == 0;
+        uint64_t most = before & LANE_OWNER_RECORDER ? UINT64_MAX : access->size;
+        sound = state->tail % RECORD_ALIGN == 0 && lane_head(access->header, most, state->tail, &state->head) == 0;
         state->owner = atomic_load_explicit(&access->header->owner, memory_order_acquire);
         settled = state->owner == before;
     }
@@ -112,6 +112,7 @@ int ring_reader_lane(struct ring *ring, uint32_t lane, struct lane_state *ret) {
         return -EBADMSG;
     state.generation = lane_owner_generation(state.owner);
     state.released = state.owner & LANE_OWNER_RELEASED;
+    state.recorder = state.owner & LANE_OWNER_RECORDER;
     *ret = state;
     return 0;
 }
@@ -134,8 +135,9 @@ int ring_reader_copy(struct ring *ring, uint32_t lane, uint64_t from, uint64_t t
 static int move_tail(void *argument) {
     struct lane_access *access = argument;
     uint64_t head, tail = atomic_load_explicit(&access->header->tail, memory_order_relaxed);
-    if (tail > access->to || access->to % RECORD_ALIGN != 0 ||
-        lane_head(access->header, access->size, access->to, &head) < 0)
+    uint64_t owner = atomic_load_explicit(&access->header->owner, memory_order_relaxed);
+    uint64_t most = owner & LANE_OWNER_RECORDER ? UINT64_MAX : access->size;
+    if (tail > access->to || access->to % RECORD_ALIGN != 0 || lane_head(access->header, most, access->to, &head) < 0)
         return -EBADMSG;
     /* release: our copy of what lies below is done before the producer, who acquires the tail, overwrites it. */
     atomic_store_explicit(&access->header->tail, access->to, memory_order_release);
@@ -192,6 +194,8 @@ static void copy_words(struct ring_slot *to, const struct ring_slot *from) {
 
 static int look_at_slot(void *argument) {
     struct slot_access *access = argument;
+    if (access->number >= ring_slots_used(access->ring))
+        return 0;
     for (int attempt = 0; attempt < SNAPSHOT_ATTEMPTS; attempt++) {
         access->state_word = atomic_load_explicit(&access->slot->state, memory_order_acquire); /* what came before it */
         if ((access->state_word & 0xff) == SLOT_FREE)
@@ -227,7 +231,7 @@ static int repair_service(struct slot_info *info, const char *bytes, size_t leng
 int ring_reader_slot(struct ring *ring, uint32_t slot, struct slot_info *ret) {
     struct ring_slot head; /* only what stands before `control` */
     memset(&head, 0, offsetof(struct ring_slot, control));
-    struct slot_access access = { .slot = ring_slot_at(ring, slot), .head = &head };
+    struct slot_access access = { .ring = ring, .slot = ring_slot_at(ring, slot), .head = &head, .number = slot };
     int result = map_guarded(look_at_slot, &access);
     if (result < 0)
         return result;
@@ -241,6 +245,8 @@ int ring_reader_slot(struct ring *ring, uint32_t slot, struct slot_info *ret) {
         .pid = head.pid,
         .start_time = head.start_time,
         .pid_namespace = head.pid_namespace,
+        .claimed_ns = head.claimed_ns,
+        .min_level = head.min_level < LEVEL_COUNT ? (enum level)head.min_level : LEVEL_CRITICAL,
     };
     memcpy(ret->producer_id, head.producer_id, sizeof(ret->producer_id));
     return repair_service(ret, head.service, head.service_length);
@@ -274,6 +280,17 @@ int ring_reader_slot_free(struct ring *ring, uint32_t slot, uint64_t state_word)
         .ring = ring, .slot = ring_slot_at(ring, slot), .state_word = state_word, .number = slot
     };
     return map_guarded(free_slot, &access);
+}
+
+static int count_used(void *argument) {
+    struct slot_access *access = argument;
+    access->number = ring_slots_used(access->ring);
+    return 0;
+}
+
+uint32_t ring_reader_slots_used(struct ring *ring) {
+    struct slot_access access = { .ring = ring };
+    return map_guarded(count_used, &access) < 0 ? 0 : access.number;
 }
 
 static int store_control(void *argument) {
@@ -364,7 +381,7 @@ static int retire_unused(void *argument) {
     uint64_t attach = atomic_load(&ring->header->attach);
     if (attach & 1)
         return 0;
-    for (uint32_t slot = 0; slot < ring->slot_count; slot++)
+    for (uint32_t slot = 0, used = ring_slots_used(ring); slot < used; slot++)
         if ((atomic_load(&ring_slot_at(ring, slot)->state) & 0xff) != SLOT_FREE)
             return -EBUSY;
     return atomic_compare_exchange_strong(&ring->header->attach, &attach, attach | 1) ? 0 : -EBUSY;
@@ -373,7 +390,7 @@ static int retire_unused(void *argument) {
 static int retire_used(void *argument) {
     struct ring *ring = argument;
     atomic_fetch_or(&ring->header->attach, 1);
-    for (uint32_t slot = 0; slot < ring->slot_count; slot++)
+    for (uint32_t slot = 0, used = ring_slots_used(ring); slot < used; slot++)
         atomic_fetch_or(&ring_slot_at(ring, slot)->control, SLOT_CONTROL_REATTACH);
     return 0;
 }

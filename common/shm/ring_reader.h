@@ -20,6 +20,7 @@ struct lane_state { /* a snapshot of one lane, checked */
     uint32_t slot; /* RING_SLOTS_MAX when free */
     uint32_t generation;
     bool released;
+    bool recorder; /* it overwrites; more than its size may lie between tail and head */
 };
 
 struct slot_info { /* a private copy of one slot's head, checked; service repaired to valid UTF-8 */
@@ -30,6 +31,8 @@ struct slot_info { /* a private copy of one slot's head, checked; service repair
     uint32_t pid;
     uint64_t start_time;
     uint64_t pid_namespace;
+    uint64_t claimed_ns;
+    enum level min_level;
     struct text service; /* points into service_bytes */
     char service_bytes[ENTRY_NAME_BYTES];
 };
@@ -65,6 +68,8 @@ int ring_reader_set_tail(struct ring *ring, uint32_t lane, uint64_t tail);
 /* -EBADMSG when the slot makes no sense. ret->service points into *ret: a copy of it must be pointed anew. A free slot
  * has the state word alone. */
 int ring_reader_slot(struct ring *ring, uint32_t slot, struct slot_info *ret);
+/* Slots from this number on were never claimed. */
+uint32_t ring_reader_slots_used(struct ring *ring);
 int ring_reader_losses(struct ring *ring, uint32_t slot,
                        struct loss_counts *ret);               /* slot RING_SLOTS_MAX: the anonymous ledger */
 int ring_reader_losses_told(struct ring *ring, uint32_t slot); /* sets first_ns of every cell back to 0 */

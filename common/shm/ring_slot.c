@@ -12,19 +12,41 @@ static bool is_state(uint64_t word, enum slot_state state) {
     return (word & 0xff) == (uint64_t)state;
 }
 
+int ring_allocate(struct ring *ring, uint64_t at, uint64_t size) {
+    _Atomic uint64_t *allocated = &ring->header->allocated;
+    /* relaxed: a budget, no order hangs on it. */
+    uint64_t before = atomic_fetch_add_explicit(allocated, size, memory_order_relaxed);
+    int result = before + size > ring->size_limit ? -ENOSPC : map_allocate(&ring->map, at, size);
+    if (result < 0)
+        atomic_fetch_sub_explicit(allocated, size, memory_order_relaxed);
+    return result;
+}
+
+int ring_slot_allocate(struct ring *ring, struct ring_slot *slot, enum slot_pages pages, uint64_t at, uint64_t size) {
+    /* relaxed: only the slot's owner asks, under its record lock. */
+    if (atomic_load_explicit(&slot->pages, memory_order_relaxed) & (uint32_t)pages)
+        return 0;
+    int result = ring_allocate(ring, at, size);
+    if (result == 0)
+        atomic_fetch_or_explicit(&slot->pages, (uint32_t)pages, memory_order_relaxed);
+    return result;
+}
+
 static uint16_t fit_name(struct text service) {
     return (uint16_t)(service.length < ENTRY_NAME_BYTES ? service.length : ENTRY_NAME_BYTES);
 }
 
 /* Make a free slot, whose lock we hold, ready; everything but the state word, which publishes it. */
-static int fill_slot(const struct ring *ring, struct ring_slot *slot, struct text service) {
+static int fill_slot(const struct ring *ring, struct ring_slot *slot, struct text service, uint8_t min_level) {
     struct process_identity own;
     uint8_t producer_id[sizeof(slot->producer_id)];
     int result = random_bytes(producer_id, sizeof(producer_id));
     if (result < 0)
         return result;
     process_identity_own(&own);
+    uint32_t pages = atomic_load_explicit(&slot->pages, memory_order_relaxed);
     memset((char *)slot + sizeof(slot->state), 0, RING_SLOT_CLAIM_SIZE - sizeof(slot->state));
+    atomic_store_explicit(&slot->pages, pages, memory_order_relaxed);
     memcpy(slot->producer_id, producer_id, sizeof(producer_id));
     slot->pid = own.pid;
     slot->start_time = own.start_time;
@@ -33,7 +55,21 @@ static int fill_slot(const struct ring *ring, struct ring_slot *slot, struct tex
     slot->service_length = fit_name(service);
     if (slot->service_length > 0)
         memcpy(slot->service, service.data, slot->service_length);
-    atomic_store_explicit(&slot->control, ring->level & SLOT_CONTROL_LEVEL_MASK, memory_order_relaxed);
+    slot->min_level = min_level;
+    uint32_t level = ring->level > min_level ? ring->level : min_level;
+    atomic_store_explicit(&slot->control, level & SLOT_CONTROL_LEVEL_MASK, memory_order_relaxed);
+    return 0;
+}
+
+/* Take one more slot in: its first page, then the count. Nobody looks at it before. */
+static int take_in(struct ring *ring, uint32_t index) {
+    uint64_t at = ring->slots_at + (uint64_t)index * RING_SLOT_SIZE;
+    int result = ring_allocate(ring, at, RING_SLOT_HEAD_SIZE);
+    if (result < 0)
+        return result;
+    /* release: its page is there for whoever counts on it. Lost: another did the same, and the page is counted twice. */
+    atomic_compare_exchange_strong_explicit(&ring->header->slots_used, &index, index + 1, memory_order_release,
+                                            memory_order_relaxed);
     return 0;
 }
 
@@ -50,7 +86,7 @@ static int announce(struct ring *ring) {
 }
 
 /* Try one slot: 0 claimed, -EAGAIN it is taken, else what stands in the way of any claim. */
-static int try_slot(struct ring *ring, uint32_t index, struct text service, struct slot_claim *ret) {
+static int try_slot(struct ring *ring, uint32_t index, struct text service, uint8_t min_level, struct slot_claim *ret) {
     struct ring_slot *slot = ring_slot_at(ring, index);
     if (!is_state(atomic_load(&slot->state), SLOT_FREE))
         return -EAGAIN; /* also what keeps us from our own slots: record locks do not conflict in one process */
@@ -67,9 +103,10 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, stru
             slot_lock_drop(ring->map.fd, index);
         return -EAGAIN;
     }
-    result = map_allocate(&ring->map, ring->slots_at + (uint64_t)index * RING_SLOT_SIZE, RING_SLOT_CLAIM_SIZE);
+    result = ring_slot_allocate(ring, slot, SLOT_PAGES_CLAIM, ring->slots_at + (uint64_t)index * RING_SLOT_SIZE,
+                                RING_SLOT_CLAIM_SIZE);
     if (result == 0)
-        result = fill_slot(ring, slot, service);
+        result = fill_slot(ring, slot, service, min_level);
     if (result < 0) {
         slot_lock_drop(ring->map.fd, index);
         return result;
@@ -86,14 +123,22 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, stru
     return 0;
 }
 
-int ring_slot_claim(struct ring *ring, struct text service, struct slot_claim *ret) {
+uint32_t ring_slots_used(const struct ring *ring) {
+    /* acquire: pairs with take_in. */
+    uint32_t used = atomic_load_explicit(&ring->header->slots_used, memory_order_acquire);
+    return used < ring->slot_count ? used : ring->slot_count;
+}
+
+int ring_slot_claim(struct ring *ring, struct text service, uint8_t min_level, struct slot_claim *ret) {
     if (!map_owns_descriptor(&ring->map))
         return -EBADF;
     if (atomic_load(&ring->header->attach) & 1)
         return -ESTALE;
     int result = -EAGAIN;
-    for (uint32_t index = 0; index < ring->slot_count && result == -EAGAIN; index++)
-        result = try_slot(ring, index, service, ret);
+    for (uint32_t index = 0; index < ring->slot_count && result == -EAGAIN; index++) {
+        int taken = index < ring_slots_used(ring) ? 0 : take_in(ring, index);
+        result = taken < 0 ? taken : try_slot(ring, index, service, min_level, ret);
+    }
     return result;
 }
 

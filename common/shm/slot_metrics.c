@@ -74,7 +74,7 @@ static uint32_t cell_size(enum metric_kind kind) {
 /* The area's pages, for the first metric of a claim. What an earlier owner of the slot left there goes: nothing points to it. */
 static int area_begin(struct ring *ring, const struct slot_claim *claim) {
     uint64_t at = ring->slots_at + (uint64_t)claim->index * RING_SLOT_SIZE + RING_SLOT_CLAIM_SIZE;
-    int result = map_allocate(&ring->map, at, RING_SLOT_METRICS_SIZE);
+    int result = ring_slot_allocate(ring, claim->slot, SLOT_PAGES_METRICS, at, RING_SLOT_METRICS_SIZE);
     if (result < 0)
         return result == -EBADF ? result : -ENOSPC;
     memset(area_of(claim->slot), 0, RING_SLOT_METRICS_SIZE);

@@ -23,6 +23,7 @@ void ring_entry_reader_finish(struct ring_entry_reader *reader) {
 
 struct source { /* whose records a lane holds */
     struct ring *ring;
+    uint32_t lane;
     bool overflow;
     bool known; /* slot and info hold */
     uint32_t slot;
@@ -40,7 +41,7 @@ static void find_owner(struct source *source, const struct lane_state *state) {
 /* An overflow lane's record says by its hello whose it is; the slot is needed for call sites only. */
 static void find_producer(struct source *source, const struct record_process_hello *hello) {
     source->known = false;
-    for (uint32_t slot = 0; slot < source->ring->slot_count && !source->known; slot++) {
+    for (uint32_t slot = 0; slot < ring_reader_slots_used(source->ring) && !source->known; slot++) {
         source->slot = slot;
         source->known = ring_reader_slot(source->ring, slot, &source->info) == 0 && source->info.state != SLOT_FREE &&
                         memcmp(source->info.producer_id, hello->producer_id, sizeof(hello->producer_id)) == 0;
@@ -63,6 +64,21 @@ static void apply_site(struct ring_entry_reader *reader, const struct source *so
     entry->message = buffer_text(&reader->message);
 }
 
+/* Ids that the record has as bytes, or leaves to where it stands. */
+static void apply_ids(struct ring_entry_reader *reader, const struct source *source, const struct record *record,
+                      struct entry *entry) {
+    if (record->entry.raw_trace) {
+        text_hex(entry->trace_id.data, sizeof(reader->trace_id) / 2, reader->trace_id);
+        entry->trace_id = (struct text) { reader->trace_id, sizeof(reader->trace_id) };
+    }
+    if (record->entry.raw_span) {
+        text_hex(entry->span_id.data, sizeof(reader->span_id) / 2, reader->span_id);
+        entry->span_id = (struct text) { reader->span_id, sizeof(reader->span_id) };
+    }
+    if (uuid_is_zero(&entry->id))
+        uuid_derive(entry->timestamp_ns, source->ring->ring_id, source->lane, record->position, &entry->id);
+}
+
 static int add(struct ring_entry_reader *reader, struct source *source, const struct span_reader *span,
                const struct record *record, struct entry_copies *out) {
     struct entry entry = record->entry.entry;
@@ -82,6 +98,7 @@ static int add(struct ring_entry_reader *reader, struct source *source, const st
         apply_site(reader, source, record->entry.site, &entry);
     if (entry.timestamp_ns == 0)
         entry.timestamp_ns = record->time_ns;
+    apply_ids(reader, source, record, &entry);
     buffer_clear(&reader->scratch);
     if (reader->message.failed || entry_repair(&entry, 0, &reader->scratch) == -ENOMEM)
         return -ENOMEM;
@@ -90,7 +107,7 @@ static int add(struct ring_entry_reader *reader, struct source *source, const st
 
 int ring_entries_read(struct ring_entry_reader *reader, struct ring *ring, uint32_t lane,
                       const struct lane_state *state, struct span_reader *span, struct entry_copies *out) {
-    struct source source = { .ring = ring, .overflow = lane < ring->overflow_count };
+    struct source source = { .ring = ring, .lane = lane, .overflow = lane < ring->overflow_count };
     struct record record;
     int status;
     if (!source.overflow)

@@ -10,6 +10,7 @@ struct ring_entry_reader {
     struct buffer message; /* one being formatted */
     struct buffer scratch; /* of repair */
     struct site_info site;
+    char trace_id[32], span_id[16]; /* of one entry, where its record has them raw */
 };
 
 void ring_entry_reader_init(struct ring_entry_reader *reader);

@@ -181,7 +181,8 @@ static bool has_news(struct open_ring *open) {
     memset(open->stored, 0, open->ring.lane_count * sizeof(*open->stored));
     for (uint32_t lane = 0; lane < open->ring.lane_count; lane++) {
         struct lane_state state;
-        if (ring_reader_lane(&open->ring, lane, &state) == 0 && start_of(open, lane, &state) < state.head)
+        if (ring_reader_lane(&open->ring, lane, &state) == 0 && !state.recorder &&
+            start_of(open, lane, &state) < state.head)
             return true;
     }
     return false;
@@ -196,7 +197,7 @@ static int copy_news(struct rings *rings, struct open_ring *open, uint32_t lane,
         if (ring_reader_lane(&open->ring, lane, state) < 0)
             return -EBADMSG;
         uint64_t from = start_of(open, lane, state);
-        if (from >= state->head || from % RECORD_ALIGN != 0)
+        if (state->recorder || from >= state->head || from % RECORD_ALIGN != 0)
             return 0;
         buffer_clear(&rings->bytes);
         if (!buffer_reserve(&rings->bytes, state->head - from))
@@ -298,7 +299,7 @@ int rings_losses(struct rings *rings, struct store_reader *reader,
         struct loss_counts counts;
         if (ring_reader_losses(ring, RING_SLOTS_MAX, &counts) == 0 && has_losses(&counts)) /* the anonymous ledger */
             status = visit_ledger(&counts, ring->ring_id, TEXT_LITERAL("unknown"), reader, visit, argument, error);
-        for (uint32_t slot = 0; slot < ring->slot_count && status == 0; slot++) {
+        for (uint32_t slot = 0; slot < ring_reader_slots_used(ring) && status == 0; slot++) {
             struct slot_info info;
             if (ring_reader_slot(ring, slot, &info) == 0 && info.state != SLOT_FREE &&
                 ring_reader_losses(ring, slot, &counts) == 0 && has_losses(&counts))

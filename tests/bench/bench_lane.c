@@ -72,8 +72,8 @@ int main(void) {
     uint32_t lane;
     torture_directory(directory);
     check(ring_attach(directory, RING_SIZE_MIN, &ring, NULL) == 0);
-    check(ring_slot_claim(&ring, TEXT_LITERAL("bench"), &claim) == 0);
-    check(ring_lane_claim(&ring, &claim, &writer, &lane) == 0);
+    check(ring_slot_claim(&ring, TEXT_LITERAL("bench"), 0, &claim) == 0);
+    check(ring_lane_claim(&ring, &claim, false, &writer, &lane) == 0);
     double scale = ns_for_tick(), sum = 0;
     uint64_t timer = timer_cost();
     memset(entry.entry.id.bytes, 7, sizeof(entry.entry.id.bytes));

@@ -97,7 +97,7 @@ static void take_cells(struct drain *drain, uint32_t slot) {
 
 static void drain_cells(struct drain *drain) {
     struct slot_info info;
-    for (uint32_t slot = 0; slot < drain->ring.slot_count; slot++)
+    for (uint32_t slot = 0; slot < ring_reader_slots_used(&drain->ring); slot++)
         if (ring_reader_slot(&drain->ring, slot, &info) == 0 && info.state != SLOT_FREE)
             take_cells(drain, slot);
 }
@@ -124,10 +124,29 @@ static void complete(struct drain *drain, const struct slot_info *slot, uint32_t
     drain->deferred++;
 }
 
-static void take_entry(struct drain *drain, const struct slot_info *slot, uint32_t slot_index, bool overflow,
-                       struct record_entry *record) {
+/* Ids that the record has as bytes, or leaves to where it stands. */
+static void complete_ids(const struct drain *drain, uint32_t lane, uint64_t position, struct record_entry *record,
+                         char hex[48]) {
+    struct text *trace = &record->entry.trace_id, *span = &record->entry.span_id;
+    if (record->raw_trace) {
+        text_hex(trace->data, 16, hex);
+        *trace = (struct text) { hex, 32 };
+    }
+    if (record->raw_span) {
+        text_hex(span->data, 8, hex + 32);
+        *span = (struct text) { hex + 32, 16 };
+    }
+    if (uuid_is_zero(&record->entry.id))
+        uuid_derive(record->entry.timestamp_ns, drain->ring.ring_id, lane, position, &record->entry.id);
+}
+
+static void take_entry(struct drain *drain, const struct slot_info *slot, uint32_t slot_index, uint32_t lane,
+                       uint64_t position, struct record_entry *record) {
+    bool overflow = lane < drain->ring.overflow_count;
     struct buffer message = BUFFER_EMPTY;
+    char hex[48];
     complete(drain, slot, slot_index, record, &message);
+    complete_ids(drain, lane, position, record, hex);
     entry_append_json(&drain->lines, &record->entry);
     buffer_append_char(&drain->lines, '\n');
     drain->entries++;
@@ -164,7 +183,7 @@ static void drain_lane(struct drain *drain, uint32_t lane, bool take) {
     struct lane_state state;
     if (ring_reader_lane(&drain->ring, lane, &state) < 0)
         give_up("lane", "head and tail make no sense");
-    if (state.head == state.tail)
+    if (state.head == state.tail || state.recorder)
         return;
     bool overflow = lane < drain->ring.overflow_count;
     struct slot_info slot = { 0 };
@@ -181,7 +200,7 @@ static void drain_lane(struct drain *drain, uint32_t lane, bool take) {
             slot.service = reader.hello.service;
         }
         if (record.kind == RECORD_ENTRY)
-            take_entry(drain, &slot, state.slot, overflow, &record.entry);
+            take_entry(drain, &slot, state.slot, lane, record.position, &record.entry);
         if (record.kind == RECORD_METRIC_UPDATE) {
             take_metric(drain, slot.service, &record.metric_update);
             take_update(drain, &record.metric_update);
@@ -199,7 +218,8 @@ static void drain_losses(struct drain *drain) {
     for (uint32_t slot = 0; slot <= drain->ring.slot_count; slot++) {
         struct loss_counts counts;
         uint32_t index = slot == drain->ring.slot_count ? (uint32_t)RING_SLOTS_MAX : slot;
-        if (ring_reader_losses(&drain->ring, index, &counts) < 0)
+        if ((slot >= ring_reader_slots_used(&drain->ring) && slot < drain->ring.slot_count) ||
+            ring_reader_losses(&drain->ring, index, &counts) < 0)
             continue;
         for (unsigned reason = 0; reason < LOSS_REASON_COUNT; reason++)
             for (unsigned level = 0; level < LEVEL_COUNT; level++) {

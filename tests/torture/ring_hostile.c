@@ -109,8 +109,8 @@ static void some_records(struct ring *ring) {
     struct slot_claim claim;
     struct lane_writer writer;
     uint32_t lane;
-    require(ring_slot_claim(ring, TEXT_LITERAL("torture"), &claim) == 0, "slot");
-    require(ring_lane_claim(ring, &claim, &writer, &lane) == 0, "lane");
+    require(ring_slot_claim(ring, TEXT_LITERAL("torture"), 0, &claim) == 0, "slot");
+    require(ring_lane_claim(ring, &claim, false, &writer, &lane) == 0, "lane");
     for (uint64_t place = 1; place < 200; place++)
         stream_write(&writer, 1, place);
     require(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f")) == 1, "site");
@@ -153,10 +153,10 @@ static void produce_on(struct ring *ring, uint64_t *random) {
         uint64_t at = ring->lanes_at + torture_random(random) % (ring->data_at - ring->lanes_at - 8) / 8 * 8;
         memcpy(ring->map.base + at, &value, sizeof(value));
     }
-    if (ring_slot_claim(ring, TEXT_LITERAL("torture"), &claim) < 0)
+    if (ring_slot_claim(ring, TEXT_LITERAL("torture"), 0, &claim) < 0)
         return;
     for (int i = 0; i < 4; i++) {
-        if (ring_lane_claim(ring, &claim, &writer, &lane) < 0)
+        if (ring_lane_claim(ring, &claim, false, &writer, &lane) < 0)
             continue;
         for (uint64_t place = 1; place < 50; place++)
             stream_write(&writer, 1, place);

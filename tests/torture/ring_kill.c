@@ -35,10 +35,10 @@ static _Noreturn void produce(const char *directory, uint64_t round, struct prog
     uint32_t lane;
     int result = ring_attach(directory, RING_SIZE_MIN, &ring, &error);
     require(result == 0, "attach: %s", error.text);
-    while ((result = ring_slot_claim(&ring, service, &claim)) == -EAGAIN)
+    while ((result = ring_slot_claim(&ring, service, 0, &claim)) == -EAGAIN)
         sched_yield(); /* the slots of the dead are being reaped */
     require(result == 0, "slot: %d", result);
-    while ((result = ring_lane_claim(&ring, &claim, &writer, &lane)) == -EAGAIN)
+    while ((result = ring_lane_claim(&ring, &claim, false, &writer, &lane)) == -EAGAIN)
         sched_yield();
     require(result == 0, "lane: %d", result);
     uint64_t place = 1, overflow_place = 1;
@@ -51,7 +51,7 @@ static _Noreturn void produce(const char *directory, uint64_t round, struct prog
             atomic_store(&progress->committed[1], overflow_place++);
         if (place % 1000 == 0) { /* threads come and go */
             ring_lane_release(&ring, &claim, lane);
-            while ((result = ring_lane_claim(&ring, &claim, &writer, &lane)) == -EAGAIN)
+            while ((result = ring_lane_claim(&ring, &claim, false, &writer, &lane)) == -EAGAIN)
                 sched_yield();
             require(result == 0, "lane: %d", result);
         }

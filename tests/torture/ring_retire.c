@@ -18,7 +18,7 @@ static _Noreturn void claim_until_retired(const char *directory) {
     if (result == -ESTALE)
         _exit(0);
     require(result == 0, "attach: %d", result);
-    while ((result = ring_slot_claim(&ring, TEXT_LITERAL("torture"), &claim)) == 0) {
+    while ((result = ring_slot_claim(&ring, TEXT_LITERAL("torture"), 0, &claim)) == 0) {
         for (int look = 0; look < 500; look++)
             require((atomic_load(&ring.header->attach) & 1) == 0, "retired although slot %u is taken", claim.index);
         ring_slot_release(&ring, &claim, true);

@@ -28,7 +28,7 @@ struct thread {
 static void write_turn(struct shared *shared, uint64_t stream, uint64_t *place) {
     struct lane_writer writer;
     uint32_t lane;
-    if (ring_lane_claim(&shared->ring, &shared->claim, &writer, &lane) < 0)
+    if (ring_lane_claim(&shared->ring, &shared->claim, false, &writer, &lane) < 0)
         return; /* the pool is empty: this turn goes through overflow lanes alone */
     for (int i = 0; i < RECORDS_EACH_TURN; i++) {
         while (!stream_write(&writer, stream, *place))
@@ -94,7 +94,7 @@ int main(void) {
     require(map_guard_install(NULL) == 0, "guard");
     require(ring_attach(directory, RING_SIZE_MIN, &shared.ring, NULL) == 0, "attach");
     require(shared.ring.lane_count - shared.ring.overflow_count < THREADS, "the pool should be too small");
-    require(ring_slot_claim(&shared.ring, TEXT_LITERAL("torture"), &shared.claim) == 0, "slot");
+    require(ring_slot_claim(&shared.ring, TEXT_LITERAL("torture"), 0, &shared.claim) == 0, "slot");
     shared.turns = torture_count(8, 400);
     follower_init(&follower, &shared.ring, sizeof(read_up_to) / sizeof(read_up_to[0]));
     for (uint64_t i = 0; i < THREADS; i++) {

@@ -42,7 +42,7 @@ static inline void setup_open(const struct ring_fixture *f, struct setup *setup)
     memset(setup, 0, sizeof(*setup));
     assert_int_equal(daemon_runtime_dirs(f->runtime_dir, &error), 0);
     fixture_attach(f, &setup->producer);
-    assert_int_equal(ring_slot_claim(&setup->producer, TEXT_LITERAL("billing"), &setup->claim), 0);
+    assert_int_equal(ring_slot_claim(&setup->producer, TEXT_LITERAL("billing"), 0, &setup->claim), 0);
     setup_fold(f, setup);
 }
 

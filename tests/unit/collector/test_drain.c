@@ -31,7 +31,7 @@ static void setup_collector(const struct ring_fixture *f, struct setup *setup) {
 static void setup_open(const struct ring_fixture *f, struct setup *setup) {
     memset(setup, 0, sizeof(*setup));
     fixture_attach(f, &setup->producer);
-    assert_int_equal(ring_slot_claim(&setup->producer, TEXT_LITERAL("billing"), &setup->claim), 0);
+    assert_int_equal(ring_slot_claim(&setup->producer, TEXT_LITERAL("billing"), 0, &setup->claim), 0);
     setup_collector(f, setup);
 }
 
@@ -64,7 +64,7 @@ static void write_entry(struct lane_writer *writer, const char *message, uint64_
 }
 
 static void claim_lane(struct setup *setup, struct lane_writer *writer, uint32_t *lane) {
-    assert_int_equal(ring_lane_claim(&setup->producer, &setup->claim, writer, lane), 0);
+    assert_int_equal(ring_lane_claim(&setup->producer, &setup->claim, false, writer, lane), 0);
 }
 
 static void round_and_gather(struct setup *setup) {
@@ -435,7 +435,7 @@ static void losses_in_a_slot_taken_anew_are_told_once(void **state) {
     setup_open(*state, &s);
     rings_slot_refresh(&s.rings, s.rings.items[0], s.claim.index);
     ring_slot_release(&s.producer, &s.claim, true);
-    assert_int_equal(ring_slot_claim(&s.producer, TEXT_LITERAL("other"), &s.claim), 0);
+    assert_int_equal(ring_slot_claim(&s.producer, TEXT_LITERAL("other"), 0, &s.claim), 0);
     loss_count(&s.claim.slot->ledger, LOSS_LANE_FULL, LEVEL_DEBUG, 3, 1000);
     round_and_gather(&s);
     assert_int_equal(s.batch.entry_count, 0);

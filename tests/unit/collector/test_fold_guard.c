@@ -137,7 +137,7 @@ static void a_slot_taken_anew_since_the_last_look_is_not_counted_twice(void **st
     setup_open(*state, &setup);
     commit(&setup);
     ring_slot_release(&setup.producer, &setup.claim, true);
-    assert_int_equal(ring_slot_claim(&setup.producer, TEXT_LITERAL("other"), &setup.claim), 0);
+    assert_int_equal(ring_slot_claim(&setup.producer, TEXT_LITERAL("other"), 0, &setup.claim), 0);
     uint32_t counter = register_metric(&setup, METRIC_COUNTER, "done");
     slot_counter_add(setup.claim.slot, counter, 3);
     commit(&setup); /* before the slots are looked at again */

@@ -36,7 +36,6 @@ static struct record entry_record(void) {
                                             .metadata = T("\x81\xa1"
                                                           "a\x01"),
                                             .error_details = T("\xc3") },
-                                 .site = 9,
                                  .has_position = true,
                                  .position = { .input = T("tail"), .key = T("8:1:77"), .value = T("123456") } } };
     uuid_parse(T("0190163d-8694-739b-aea5-966c26f8ad91"), &record.entry.entry.id);
@@ -132,7 +131,7 @@ static void lies_in_memory_as_drawn(void **state) {
     assert_int_equal(at[60], 5);
     assert_int_equal(at[68], 5);
     assert_int_equal(at[71], 3);
-    assert_int_equal(at[72], 9);
+    assert_memory_equal(at + 72, "\0\0\0\0\0\0\0", 8);
     assert_memory_equal(at + 80, "queueworkerruntracespancorrelation\x11\x11", 36);
 }
 
@@ -203,18 +202,18 @@ static const struct record others[] = {
                          .value = -1.25,
                          .name = TEXT_INITIALIZER("n"),
                          .trace_id = TEXT_INITIALIZER("t") } },
-    { .kind = RECORD_SPAN_START,
-      .span_start = { .trace_id = TEXT_INITIALIZER("t"),
-                      .span_id = TEXT_INITIALIZER("s"),
-                      .parent_id = TEXT_INITIALIZER("p"),
-                      .operation = TEXT_INITIALIZER("o"),
-                      .metadata = TEXT_INITIALIZER("\x80"),
-                      .start_ns = UINT64_MAX } },
-    { .kind = RECORD_SPAN_END,
-      .span_end = { .trace_id = TEXT_INITIALIZER("t"),
-                    .span_id = TEXT_INITIALIZER("s"),
-                    .end_ns = 12345678901,
-                    .failed = true } },
+    { .kind = RECORD_SPAN,
+      .span = { .trace_id = { 1, 2, 3 },
+                .span_id = { 4 },
+                .parent_id = { 5 },
+                .service = TEXT_INITIALIZER("w"),
+                .operation = TEXT_INITIALIZER("o"),
+                .status = TEXT_INITIALIZER("timed out"),
+                .metadata = TEXT_INITIALIZER("\x80"),
+                .thread = 77,
+                .failed = true,
+                .start_ns = UINT64_MAX } },
+    { .kind = RECORD_SPAN, .span = { .trace_id = { 1 }, .span_id = { 4 }, .start_ns = 12345678901 } },
     { .kind = RECORD_ALERT_CHANGE,
       .alert_change = { .id = TEXT_INITIALIZER("i"),
                         .rule_id = TEXT_INITIALIZER("r"),

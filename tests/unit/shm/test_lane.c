@@ -26,7 +26,7 @@ static int setup(void **state) {
     memset(f, 0, sizeof(*f));
     memset(f->data, 0xa5, sizeof(f->data));
     f->header.head = f->header.tail = LANE_POSITION_START;
-    assert_int_equal(lane_writer_init(&f->writer, &f->header, f->data, SIZE), 0);
+    assert_int_equal(lane_writer_init(&f->writer, &f->header, f->data, SIZE, false), 0);
     *state = f;
     return 0;
 }
@@ -60,7 +60,7 @@ static uint64_t put(struct fixture *f, uint32_t size, enum level level) {
 /* Stand the lane, empty, so that `rest` bytes are left of the lap. */
 static void stand_before_the_wrap(struct fixture *f, uint64_t rest) {
     f->header.head = f->header.tail = (uint64_t)10 * SIZE - rest;
-    assert_int_equal(lane_writer_init(&f->writer, &f->header, f->data, SIZE), 0);
+    assert_int_equal(lane_writer_init(&f->writer, &f->header, f->data, SIZE, false), 0);
 }
 
 static void shows_nothing_before_the_commit(void **state) {
@@ -192,11 +192,11 @@ static void padding_counts_against_the_levels_share(void **state) {
     struct fixture *f = *state;
     stand_before_the_wrap(f, 1024);
     f->header.tail -= SIZE / 2 - 512; /* 512 bytes left for debug */
-    assert_int_equal(lane_writer_init(&f->writer, &f->header, f->data, SIZE), 0);
+    assert_int_equal(lane_writer_init(&f->writer, &f->header, f->data, SIZE, false), 0);
     assert_true(put(f, 448, LEVEL_DEBUG) != 0);
     f->header.head = f->header.head + 496; /* 80 before the wrap */
     f->header.tail = f->header.head - (SIZE / 2 - 120);
-    assert_int_equal(lane_writer_init(&f->writer, &f->header, f->data, SIZE), 0);
+    assert_int_equal(lane_writer_init(&f->writer, &f->header, f->data, SIZE, false), 0);
     assert_int_equal(put(f, 64, LEVEL_DEBUG), 0); /* 80 of padding and 64: more than 120 */
     assert_true(put(f, 48, LEVEL_DEBUG) != 0);    /* before the padding */
 }
@@ -208,7 +208,7 @@ static void a_new_owner_goes_on_behind_the_old_ones_garbage(void **state) {
     char *span = lane_claim(&f->writer, 256, LEVEL_INFO, &position); /* its owner dies in here */
     memset(span, 0xff, 256);
     struct lane_writer next;
-    assert_int_equal(lane_writer_init(&next, &f->header, f->data, SIZE), 0);
+    assert_int_equal(lane_writer_init(&next, &f->header, f->data, SIZE, false), 0);
     uint64_t again;
     assert_non_null(lane_claim(&next, 64, LEVEL_INFO, &again));
     assert_int_equal(again, position);
@@ -221,7 +221,7 @@ static void an_owner_killed_behind_its_padding_published_nothing(void **state) {
     uint64_t before = head_of(f), position;
     assert_non_null(lane_claim(&f->writer, 128, LEVEL_INFO, &position));
     struct lane_writer next;
-    assert_int_equal(lane_writer_init(&next, &f->header, f->data, SIZE), 0);
+    assert_int_equal(lane_writer_init(&next, &f->header, f->data, SIZE, false), 0);
     assert_non_null(lane_claim(&next, 24, LEVEL_INFO, &position));
     assert_int_equal(position, before); /* a small record still goes where the padding was meant */
 }
@@ -238,7 +238,7 @@ static void refuses_a_lane_whose_positions_make_no_sense(void **state) {
         f->header.head = bad[i].head;
         f->header.tail = bad[i].tail;
         struct lane_writer writer;
-        assert_int_equal(lane_writer_init(&writer, &f->header, f->data, SIZE), -EBADMSG);
+        assert_int_equal(lane_writer_init(&writer, &f->header, f->data, SIZE, false), -EBADMSG);
     }
 }
 

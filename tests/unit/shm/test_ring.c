@@ -12,8 +12,8 @@ static void the_size_decides_slots_and_lanes(void **state) {
         uint64_t size;
         uint32_t slots, overflow;
     } cases[] = {
-        { RING_SIZE_MIN, 16, 1 },      { RING_SIZE_DEFAULT, 128, 4 }, { UINT64_C(32) << 20, 64, 2 },
-        { UINT64_C(1) << 30, 256, 4 }, { RING_SIZE_MAX, 256, 4 },
+        { RING_SIZE_MIN, 128, 1 },      { RING_SIZE_DEFAULT, 1024, 4 }, { UINT64_C(32) << 20, 512, 2 },
+        { UINT64_C(1) << 30, 1024, 4 }, { RING_SIZE_MAX, 1024, 4 },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct geometry geometry;
@@ -29,15 +29,17 @@ static void a_ring_never_takes_more_than_its_size(void **state) {
     for (uint64_t size = RING_SIZE_MIN; size <= RING_SIZE_MAX; size += size / 7 + 4097) {
         struct geometry geometry;
         geometry_of_size(size, &geometry);
-        assert_true(geometry.file_size <= size);
+        assert_true(geometry.size_limit == size);
+        uint64_t lanes = geometry.file_size - geometry.data_at + geometry.slots_at;
+        assert_true(lanes <= size);
         if (geometry.lane_count < RING_LANES_MAX)
-            assert_true(size - geometry.file_size < 2 * RING_LANE_SIZE); /* and wastes little */
+            assert_true(size - lanes < 2 * RING_LANE_SIZE); /* and wastes little */
     }
     struct geometry low, high;
     geometry_of_size(0, &low);
-    assert_true(low.file_size <= RING_SIZE_MIN);
+    assert_true(low.size_limit == RING_SIZE_MIN);
     geometry_of_size(UINT64_MAX, &high);
-    assert_true(high.file_size <= RING_SIZE_MAX);
+    assert_true(high.size_limit == RING_SIZE_MAX);
 }
 
 /* --- making and attaching --- */
@@ -205,7 +207,9 @@ static int attach_as_nobody(void *argument) {
         return 77;
     if (ring_attach(f->runtime_dir, 0, &ring, NULL) != 0 || ring.uid != 65534)
         return 1;
-    return ring_slot_claim(&ring, service, &claim) == 0 && ring_lane_claim(&ring, &claim, &writer, &lane) == 0 ? 0 : 2;
+    return ring_slot_claim(&ring, service, 0, &claim) == 0 && ring_lane_claim(&ring, &claim, false, &writer, &lane) == 0
+               ? 0
+               : 2;
 }
 
 static void another_user_makes_its_own_ring_in_the_shared_folder(void **state) {

@@ -16,9 +16,9 @@ static void a_thread_gets_a_lane_of_its_own(void **state) {
     struct lane_writer a, b;
     uint32_t lane_a, lane_b;
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
-    assert_int_equal(ring_lane_claim(&ring, &claim, &a, &lane_a), 0);
-    assert_int_equal(ring_lane_claim(&ring, &claim, &b, &lane_b), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
+    assert_int_equal(ring_lane_claim(&ring, &claim, false, &a, &lane_a), 0);
+    assert_int_equal(ring_lane_claim(&ring, &claim, false, &b, &lane_b), 0);
     assert_int_not_equal(lane_a, lane_b);
     assert_true(lane_a >= ring.overflow_count && lane_b >= ring.overflow_count);
     assert_int_equal(a.size, RING_LANE_SIZE);
@@ -33,10 +33,10 @@ static void an_exhausted_pool_says_so(void **state) {
     struct lane_writer writer;
     uint32_t lane;
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     for (uint32_t i = ring.overflow_count; i < ring.lane_count; i++)
-        assert_int_equal(ring_lane_claim(&ring, &claim, &writer, &lane), 0);
-    assert_int_equal(ring_lane_claim(&ring, &claim, &writer, &lane), -EAGAIN);
+        assert_int_equal(ring_lane_claim(&ring, &claim, false, &writer, &lane), 0);
+    assert_int_equal(ring_lane_claim(&ring, &claim, false, &writer, &lane), -EAGAIN);
     ring_finish(&ring);
 }
 
@@ -48,18 +48,18 @@ static void a_released_lane_goes_to_the_slots_next_thread_behind_its_records(voi
     uint32_t lane_first, lane_second, lane_third;
     uint64_t position, next;
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
-    assert_int_equal(ring_slot_claim(&ring, service, &other), 0);
-    assert_int_equal(ring_lane_claim(&ring, &claim, &first, &lane_first), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &other), 0);
+    assert_int_equal(ring_lane_claim(&ring, &claim, false, &first, &lane_first), 0);
     assert_non_null(lane_claim(&first, 64, LEVEL_INFO, &position));
     lane_commit(&first, 64);
     uint64_t held = ring_lane_header(&ring, lane_first)->owner;
     ring_lane_release(&ring, &claim, lane_first);
     uint64_t released = ring_lane_header(&ring, lane_first)->owner;
     assert_true(released & LANE_OWNER_RELEASED);
-    assert_int_equal(ring_lane_claim(&ring, &other, &third, &lane_third), 0); /* another slot does not get it */
+    assert_int_equal(ring_lane_claim(&ring, &other, false, &third, &lane_third), 0); /* another slot does not get it */
     assert_int_not_equal(lane_third, lane_first);
-    assert_int_equal(ring_lane_claim(&ring, &claim, &second, &lane_second), 0);
+    assert_int_equal(ring_lane_claim(&ring, &claim, false, &second, &lane_second), 0);
     assert_int_equal(lane_second, lane_first);
     assert_int_not_equal(ring_lane_header(&ring, lane_first)->owner, held); /* another turn */
     assert_non_null(lane_claim(&second, 64, LEVEL_INFO, &next));
@@ -93,9 +93,9 @@ static void a_scribbled_lane_is_left_alone(void **state) {
     struct lane_writer writer;
     uint32_t lane;
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     ring_lane_header(&ring, ring.overflow_count)->head = 77;
-    assert_int_equal(ring_lane_claim(&ring, &claim, &writer, &lane), 0);
+    assert_int_equal(ring_lane_claim(&ring, &claim, false, &writer, &lane), 0);
     assert_int_equal(lane, ring.overflow_count + 1);
     assert_int_equal(ring_lane_header(&ring, ring.overflow_count)->owner, 0);
     ring_finish(&ring);
@@ -108,7 +108,7 @@ static void an_overflow_lane_is_held_by_one(void **state) {
     struct lane_writer a, b;
     uint32_t lane, other;
     fixture_attach(f, &ring); /* a small ring has one */
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     assert_int_equal(ring_overflow_take(&ring, &claim, &a, &lane), 0);
     assert_int_equal(lane, 0);
     assert_int_equal(a.size, RING_OVERFLOW_SIZE);
@@ -126,7 +126,7 @@ static void the_emptier_overflow_lanes_come_first(void **state) {
     uint32_t lane;
     assert_int_equal(ring_attach(f->runtime_dir, RING_SIZE_DEFAULT, &ring, NULL), 0);
     assert_int_equal(ring.overflow_count, 4);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     static const uint64_t fills[] = { 3 << 20, 2 << 20, 1 << 20, 0 }; /* of 4 MiB each */
     for (uint32_t i = 0; i < 4; i++)
         ring_lane_header(&ring, i)->head += fills[i];
@@ -145,7 +145,7 @@ static int take_overflow_and_die(void *argument) {
     struct lane_writer writer;
     uint32_t lane;
     uint64_t position;
-    if (ring_attach(f->runtime_dir, 0, &ring, NULL) != 0 || ring_slot_claim(&ring, service, &claim) != 0 ||
+    if (ring_attach(f->runtime_dir, 0, &ring, NULL) != 0 || ring_slot_claim(&ring, service, 0, &claim) != 0 ||
         ring_overflow_take(&ring, &claim, &writer, &lane) != 0)
         return 1;
     memset(lane_claim(&writer, 1024, LEVEL_ERROR, &position), 0xee, 1024);
@@ -163,7 +163,7 @@ static void a_killed_holder_of_an_overflow_lane_does_not_block_others(void **sta
     fixture_attach(f, &ring);
     assert_int_equal(fixture_in_child(take_overflow_and_die, f), 256 + SIGKILL);
     assert_int_not_equal(ring_lane_header(&ring, 0)->owner, 0);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     assert_int_equal(ring_overflow_take(&ring, &claim, &writer, &lane), 0);
     assert_non_null(lane_claim(&writer, 64, LEVEL_INFO, &position));
     assert_int_equal(position, LANE_POSITION_START); /* the dead one published nothing */
@@ -176,7 +176,7 @@ static int take_overflow(void *argument) {
     struct slot_claim claim;
     struct lane_writer writer;
     uint32_t lane;
-    if (ring_attach(f->runtime_dir, 0, &ring, NULL) != 0 || ring_slot_claim(&ring, service, &claim) != 0)
+    if (ring_attach(f->runtime_dir, 0, &ring, NULL) != 0 || ring_slot_claim(&ring, service, 0, &claim) != 0)
         return 1;
     int result = ring_overflow_take(&ring, &claim, &writer, &lane);
     ring_slot_release(&ring, &claim, true);
@@ -190,7 +190,7 @@ static void a_live_holder_keeps_its_overflow_lane(void **state) {
     struct lane_writer writer;
     uint32_t lane;
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     assert_int_equal(ring_overflow_take(&ring, &claim, &writer, &lane), 0);
     assert_int_equal(fixture_in_child(take_overflow, f), 11);
     close(open(f->path, O_RDONLY | O_CLOEXEC)); /* also when its record lock was lost */
@@ -222,7 +222,7 @@ static void a_full_tmpfs_is_an_error_and_no_signal(void **state) {
     struct lane_writer writer;
     struct error error = { "" };
     uint32_t lane, lanes = 0;
-    if (geteuid() != 0 || mount("none", f->runtime_dir, "tmpfs", 0, "size=64k") < 0)
+    if (geteuid() != 0 || mount("none", f->runtime_dir, "tmpfs", 0, "size=8k") < 0)
         skip();
     int result = ring_attach(f->runtime_dir, RING_SIZE_MIN, &ring, &error);
     assert_int_equal(umount(f->runtime_dir), 0);
@@ -230,16 +230,16 @@ static void a_full_tmpfs_is_an_error_and_no_signal(void **state) {
     assert_non_null(strstr(error.text, "No space"));
 
     /* room for the front, a slot and one lane and a half */
-    assert_int_equal(mount("none", f->runtime_dir, "tmpfs", 0, "size=1000k"), 0);
+    assert_int_equal(mount("none", f->runtime_dir, "tmpfs", 0, "size=900k"), 0);
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
-    while ((result = ring_lane_claim(&ring, &claim, &writer, &lane)) == 0)
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
+    while ((result = ring_lane_claim(&ring, &claim, false, &writer, &lane)) == 0)
         lanes++;
     assert_int_equal(result, -ENOSPC);
     assert_int_equal(lanes, 1);
     assert_int_equal(ring_lane_header(&ring, lane + 1)->owner, 0); /* given back */
     assert_int_equal(ring_overflow_take(&ring, &claim, &writer, &lane), -ENOSPC);
-    for (struct slot_claim more; (result = ring_slot_claim(&ring, service, &more)) == 0;)
+    for (struct slot_claim more; (result = ring_slot_claim(&ring, service, 0, &more)) == 0;)
         ;
     assert_int_equal(result, -ENOSPC);
     ring_finish(&ring);

@@ -24,7 +24,7 @@ static void pair_open(const struct ring_fixture *f, struct pair *pair) {
     struct error error = { "" };
     assert_int_equal(map_guard_install(NULL), 0); /* over the handlers that cmocka sets for each test */
     fixture_attach(f, &pair->producer);
-    assert_int_equal(ring_slot_claim(&pair->producer, service, &pair->claim), 0);
+    assert_int_equal(ring_slot_claim(&pair->producer, service, 0, &pair->claim), 0);
     int rings_fd = open_folder(f);
     if (ring_reader_open(rings_fd, geteuid(), true, &pair->reader, &error) != 0)
         fail_msg("open: %s", error.text);
@@ -151,7 +151,7 @@ static void a_lane_shows_owner_head_and_tail(void **state) {
     assert_int_equal(ring_reader_lane(&pair.reader, 1, &lane), 0);
     assert_int_equal(lane.slot, RING_SLOTS_MAX);
     assert_int_equal(lane.head, LANE_POSITION_START);
-    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, &writer, &number), 0);
+    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, false, &writer, &number), 0);
     write_bytes(&writer, 64, 'a');
     assert_int_equal(ring_reader_lane(&pair.reader, number, &lane), 0);
     assert_int_equal(lane.slot, pair.claim.index);
@@ -173,7 +173,7 @@ static void what_was_committed_is_copied_and_its_room_given_back(void **state) {
     uint32_t number;
     char out[64];
     pair_open(f, &pair);
-    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, &writer, &number), 0);
+    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, false, &writer, &number), 0);
     write_bytes(&writer, 32, 'a');
     write_bytes(&writer, 32, 'b');
     assert_int_equal(ring_reader_lane(&pair.reader, number, &lane), 0);
@@ -192,7 +192,7 @@ static void a_tail_never_goes_back_nor_past_the_head(void **state) {
     struct lane_writer writer;
     uint32_t number;
     pair_open(f, &pair);
-    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, &writer, &number), 0);
+    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, false, &writer, &number), 0);
     write_bytes(&writer, 64, 'a');
     assert_int_equal(ring_reader_set_tail(&pair.reader, number, LANE_POSITION_START + 72), -EBADMSG);
     assert_int_equal(ring_reader_set_tail(&pair.reader, number, LANE_POSITION_START + 4), -EBADMSG);
@@ -232,7 +232,7 @@ static void only_a_drained_lane_returns_to_the_pool(void **state) {
     struct lane_state lane;
     uint32_t number;
     pair_open(f, &pair);
-    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, &writer, &number), 0);
+    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, false, &writer, &number), 0);
     write_bytes(&writer, 64, 'a');
     ring_lane_release(&pair.producer, &pair.claim, number);
     assert_int_equal(ring_reader_lane(&pair.reader, number, &lane), 0);
@@ -252,12 +252,12 @@ static void a_lane_taken_up_again_is_not_freed_by_the_earlier_look(void **state)
     struct lane_state lane;
     uint32_t number, again;
     pair_open(f, &pair);
-    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, &writer, &number), 0);
+    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, false, &writer, &number), 0);
     ring_lane_release(&pair.producer, &pair.claim, number);
     assert_int_equal(ring_reader_lane(&pair.reader, number, &lane), 0);
     assert_true(lane.released && lane.head == lane.tail);
     /* meanwhile the next thread comes and goes, and its records are drained too */
-    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, &writer, &again), 0);
+    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, false, &writer, &again), 0);
     assert_int_equal(again, number);
     ring_lane_release(&pair.producer, &pair.claim, number);
     assert_int_equal(ring_reader_lane_free(&pair.reader, number, lane.owner), -EAGAIN);
@@ -312,7 +312,7 @@ static void a_slot_is_freed_only_when_no_lane_carries_its_number(void **state) {
     struct slot_info info;
     uint32_t number;
     pair_open(f, &pair);
-    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, &writer, &number), 0);
+    assert_int_equal(ring_lane_claim(&pair.producer, &pair.claim, false, &writer, &number), 0);
     ring_lane_release(&pair.producer, &pair.claim, number);
     ring_slot_release(&pair.producer, &pair.claim, false);
     assert_int_equal(ring_reader_slot(&pair.reader, pair.claim.index, &info), 0);
@@ -321,7 +321,7 @@ static void a_slot_is_freed_only_when_no_lane_carries_its_number(void **state) {
     assert_int_equal(ring_reader_lane_free(&pair.reader, number, ring_lane_header(&pair.reader, number)->owner), 0);
     assert_int_equal(ring_reader_slot_free(&pair.reader, pair.claim.index, info.state_word - 256), -EAGAIN);
     assert_int_equal(ring_reader_slot_free(&pair.reader, pair.claim.index, info.state_word), 0);
-    assert_int_equal(ring_slot_claim(&pair.producer, service, &next), 0);
+    assert_int_equal(ring_slot_claim(&pair.producer, service, 0, &next), 0);
     assert_int_equal(next.index, pair.claim.index);
     assert_int_equal(next.generation, pair.claim.generation + 1);
     pair_close(&pair);
@@ -409,7 +409,7 @@ enum child_job { CHILD_WAITS, CHILD_CLOSES_ALL };
 static void run_child(const struct ring_fixture *f, enum child_job job, int out) {
     struct ring ring;
     struct slot_claim claim;
-    if (ring_attach(f->runtime_dir, 0, &ring, NULL) != 0 || ring_slot_claim(&ring, service, &claim) != 0)
+    if (ring_attach(f->runtime_dir, 0, &ring, NULL) != 0 || ring_slot_claim(&ring, service, 0, &claim) != 0)
         _exit(1);
     if (job == CHILD_CLOSES_ALL)
         for (int fd = 3; fd < 1024; fd++)
@@ -546,10 +546,10 @@ static void the_slot_of_a_killed_process_is_reaped_and_claimed_again(void **stat
     end(&child);
     assert_int_equal(ring_reader_slot(&pair.reader, child.slot, &info), 0);
     assert_true(ring_reader_slot_dead(&pair.reader, child.slot, &info));
-    assert_int_equal(ring_slot_claim(&pair.producer, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&pair.producer, service, 0, &claim), 0);
     assert_int_not_equal(claim.index, child.slot); /* not before it was reaped */
     assert_int_equal(ring_reader_slot_free(&pair.reader, child.slot, info.state_word), 0);
-    assert_int_equal(ring_slot_claim(&pair.producer, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&pair.producer, service, 0, &claim), 0);
     assert_int_equal(claim.index, child.slot);
     assert_int_equal(claim.generation, info.generation + 1);
     pair_close(&pair);
@@ -567,7 +567,7 @@ static void a_used_ring_is_not_retired_and_an_unused_one_is(void **state) {
     assert_int_equal(ring_reader_slot_free(&pair.reader, pair.claim.index, pair.claim.slot->state), 0);
     assert_int_equal(ring_reader_retire(&pair.reader, false), 0);
     assert_int_equal(ring_reader_retire(&pair.reader, false), 0);
-    assert_int_equal(ring_slot_claim(&pair.producer, service, &claim), -ESTALE);
+    assert_int_equal(ring_slot_claim(&pair.producer, service, 0, &claim), -ESTALE);
     pair_close(&pair);
 }
 

@@ -11,7 +11,7 @@ static void a_slot_says_whose_it_is(void **state) {
     struct ring ring;
     struct slot_claim claim;
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     assert_int_equal(claim.slot->state, slot_state_word(claim.generation, SLOT_ACTIVE));
     assert_int_equal(claim.slot->pid, getpid());
     assert_true(claim.slot->start_time > 0 && claim.slot->pid_namespace > 0 && claim.slot->claimed_ns > 0);
@@ -26,15 +26,17 @@ static void a_slot_says_whose_it_is(void **state) {
 static void one_process_never_gets_a_slot_twice(void **state) {
     struct ring_fixture *f = *state;
     struct ring ring;
-    struct slot_claim claims[RING_SLOTS_MIN], more;
+    static struct slot_claim claims[RING_SLOTS_MAX];
+    struct slot_claim more;
     fixture_attach(f, &ring);
-    for (int i = 0; i < RING_SLOTS_MIN; i++) {
-        assert_int_equal(ring_slot_claim(&ring, service, &claims[i]), 0);
+    for (uint32_t i = 0; i < ring.slot_count; i++) {
+        assert_int_equal(ring_slots_used(&ring), i);
+        assert_int_equal(ring_slot_claim(&ring, service, 0, &claims[i]), 0);
         assert_int_equal(claims[i].index, i);
     }
-    assert_int_equal(ring_slot_claim(&ring, service, &more), -EAGAIN);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &more), -EAGAIN);
     ring_slot_release(&ring, &claims[3], true);
-    assert_int_equal(ring_slot_claim(&ring, service, &more), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &more), 0);
     assert_int_equal(more.index, 3);
     assert_int_equal(more.generation, claims[3].generation + 1);
     ring_finish(&ring);
@@ -45,10 +47,10 @@ static void a_touched_slot_waits_for_the_collector(void **state) {
     struct ring ring;
     struct slot_claim first, second;
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &first), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &first), 0);
     ring_slot_release(&ring, &first, false);
     assert_int_equal(first.slot->state, slot_state_word(first.generation, SLOT_CLOSED));
-    assert_int_equal(ring_slot_claim(&ring, service, &second), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &second), 0);
     assert_int_not_equal(second.index, first.index);
     ring_slot_release(&ring, &first, true); /* no longer ours: no effect */
     assert_int_equal(first.slot->state, slot_state_word(first.generation, SLOT_CLOSED));
@@ -70,7 +72,7 @@ static void a_claimed_slot_is_locked_and_a_released_one_is_not(void **state) {
     struct slot_claim claim;
     fixture_attach(f, &ring);
     assert_int_equal(fixture_in_child(lock_of_slot_0, f), 0);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     assert_int_equal(fixture_in_child(lock_of_slot_0, f), 1);
     ring_slot_release(&ring, &claim, true);
     assert_int_equal(fixture_in_child(lock_of_slot_0, f), 0);
@@ -82,7 +84,7 @@ static void relock_takes_back_a_lock_that_a_stray_close_dropped(void **state) {
     struct ring ring;
     struct slot_claim claim;
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     close(open(f->path, O_RDONLY | O_CLOEXEC)); /* POSIX: any descriptor of the file */
     assert_int_equal(fixture_in_child(lock_of_slot_0, f), 0);
     assert_int_equal(ring_slot_relock(&ring, &claim), 0);
@@ -96,7 +98,7 @@ static void relock_says_when_descriptor_or_slot_are_gone(void **state) {
     struct ring ring;
     struct slot_claim claim;
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     claim.slot->state = slot_state_word(claim.generation + 1, SLOT_ACTIVE);
     assert_int_equal(ring_slot_relock(&ring, &claim), -ESTALE);
     claim.slot->state = slot_state_word(claim.generation, SLOT_ACTIVE);
@@ -114,14 +116,14 @@ static void a_retired_ring_takes_nobody(void **state) {
     struct slot_claim claim;
     fixture_attach(f, &ring);
     ring.header->attach |= 1;
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), -ESTALE);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), -ESTALE);
     assert_int_equal(ring_attach(f->runtime_dir, 0, &other, NULL), -ESTALE);
     for (uint32_t i = 0; i < ring.slot_count; i++)
         assert_int_equal(ring_slot_at(&ring, i)->state & 0xff, SLOT_FREE);
     ring_finish(&ring);
     assert_int_equal(unlink(f->path), 0); /* the collector's part */
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     ring_finish(&ring);
 }
 
@@ -132,7 +134,7 @@ static void every_claim_counts_in_the_attach_word(void **state) {
     fixture_attach(f, &ring);
     for (uint64_t i = 0; i < 3; i++) {
         assert_int_equal(ring.header->attach, i << 1);
-        assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+        assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
         ring_slot_release(&ring, &claim, true);
     }
     ring_finish(&ring);
@@ -145,7 +147,7 @@ static void a_long_service_name_is_cut_to_its_room(void **state) {
     char name[2 * ENTRY_NAME_BYTES];
     memset(name, 'n', sizeof(name));
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, (struct text) { name, sizeof(name) }, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, (struct text) { name, sizeof(name) }, 0, &claim), 0);
     assert_int_equal(claim.slot->service_length, ENTRY_NAME_BYTES);
     ring_finish(&ring);
 }
@@ -155,7 +157,7 @@ static void call_sites_are_numbered_from_one_until_the_table_is_full(void **stat
     struct ring ring;
     struct slot_claim claim;
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     for (int i = 1; i <= SLOT_SITES_MAX; i++)
         assert_int_equal(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("mod"), TEXT_LITERAL("op"), TEXT_EMPTY), i);
     assert_int_equal(ring_site_add(&claim, LEVEL_INFO, TEXT_EMPTY, TEXT_EMPTY, TEXT_EMPTY), -ENOSPC);
@@ -169,7 +171,7 @@ static void a_call_site_whose_text_does_not_fit_is_refused(void **state) {
     static char big[SLOT_SITE_TEXT_SIZE];
     memset(big, 'f', sizeof(big));
     fixture_attach(f, &ring);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     struct text format = { big, sizeof(big) - 4 };
     assert_int_equal(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("abc"), TEXT_LITERAL("de"), format), -ENOSPC);
     assert_int_equal(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("ab"), TEXT_LITERAL("de"), format), 1);
@@ -216,7 +218,7 @@ static void settings_travel_to_new_rings_and_slots(void **state) {
     assert_int_equal(out.level, LEVEL_WARN);
     assert_int_equal(ring_attach(f->runtime_dir, 0, &ring, NULL), 0);
     assert_int_equal(ring.overflow_count, 2);
-    assert_int_equal(ring_slot_claim(&ring, service, &claim), 0);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     assert_int_equal(claim.slot->control, LEVEL_WARN);
     ring_finish(&ring);
 }

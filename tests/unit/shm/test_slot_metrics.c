@@ -20,7 +20,7 @@ static void pair_open(const struct ring_fixture *f, struct pair *pair) {
     *pair = (struct pair) { .view = SLOT_METRICS_VIEW_EMPTY };
     assert_int_equal(map_guard_install(NULL), 0); /* over the handlers that cmocka sets for each test */
     fixture_attach(f, &pair->producer);
-    assert_int_equal(ring_slot_claim(&pair->producer, service, &pair->claim), 0);
+    assert_int_equal(ring_slot_claim(&pair->producer, service, 0, &pair->claim), 0);
     fixture_map_again(f, &pair->reader);
 }
 
@@ -231,7 +231,7 @@ static void a_slot_taken_again_starts_at_zero(void **state) {
     assert_int_equal(slot_histogram_observe(pair.claim.slot, timer, 1), 0);
     struct slot_claim first = pair.claim;
     ring_slot_release(&pair.producer, &first, true);
-    assert_int_equal(ring_slot_claim(&pair.producer, service, &pair.claim), 0);
+    assert_int_equal(ring_slot_claim(&pair.producer, service, 0, &pair.claim), 0);
     assert_int_equal(pair.claim.index, first.index);
     assert_int_equal(ring_reader_metric_count(&pair.reader, first.index), 0);
     look(&pair);
@@ -250,7 +250,7 @@ static void a_full_tmpfs_is_an_error_and_no_signal(void **state) {
     struct pair pair;
     struct metric_definition definition = define(METRIC_COUNTER, "jobs");
     uint32_t place;
-    if (geteuid() != 0 || mount("none", f->runtime_dir, "tmpfs", 0, "size=160k") < 0)
+    if (geteuid() != 0 || mount("none", f->runtime_dir, "tmpfs", 0, "size=100k") < 0)
         skip();
     pair_open(f, &pair);
     assert_int_equal(slot_metric_add(&pair.producer, &pair.claim, &definition, &place), -ENOSPC);
@@ -425,8 +425,8 @@ static int count_and_die(void *argument) {
     struct slot_claim claim;
     struct metric_definition definition = define(METRIC_COUNTER, "jobs");
     uint32_t place;
-    if (ring_attach(f->runtime_dir, RING_SIZE_MIN, &ring, NULL) != 0 || ring_slot_claim(&ring, service, &claim) != 0 ||
-        slot_metric_add(&ring, &claim, &definition, &place) != 0)
+    if (ring_attach(f->runtime_dir, RING_SIZE_MIN, &ring, NULL) != 0 ||
+        ring_slot_claim(&ring, service, 0, &claim) != 0 || slot_metric_add(&ring, &claim, &definition, &place) != 0)
         return 1;
     slot_counter_add(claim.slot, place, 41);
     slot_counter_add(claim.slot, place, 1);

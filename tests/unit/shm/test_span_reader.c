@@ -26,7 +26,7 @@ static int setup(void **state) {
     assert_non_null(f);
     memset(f, 0, sizeof(*f));
     f->header.head = f->header.tail = 2 * SIZE - 512; /* the wrap is near */
-    assert_int_equal(lane_writer_init(&f->writer, &f->header, f->data, SIZE), 0);
+    assert_int_equal(lane_writer_init(&f->writer, &f->header, f->data, SIZE, false), 0);
     *state = f;
     return 0;
 }
