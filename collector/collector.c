@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "collector/library_settings.h"
 #include "collector/reap.h"
 #include "collector/retention.h"
 #include "common/base/check.h"
@@ -50,15 +51,10 @@ static void apply_sizes(struct collector *collector, const struct config *config
 }
 
 /* What the library is told through the runtime folder. */
-static int write_settings(const struct config *config, struct error *error) {
-    struct shared_settings settings = {
-        .magic = SETTINGS_MAGIC,
-        .version = RING_VERSION,
-        .size = sizeof(settings),
-        .ring_size = config->ring.size,
-        .level = LEVEL_TRACE,
-    };
-    return settings_write(config->runtime_dir, &settings, error);
+static int tell_library(const struct config *config, struct error *error) {
+    struct shared_settings settings;
+    library_settings_make(config, &settings);
+    return library_settings_tell(config->runtime_dir, &settings, error);
 }
 
 /* --- state of what is gone --- */
@@ -183,7 +179,7 @@ static int start_rings(struct collector *collector, const struct config *config,
     collector->runtime_lock_fd = daemon_lock(collector->settings.runtime_dir, "collector", error);
     if (collector->runtime_lock_fd < 0)
         return collector->runtime_lock_fd;
-    result = write_settings(config, error);
+    result = tell_library(config, error);
     if (result < 0)
         return result;
     result = rings_init(&collector->rings, collector->settings.runtime_dir, &collector->state, error);
@@ -264,7 +260,7 @@ int collector_reload(struct collector *collector, const struct config *config, s
     if (strcmp(config->namespace_, collector->fold.namespace_) != 0 ||
         strcmp(config->exporter.gauge_suffix, collector->fold.gauge_suffix) != 0)
         return error_set(error, -EINVAL, "namespace and exporter.gauge_suffix cannot change while the collector runs");
-    result = write_settings(config, error);
+    result = tell_library(config, error);
     if (result < 0)
         return result;
     collector->settings = settings;

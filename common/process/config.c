@@ -30,6 +30,9 @@ static struct config *config_new(const char *file) {
     config->collector.retention.max_age_ns = 30 * DAY;
     config->collector.retention.keep_free_percent = 15;
     config->collector.partition_ns = DAY;
+    config->collector.flight_recorder.keep_ns = 60 * CLOCK_SECOND;
+    for (int level = 0; level < LEVEL_COUNT; level++)
+        config->collector.sampling.shares[level] = 1;
     config->agent.host_metrics_interval_ns = 10 * CLOCK_SECOND;
     config->alerter.interval_ns = 5 * CLOCK_SECOND;
     config->exporter.health.memory = config->exporter.health.disk = (struct config_thresholds) { 10, 3 };
@@ -44,6 +47,12 @@ static struct config *config_new(const char *file) {
     return config;
 }
 
+static void strings_finish(struct config_strings *strings) {
+    for (size_t i = 0; i < strings->count; i++)
+        free(strings->items[i]);
+    free(strings->items);
+}
+
 void config_destroy(struct config *config) {
     if (!config)
         return;
@@ -54,9 +63,8 @@ void config_destroy(struct config *config) {
     free(config->data_dir);
     free(config->collector.output_path);
     free(config->collector.spill_dir);
-    for (size_t i = 0; i < config->alerter.rules_files.count; i++)
-        free(config->alerter.rules_files.items[i]);
-    free(config->alerter.rules_files.items);
+    strings_finish(&config->collector.redact.keys);
+    strings_finish(&config->alerter.rules_files);
     free(config->exporter.listen);
     free(config->exporter.token_file);
     free(config->exporter.admin_token_file);

@@ -9,6 +9,7 @@
 #define TASKFORGE_COMMON_PROCESS_CONFIG_H
 
 #include "common/base/error.h"
+#include "common/model/level.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,8 @@ enum {
     CONFIG_INPUTS_MAX = 64,
     CONFIG_PATHS_MAX = 256, /* globs of one input */
     CONFIG_NAME_MAX = 100,  /* characters of an input's name and of a service */
+    CONFIG_REDACT_KEYS_MAX = 64,
+    CONFIG_REDACT_KEY_BYTES = 100,
 };
 
 struct config_strings {
@@ -62,6 +65,18 @@ struct config_retention {
     uint64_t keep_free_bytes;   /* 0 where keep_free is a percentage */
 };
 
+/* What the library does before an entry leaves its process. */
+struct config_redact {
+    struct config_strings keys; /* of metadata; 1 to CONFIG_REDACT_KEY_BYTES bytes each */
+};
+struct config_sampling {
+    double shares[LEVEL_COUNT]; /* of each level, 0 to 1: kept; default 1, of error and critical always */
+};
+struct config_flight_recorder {
+    unsigned levels;  /* bit 1 << level: held in memory first, none of error and critical; default 0, nothing */
+    uint64_t keep_ns; /* for so long; default 60 s */
+};
+
 struct config_collector {
     uint64_t flush_interval_ns; /* default 100 ms */
     uint64_t flush_entries;     /* default 10,000 */
@@ -70,6 +85,9 @@ struct config_collector {
     struct config_retention retention;
     uint64_t partition_ns; /* how long one partition of the store is written to; default 1 day */
     char *spill_dir;       /* default /var/spool/taskforge for root, else DATA_DIR/spill */
+    struct config_redact redact;
+    struct config_sampling sampling;
+    struct config_flight_recorder flight_recorder;
 };
 
 struct config_alerter {

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NEAR_MISS = 3, SHOWN_MAX = 60, PATH_MAX_LENGTH = 400, NAME_SIZE = 160 };
+enum { NEAR_MISS = 3, SHOWN_MAX = CONFIG_SHOWN_SIZE - 8, PATH_MAX_LENGTH = 400, NAME_SIZE = 160 };
 
 /* --- saying what is wrong --- */
 
@@ -40,20 +40,19 @@ void config_fault_of(struct config_reader *reader, const struct config_value *va
     config_fault_at(reader, value->node, "%s %s", full_name(value->where, value->key, name), sentence);
 }
 
-/* The value as the user wrote it, for the end of a sentence. */
-static const char *shown(const struct yaml_tree_node *node, char out[SHOWN_MAX + 8]) {
+const char *config_shown(const struct yaml_tree_node *node, char out[CONFIG_SHOWN_SIZE]) {
     if (node->kind != YAML_TREE_SCALAR)
         return yaml_tree_describe(node);
     if (*node->text == '\0')
         return "nothing";
-    snprintf(out, SHOWN_MAX + 8, "\"%.*s%s\"", SHOWN_MAX, node->text, strlen(node->text) > SHOWN_MAX ? "..." : "");
+    snprintf(out, CONFIG_SHOWN_SIZE, "\"%.*s%s\"", SHOWN_MAX, node->text, strlen(node->text) > SHOWN_MAX ? "..." : "");
     return out;
 }
 
 static void fault_value(struct config_reader *reader, const struct config_value *value, const char *wanted) {
-    char text[SHOWN_MAX + 8];
+    char text[CONFIG_SHOWN_SIZE];
 
-    config_fault_of(reader, value, "must be %s, not %s", wanted, shown(value->node, text));
+    config_fault_of(reader, value, "must be %s, not %s", wanted, config_shown(value->node, text));
 }
 
 /* --- sections --- */
@@ -74,7 +73,7 @@ static void fault_unknown_key(struct config_reader *reader, const struct yaml_tr
                               const struct config_key *keys) {
     const char *meant = NULL;
     unsigned best = NEAR_MISS;
-    char text[SHOWN_MAX + 8];
+    char text[CONFIG_SHOWN_SIZE];
 
     for (; keys->name; keys++) {
         unsigned distance = text_distance(text_of(node->text), text_of(keys->name));
@@ -84,8 +83,8 @@ static void fault_unknown_key(struct config_reader *reader, const struct yaml_tr
             meant = keys->name;
         }
     }
-    config_fault_at(reader, node, "unknown key %s %s%s%s%s%s", shown(node, text), *where ? "in " : "at the top", where,
-                    meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+    config_fault_at(reader, node, "unknown key %s %s%s%s%s%s", config_shown(node, text), *where ? "in " : "at the top",
+                    where, meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
 }
 
 const struct yaml_tree_node *config_find(const struct yaml_tree_node *mapping, const char *name) {
@@ -250,7 +249,7 @@ void config_read_path_or_null(struct config_reader *reader, const struct config_
 }
 
 bool config_choose(struct config_reader *reader, const struct config_value *value, const char *name, int *ret) {
-    char list[160] = "", text[SHOWN_MAX + 8];
+    char list[160] = "", text[CONFIG_SHOWN_SIZE];
     size_t used = 0;
 
     for (const struct config_choice *choice = value->key->choices; choice->name; choice++) {
@@ -265,7 +264,7 @@ bool config_choose(struct config_reader *reader, const struct config_value *valu
         if (!choice->not_built)
             used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", choice->name);
     }
-    config_fault_of(reader, value, "must be one of %s, not %s", list, shown(value->node, text));
+    config_fault_of(reader, value, "must be one of %s, not %s", list, config_shown(value->node, text));
     return false;
 }
 

@@ -74,6 +74,10 @@ void config_fault_at(struct config_reader *reader, const struct yaml_tree_node *
 void config_fault_of(struct config_reader *reader, const struct config_value *value, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The value as the user wrote it, for the end of a sentence. */
+enum { CONFIG_SHOWN_SIZE = 68 };
+const char *config_shown(const struct yaml_tree_node *node, char out[CONFIG_SHOWN_SIZE]);
+
 /* For a mapping: the value of key `name`, or NULL. */
 const struct yaml_tree_node *config_find(const struct yaml_tree_node *mapping, const char *name);
 

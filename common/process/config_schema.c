@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/process/config_inputs.h"
+#include "common/process/config_library.h"
 #include "common/process/config_value.h"
 
 #include <errno.h>
@@ -148,6 +149,22 @@ static const struct config_key retention_keys[] = {
     { .name = NULL },
 };
 
+static const struct config_key redact_keys[] = {
+    { .name = "keys", .read = config_read_redact_keys, .offset = offsetof(struct config_redact, keys) },
+    { .name = "patterns" },
+    { .name = NULL },
+};
+
+static const struct config_key flight_recorder_keys[] = {
+    { .name = "levels", .read = config_read_low_levels, .offset = offsetof(struct config_flight_recorder, levels) },
+    { .name = "keep",
+      .read = config_read_duration,
+      .offset = offsetof(struct config_flight_recorder, keep_ns),
+      .min = CLOCK_SECOND,
+      .max = 60 * MINUTE },
+    { .name = NULL },
+};
+
 static const struct config_key collector_keys[] = {
     { .name = "flush_interval",
       .read = config_read_duration,
@@ -171,10 +188,16 @@ static const struct config_key collector_keys[] = {
       .min = CLOCK_SECOND,
       .max = 366 * DAY },
     { .name = "spill_dir", .read = config_read_path, .offset = offsetof(struct config_collector, spill_dir) },
-    { .name = "redact" },
+    { .name = "redact",
+      .read = config_read_nested,
+      .offset = offsetof(struct config_collector, redact),
+      .keys = redact_keys },
     { .name = "encrypt" },
-    { .name = "sampling" },
-    { .name = "flight_recorder" },
+    { .name = "sampling", .read = config_read_sampling, .offset = offsetof(struct config_collector, sampling) },
+    { .name = "flight_recorder",
+      .read = config_read_nested,
+      .offset = offsetof(struct config_collector, flight_recorder),
+      .keys = flight_recorder_keys },
     { .name = "dedup" },
     { .name = NULL },
 };

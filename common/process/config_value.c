@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/model/json_number.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -80,6 +81,20 @@ int config_parse_percent(struct text text, unsigned *ret) {
     if (value > 100)
         return -ERANGE;
     *ret = (unsigned)value;
+    return 0;
+}
+
+int config_parse_share(struct text text, double *ret) {
+    const char *at = text.data;
+    struct json_number number;
+    double value;
+
+    if (text.length == 0 || json_scan_number(&at, text.data + text.length, &number) || at != text.data + text.length ||
+        !json_number_value(&number, text, &value))
+        return -EINVAL;
+    if (!(value >= 0 && value <= 1))
+        return -ERANGE;
+    *ret = value;
     return 0;
 }
 

@@ -18,6 +18,9 @@ int config_parse_size(struct text text, uint64_t *ret);
 /* "15%": whole numbers from 0 to 100. */
 int config_parse_percent(struct text text, unsigned *ret);
 
+/* "0.1": a number from 0 to 1 as JSON writes it. */
+int config_parse_share(struct text text, double *ret);
+
 enum config_address_kind { CONFIG_ADDRESS_UDP, CONFIG_ADDRESS_TCP, CONFIG_ADDRESS_UNIX, CONFIG_ADDRESS_UNIXGRAM };
 
 struct config_address {

@@ -14,6 +14,7 @@
 #include "common/base/text.h"
 #include "common/process/loop.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h> /* struct ucred */
@@ -50,6 +51,8 @@ int control_listen(struct loop *loop, const char *path, mode_t mode, const struc
 void control_destroy(struct control *control);
 
 struct ucred control_peer(const struct control_call *call); /* who asks, as the kernel says: pid, uid, gid */
+/* Whether who asks may change something, where the socket itself lets everybody ask: root, our user, members of our group. */
+bool control_may_change(const struct control_call *call);
 void control_add(struct control_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));                          /* one line */
 void control_add_text(struct control_call *call, struct text text); /* text in lines; a missing last "\n" is added */

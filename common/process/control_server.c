@@ -2,6 +2,7 @@
 #include "common/process/control.h"
 
 #include "common/base/check.h"
+#include "common/process/control_peer.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -28,6 +29,7 @@ struct connection {
     struct loop_fd *source;
     struct loop_timer *timer;
     struct ucred peer;
+    bool may_change;
     enum state state;
     struct buffer in;
     struct buffer out;
@@ -41,6 +43,7 @@ struct connection {
 struct control_call {
     struct connection *connection; /* NULL: the peer has gone */
     struct ucred peer;
+    bool may_change;
     struct buffer body;
 };
 
@@ -91,6 +94,10 @@ static void too_slow(struct loop_timer *timer, void *context) {
 
 struct ucred control_peer(const struct control_call *call) {
     return call->peer;
+}
+
+bool control_may_change(const struct control_call *call) {
+    return call->may_change;
 }
 
 void control_add_text(struct control_call *call, struct text text) {
@@ -216,6 +223,7 @@ static int begin_call(struct connection *connection, struct text line) {
         return -ENOMEM;
     call->connection = connection;
     call->peer = connection->peer;
+    call->may_change = connection->may_change;
     connection->call = call;
     connection->state = STATE_NEW; /* each request has the whole time */
     connection->serving = true;
@@ -355,6 +363,7 @@ static int add_connection(struct control *control, int fd) {
     connection->fd = fd;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &connection->peer, &length) == 0)
         r = loop_add_timer(control->loop, too_slow, connection, &connection->timer);
+    connection->may_change = r == 0 && control_peer_may_change(fd, &connection->peer);
     if (r == 0)
         r = loop_add_fd(control->loop, fd, 0, on_connection, connection, &connection->source);
     if (r < 0) {

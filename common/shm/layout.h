@@ -173,10 +173,12 @@ static inline uint64_t lane_owner_next_turn(uint64_t owner) { /* the released la
 enum slot_state { SLOT_FREE = 0, SLOT_ACTIVE = 1, SLOT_CLOSED = 2 /* its process is done with it: drain, then free */ };
 
 enum {
-    SLOT_CONTROL_LEVEL_MASK = 0xff,   /* entries below this level are not wanted */
+    SLOT_CONTROL_LEVEL_MASK = 0xff,   /* entries below this level are of no interest */
     SLOT_CONTROL_REATTACH = 0x100,    /* this ring is retired or set aside: attach anew */
-    SLOT_CONTROL_SETTINGS_SHIFT = 16, /* bits of the number of the settings file's present version: when they change, */
-    SLOT_CONTROL_SETTINGS_MASK = 0xff0000, /* the library reads it anew */
+    SLOT_CONTROL_STORE_SHIFT = 9,     /* three bits: entries below this level are not stored. The same level, unless a flight recorder */
+    SLOT_CONTROL_STORE_MASK = 0xe00,  /* holds lower ones */
+    SLOT_CONTROL_SETTINGS_SHIFT = 16, /* the low byte of the settings' sequence; 0: not told yet. When it changes the library reads */
+    SLOT_CONTROL_SETTINGS_MASK = 0xff0000, /* them anew */
     SLOT_SITES_MAX = 256,
     SLOT_SITE_TEXT_SIZE = 20 * 1024,
     SLOT_SPANS_MAX = 48,            /* open spans that are seen from outside; a process may have more */
@@ -277,10 +279,21 @@ static_assert(sizeof(struct ring_slot) <= RING_SLOT_CLAIM_SIZE, "the metric area
 static_assert(RING_SLOT_CLAIM_SIZE % 4096 == 0, "the metric area has pages of its own");
 
 /* RUNTIME_DIR/settings: what the collector tells the library; rewritten whole (new file, rename) when the configuration
- * changes. A client reads it when it attaches; without it the defaults hold. Later versions only append fields: an older
- * reader takes the beginning it knows. */
+ * changes. A client reads it when it attaches, and again when SLOT_CONTROL_SETTINGS_MASK of its slot's control word is
+ * neither 0 nor what it has read; without it the defaults hold. Later versions only append fields: an older reader takes
+ * the beginning it knows, a newer one the defaults for what an older writer left out. */
 #define SETTINGS_MAGIC UINT64_C(0x3154455346545454)
-enum { SETTINGS_VERSION = 1 };
+enum {
+    SETTINGS_VERSION = 1,
+    SETTINGS_SIZE_FIRST = 48, /* of the first releases: up to and with `reserved` */
+    SETTINGS_REDACT_KEYS_MAX = 64,
+    SETTINGS_REDACT_KEY_BYTES = 100,
+    SETTINGS_REDACT_KEY_SIZE = 104,                    /* with a NUL, and whole words */
+    SETTINGS_RECORDER_LEVELS = (1 << LEVEL_ERROR) - 1, /* what a flight recorder may hold back: trace to warn */
+};
+#define SETTINGS_SAMPLING_ALL UINT32_MAX                /* a share of 1 */
+#define SETTINGS_RECORDER_KEEP_MIN UINT64_C(1000000000) /* 1 s */
+#define SETTINGS_RECORDER_KEEP_MAX (UINT64_C(3600) * SETTINGS_RECORDER_KEEP_MIN)
 struct shared_settings {
     uint64_t magic;
     uint32_t version;
@@ -288,6 +301,16 @@ struct shared_settings {
     uint64_t ring_size;
     uint32_t level; /* the threshold new slots start with */
     uint32_t reserved[5];
+    uint64_t sequence;              /* another one with each change; its low byte is never 0, unless all of it is */
+    uint64_t recorder_keep_ns;      /* how long the flight recorder holds what it holds */
+    uint32_t recorder_levels;       /* those it holds, bit 1 << level; 0: there is none */
+    uint32_t redact_count;          /* of redact_keys */
+    uint32_t sampling[LEVEL_COUNT]; /* kept when a 32-bit hash is below it, or it is SETTINGS_SAMPLING_ALL */
+    char redact_keys[SETTINGS_REDACT_KEYS_MAX][SETTINGS_REDACT_KEY_SIZE]; /* UTF-8, not empty, ended with NULs */
 };
+static_assert(offsetof(struct shared_settings, sequence) == SETTINGS_SIZE_FIRST, "the first releases' beginning");
+static_assert(sizeof(struct shared_settings) ==
+                  SETTINGS_SIZE_FIRST + 24 + 4 * LEVEL_COUNT + SETTINGS_REDACT_KEYS_MAX * SETTINGS_REDACT_KEY_SIZE,
+              "no gaps: it is compared by bytes");
 
 #endif

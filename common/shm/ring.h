@@ -99,7 +99,9 @@ void loss_count(struct loss_ledger *ledger, enum loss_reason reason, enum level 
 /* The ledger for producers that could attach but got no slot (page 1 of the file). */
 struct loss_ledger *ring_anonymous_ledger(struct ring *ring);
 
-/* Read and write RUNTIME_DIR/settings; reading gives the defaults where it is missing or foreign. */
+/* Read and write RUNTIME_DIR/settings. Reading gives the defaults where it is missing or foreign, and of single fields that
+ * make no sense; what it gives may be used unchecked: counts and ranges hold, texts end. Writing takes no other (-EINVAL). */
+void settings_default(struct shared_settings *ret);
 void settings_read(const char *runtime_dir, struct shared_settings *ret);
 int settings_write(const char *runtime_dir, const struct shared_settings *settings, struct error *error);
 

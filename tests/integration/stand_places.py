@@ -156,7 +156,7 @@ FAULTS = (
     ("exporter: { listen: x }\n", "1:21", "exporter.listen"),
     ("exporter: { sinks: [] }\n", "1:13", "exporter.sinks is not built yet"),
     ("labels: { site: a }\n", "1:1", "labels is not built yet"),
-    ("collector: { redact: { keys: [a] } }\n", "1:14", "collector.redact is not built yet"),
+    ("collector: { redact: { patterns: [a] } }\n", "1:24", "collector.redact.patterns is not built yet"),
     ("collector: { dedup: { window: 1s } }\n", "1:14", "collector.dedup is not built yet"),
     ("agent: { inputs: [{ type: otlp }] }\n", "1:27", "otlp"),
     ("agent: { host_metrics: { interval: 1 } }\n", "1:36", "agent.host_metrics.interval"),

@@ -47,14 +47,14 @@ tables="$root/common/process/config_schema.c $root/common/process/config_inputs.
 page=$pages/taskforge.yaml.5
 cat $tables | grep -oE '\.name = "[a-z_]+" ?\}' | grep -oE '"[a-z_]+"' | tr -d '"' |
     grep -vxE 'statsd|otlp|forward' | sort -u >"$work/missing"
-cat $tables | grep -oE '\.name = "[a-z_]+"' | grep -oE '"[a-z_]+"' | tr -d '"' | grep -vxE 'statsd|otlp|forward' |
-    sort -u | comm -23 - "$work/missing" >"$work/built"
+cat $tables | grep -oE '\.name = "[a-z_]+",' | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u >"$work/built"
+sections='ring|agent|collector|host_metrics|alerter|exporter|health|memory|disk|redact|flight_recorder'
 keys() { # the last parts of the names in bold at the beginning of a line
     grep -E '^\.BR? [a-z_.]+( |$)' | sed -E 's/^\.BR? ([a-z_.]+).*/\1/; s/.*\.//' | sort -u
 }
 sed '/^\.SH NOT BUILT YET/,$d' "$page" | sed -n '/^\.TP/{n;p}' | keys >"$work/page"
-grep -vxE 'ring|agent|collector|host_metrics|alerter|exporter|health|memory|disk' "$work/built" >"$work/leaves" # sections: their keys have them before the dot
-grep -vxE 'ring|agent|collector|host_metrics|alerter|exporter|health|memory|disk' "$work/page" >"$work/page-leaves"
+grep -vxE "$sections" "$work/built" >"$work/leaves" # sections: their keys have them before the dot
+grep -vxE "$sections" "$work/page" >"$work/page-leaves"
 same "the schema" "taskforge.yaml.5" "$work/leaves" "$work/page-leaves"
 sed -n '/^\.SH NOT BUILT YET/,/^\.SH EXAMPLES/p' "$page" | sed -E 's/ ,$//' | keys >"$work/page"
 same "the schema's keys that are not built" "taskforge.yaml.5" "$work/missing" "$work/page"

@@ -175,7 +175,7 @@ static void an_unknown_key_is_named_with_the_one_that_was_meant(void **state) {
 static void a_key_that_is_not_built_is_refused_by_name(void **state) {
     static const char *const top[] = { "labels" };
     static const char *const exporter[] = { "tls", "sinks" };
-    static const char *const collector[] = { "history", "redact", "encrypt", "sampling", "flight_recorder", "dedup" };
+    static const char *const collector[] = { "history", "encrypt", "dedup" };
     char text[200], line[200];
 
     (void)state;
@@ -196,6 +196,8 @@ static void a_key_that_is_not_built_is_refused_by_name(void **state) {
     }
     refused("exporter: { health: { checks: [] } }", "c.yaml:1:23: exporter.health.checks is not built yet");
     refused("alerter: { heartbeat: {} }", "c.yaml:1:12: alerter.heartbeat is not built yet");
+    refused("collector: { redact: { keys: [a], patterns: [b] } }",
+            "c.yaml:1:35: collector.redact.patterns is not built yet");
     refused("collector: { retention: { levels: {} } }", "c.yaml:1:27: collector.retention.levels is not built yet");
     refused("collector: { retention: { services: {} } }", "c.yaml:1:27: collector.retention.services is not built yet");
     refused("agent: { inputs: [{ type: statsd }] }", "c.yaml:1:27: inputs of type statsd are not built yet");
@@ -237,6 +239,73 @@ static void what_is_served_and_judged_is_read(void **state) {
     assert_string_equal(config->exporter.gauge_suffix, "_gauge");
     assert_int_equal(config->alerter.interval_ns, 5 * CLOCK_SECOND);
     config_destroy(config);
+}
+
+static void what_the_library_does_is_read(void **state) {
+    struct config *config = loaded("collector:\n"
+                                   "  redact: { keys: [password, \"a b\"] }\n"
+                                   "  sampling: { debug: 0.1, warning: 1, trace: 0 }\n"
+                                   "  flight_recorder: { levels: [trace, DEBUG], keep: 2m }\n");
+    const struct config_collector *collector = &config->collector;
+
+    (void)state;
+    assert_int_equal(collector->redact.keys.count, 2);
+    assert_string_equal(collector->redact.keys.items[1], "a b");
+    assert_true(collector->sampling.shares[LEVEL_TRACE] == 0);
+    assert_true(collector->sampling.shares[LEVEL_DEBUG] == 0.1);
+    for (int level = LEVEL_INFO; level < LEVEL_COUNT; level++)
+        assert_true(collector->sampling.shares[level] == 1);
+    assert_int_equal(collector->flight_recorder.levels, 1 << LEVEL_TRACE | 1 << LEVEL_DEBUG);
+    assert_int_equal(collector->flight_recorder.keep_ns, 120 * CLOCK_SECOND);
+    config_destroy(config);
+    config = loaded("collector:\n  sampling:\n  redact: { keys: [] }\n  flight_recorder: { levels: [] }\n");
+    assert_int_equal(config->collector.redact.keys.count, 0);
+    assert_true(config->collector.sampling.shares[LEVEL_DEBUG] == 1);
+    assert_int_equal(config->collector.flight_recorder.levels, 0);
+    assert_int_equal(config->collector.flight_recorder.keep_ns, 60 * CLOCK_SECOND);
+    config_destroy(config);
+}
+
+static void what_the_library_cannot_do_is_refused(void **state) {
+    char text[200 * 70], key[102];
+    size_t length = (size_t)snprintf(text, sizeof(text), "collector: { redact: { keys: [");
+
+    (void)state;
+    refused(
+        "collector: { sampling: { error: 0.5 } }",
+        "c.yaml:1:26: collector.sampling must not name error: entries of level error and critical are always stored");
+    refused("collector: { sampling: { loud: 0.5 } }",
+            "c.yaml:1:26: collector.sampling needs levels: trace, debug, info or warn, not \"loud\"");
+    refused("collector: { sampling: { debug: 0.5, dbg: 0.4 } }",
+            "c.yaml:1:38: collector.sampling names debug a second time");
+    refused("collector: { sampling: { debug: 1.5 } }",
+            "c.yaml:1:33: collector.sampling needs a share from 0 to 1 for each level, such as 0.1, not \"1.5\"");
+    refused("collector: { sampling: { debug: 10% } }",
+            "c.yaml:1:33: collector.sampling needs a share from 0 to 1 for each level, such as 0.1, not \"10%\"");
+    refused("collector: { sampling: { debug: [1] } }",
+            "c.yaml:1:33: collector.sampling needs a share from 0 to 1 for each level, such as 0.1, not a list");
+    refused(
+        "collector: { sampling: 0.1 }",
+        "c.yaml:1:24: collector.sampling must be a mapping of levels to shares such as { debug: 0.1 }, not a number");
+    refused("collector: { flight_recorder: { levels: [debug, critical] } }",
+            "c.yaml:1:49: collector.flight_recorder.levels must not name critical: entries of level error and critical "
+            "are always stored");
+    refused("collector: { flight_recorder: { levels: debug } }",
+            "c.yaml:1:41: collector.flight_recorder.levels must be a list of levels such as [trace, debug], not text");
+    refused("collector: { flight_recorder: { keep: 10ms } }",
+            "c.yaml:1:39: collector.flight_recorder.keep must be between 1s and 1h");
+    refused("collector: { redact: { keys: password } }",
+            "c.yaml:1:30: collector.redact.keys must be a list of at most 64 keys such as [password, token]");
+    refused("collector: { redact: { keys: [\"\"] } }",
+            "c.yaml:1:31: collector.redact.keys must have 1 to 100 bytes each");
+    memset(key, 'k', sizeof(key));
+    key[101] = '\0';
+    snprintf(text + length, sizeof(text) - length, "%s] } }", key);
+    refused(text, "c.yaml:1:31: collector.redact.keys must have 1 to 100 bytes each");
+    for (int i = 0; i < 65; i++)
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "k%d,", i);
+    snprintf(text + length, sizeof(text) - length, "] } }");
+    refused(text, "c.yaml:1:30: collector.redact.keys must be a list of at most 64 keys such as [password, token]");
 }
 
 static void an_address_that_others_reach_needs_a_token(void **state) {
@@ -431,6 +500,11 @@ static void the_example_configuration_holds_the_defaults(void **state) {
     assert_int_equal(example->collector.retention.max_age_ns, defaults->collector.retention.max_age_ns);
     assert_int_equal(example->collector.retention.keep_free_percent, defaults->collector.retention.keep_free_percent);
     assert_int_equal(example->collector.partition_ns, defaults->collector.partition_ns);
+    assert_int_equal(example->collector.redact.keys.count, 0);
+    assert_memory_equal(&example->collector.sampling, &defaults->collector.sampling,
+                        sizeof(defaults->collector.sampling));
+    assert_int_equal(example->collector.flight_recorder.levels, 0);
+    assert_int_equal(example->collector.flight_recorder.keep_ns, defaults->collector.flight_recorder.keep_ns);
     assert_int_equal(example->agent.input_count, defaults->agent.input_count);
     for (size_t i = 0; i < example->agent.input_count; i++) {
         assert_int_equal(example->agent.inputs[i].type, defaults->agent.inputs[i].type);
@@ -450,6 +524,8 @@ int main(void) {
         cmocka_unit_test(an_unknown_key_is_named_with_the_one_that_was_meant),
         cmocka_unit_test(a_key_that_is_not_built_is_refused_by_name),
         cmocka_unit_test(what_is_served_and_judged_is_read),
+        cmocka_unit_test(what_the_library_does_is_read),
+        cmocka_unit_test(what_the_library_cannot_do_is_refused),
         cmocka_unit_test(an_address_that_others_reach_needs_a_token),
         cmocka_unit_test(a_wrong_type_is_said_with_its_place),
         cmocka_unit_test(an_impossible_value_is_refused),

@@ -3,6 +3,7 @@
 #include "common/base/check.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,7 +45,7 @@ static void say_who(struct control_call *call, struct text arguments, void *cont
     struct ucred peer = control_peer(call);
 
     (void)arguments, (void)context;
-    control_add(call, "%ld %u", (long)peer.pid, (unsigned)peer.uid);
+    control_add(call, "%ld %u%s", (long)peer.pid, (unsigned)peer.uid, control_may_change(call) ? " may change" : "");
     control_done(call);
 }
 
@@ -165,10 +166,41 @@ static void answers_one_request_after_the_other(void **state) {
     expect(fd, "echo", "");
     expect(fd, "echo  a  b ", "a  b\n");
     expect(fd, "lines", "one\n\n.\n..two\nthree\nfour\n");
-    snprintf(who, sizeof(who), "%ld %u\n", (long)getpid(), (unsigned)getuid());
+    snprintf(who, sizeof(who), "%ld %u may change\n", (long)getpid(), (unsigned)getuid());
     expect(fd, "who", who);
     expect(fd, "help", "help\necho TEXT\nlines\nwho\nfail WHAT\nhold\nrelease\nlarge\nstop\n");
     close(fd);
+}
+
+/* What the server says of a child that is user and group 54321 and of these further groups; -1 when it could not ask. */
+static int may_change_as(const struct server *server, const gid_t *groups, size_t count) {
+    struct buffer body = BUFFER_EMPTY;
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        if (setgroups(count, groups) < 0 || setgid(54321) < 0 || setuid(54321) < 0)
+            _exit(99);
+        int fd = control_connect(server->path, NULL);
+        if (fd < 0 || ask(fd, "who", &body, NULL) < 0)
+            _exit(99);
+        _exit(memmem(body.data, body.length, "may change", 10) != NULL);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) && WEXITSTATUS(status) != 99 ? WEXITSTATUS(status) : -1;
+}
+
+static void who_may_change_is_of_our_user_or_group(void **state) {
+    const struct server *server = *state;
+    const gid_t others[] = { 60001, 60002 }, with_ours[] = { 60001, getegid(), 60002 };
+
+    if (geteuid() != 0)
+        skip(); /* only root can be somebody else */
+    assert_int_equal(chmod(server->dir, 0755), 0);
+    assert_int_equal(chmod(server->path, 0666), 0);
+    assert_int_equal(may_change_as(server, NULL, 0), 0);
+    assert_int_equal(may_change_as(server, others, COUNT_OF(others)), 0);
+    assert_int_equal(may_change_as(server, with_ours, COUNT_OF(with_ours)), 1);
 }
 
 static void an_error_comes_with_its_sentence_and_the_connection_goes_on(void **state) {
@@ -385,6 +417,7 @@ static void who_may_not_ask_is_told_what_to_do(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_SERVER(answers_one_request_after_the_other),
+        WITH_SERVER(who_may_change_is_of_our_user_or_group),
         WITH_SERVER(an_error_comes_with_its_sentence_and_the_connection_goes_on),
         WITH_SERVER(a_large_answer_arrives_whole),
         WITH_SERVER(an_answer_may_come_later_while_others_are_served),

@@ -1,5 +1,6 @@
 #include "common/process/config_value.h"
 
+#include "common/base/check.h"
 #include "common/base/clock.h"
 
 #include <errno.h>
@@ -57,6 +58,25 @@ static void percentages_end_with_their_sign(void **state) {
     assert_int_equal(percent, 15);
 }
 
+static void shares_are_numbers_up_to_one(void **state) {
+    static const char *const bad[] = { "", ".5", "01", "1.", "0x1", "nan", "1e", "50%", " 0.5", "0.5 " };
+    double share = 7;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_int_equal(config_parse_share(text_of(bad[i]), &share), -EINVAL);
+    assert_int_equal(config_parse_share(text_of("1.01"), &share), -ERANGE);
+    assert_int_equal(config_parse_share(text_of("-0.1"), &share), -ERANGE);
+    assert_int_equal(config_parse_share(text_of("1e999"), &share), -ERANGE);
+    assert_true(share == 7);
+    assert_int_equal(config_parse_share(text_of("0.25"), &share), 0);
+    assert_true(share == 0.25);
+    assert_int_equal(config_parse_share(text_of("5e-1"), &share), 0);
+    assert_true(share == 0.5);
+    assert_int_equal(config_parse_share(text_of("1"), &share), 0);
+    assert_true(share == 1);
+}
+
 static void addresses_have_a_long_and_a_short_form(void **state) {
     struct config_address address;
 
@@ -94,6 +114,7 @@ int main(void) {
         cmocka_unit_test(sizes_need_a_unit_and_know_two_kinds),
         cmocka_unit_test(counts_are_digits_alone),
         cmocka_unit_test(percentages_end_with_their_sign),
+        cmocka_unit_test(shares_are_numbers_up_to_one),
         cmocka_unit_test(addresses_have_a_long_and_a_short_form),
         cmocka_unit_test(limits_are_shown_in_their_largest_even_unit),
     };
