@@ -59,7 +59,11 @@ int client_create(const char *runtime_dir, const char *service, const struct tf_
         runtime_dir = options.runtime_dir;
     client->waits = options.policy == TF_POLICY_WAIT;
     client->wait_ns = options.wait_ns;
-    client->head.min_level = (uint32_t)options.min_level;
+    client->own_control = (uint32_t)options.min_level;
+    client->head.control = &client->own_control;
+    client->site_rate = options.site_rate;
+    client->site_burst = options.site_burst;
+    client->repeat_ns = options.repeat_ns;
     r = names_copy(client, service, options.module, error);
     if (r == 0 && runtime_dir && strlen(runtime_dir) >= PATHS_MAX)
         r = error_set(error, -ENAMETOOLONG, "runtime_dir must be shorter than %d bytes", PATHS_MAX);
@@ -97,6 +101,7 @@ void tf_close(tf_client *client) {
     if (!client)
         return;
     registry_remove(client);
+    client_settings_free(client);
     free(client);
 }
 
@@ -109,7 +114,6 @@ static int default_publish(struct tf_client *client) {
     bool first = atomic_compare_exchange_strong(&default_client, &none, client);
     if (first) {
         client->is_default = true;
-        __atomic_store_n(&tf_default_head_.min_level, client->head.min_level, __ATOMIC_RELAXED);
         __atomic_store_n(&tf_default_head_.control, client->head.control, __ATOMIC_RELEASE);
     }
     registry_unlock();
@@ -149,6 +153,10 @@ tf_client *tf_default(void) {
         return NULL;
     default_open_by_name();
     return atomic_load(&default_client);
+}
+
+struct tf_client *default_client_now(void) {
+    return atomic_load_explicit(&default_client, memory_order_acquire);
 }
 
 struct tf_client *client_or_default(struct tf_client *client) {
@@ -233,7 +241,10 @@ int tf_losses(tf_client *given, struct tf_loss_counts *ret, size_t size) {
         return error_set(thread_error(), -EINVAL, "size must be sizeof(struct tf_loss_counts)");
     struct tf_loss_counts losses = { .total = 0 };
     uint64_t *const by_reason[LOSS_REASON_COUNT] = {
-        [LOSS_LANE_FULL] = losses.lane_full, [LOSS_LANES_BUSY] = losses.lanes_busy, [LOSS_NO_RING] = losses.no_ring
+        [LOSS_LANE_FULL] = losses.lane_full, [LOSS_LANES_BUSY] = losses.lanes_busy,
+        [LOSS_NO_RING] = losses.no_ring,     [LOSS_QUOTA] = losses.quota,
+        [LOSS_RATE] = losses.rate_limited,   [LOSS_REPEAT] = losses.repeated,
+        [LOSS_SAMPLED] = losses.sampled,
     };
     for (unsigned reason = 0; reason < LOSS_REASON_COUNT; reason++)
         for (unsigned level = 0; by_reason[reason] && level < LEVEL_COUNT; level++)
@@ -249,6 +260,10 @@ static const char *const no_room_texts[LOSS_REASON_COUNT] = {
     [LOSS_LANES_BUSY] = "no room: no lane was free for an entry of level %s",
     [LOSS_NO_RING] = "no ring to write an entry of level %s to",
     [LOSS_INPUT] = "an input let go of an entry of level %s",
+    [LOSS_QUOTA] = "no room: this process has its share of the lanes that all share, an entry of level %s found none",
+    [LOSS_RATE] = "held back by its statement's rate limit: an entry of level %s",
+    [LOSS_REPEAT] = "left out as a repeat: an entry of level %s",
+    [LOSS_SAMPLED] = "left out by sampling: an entry of level %s",
 };
 
 const char *tf_last_error(void) {
@@ -263,43 +278,6 @@ const char *tf_last_error(void) {
 #pragma GCC diagnostic pop
     }
     return thread->error.text;
-}
-
-static int context_check(const char *field, const char *id, struct error *error) {
-    struct text text = text_of(id);
-    if (text.length > ENTRY_TRACE_BYTES)
-        return error_set(error, -EINVAL, "%s must be at most %d bytes, is %zu", field, ENTRY_TRACE_BYTES, text.length);
-    return text_utf8_valid(text) ? 0 : error_set(error, -EINVAL, "%s must be UTF-8", field);
-}
-
-int tf_context_set(const char *trace_id, const char *span_id, const char *correlation_id) {
-    struct thread *thread = thread_get();
-    if (!thread)
-        return -ENOMEM;
-    const char *const ids[3] = { trace_id, span_id, correlation_id };
-    static const char *const names[3] = { "trace_id", "span_id", "correlation_id" };
-    struct text *const places[3] = { &thread->trace_id, &thread->span_id, &thread->correlation_id };
-    for (int i = 0; i < 3; i++) {
-        int r = context_check(names[i], ids[i], thread_error());
-        if (r < 0)
-            return r;
-    }
-    for (int i = 0; i < 3; i++) { /* length 0 meanwhile: a signal handler's entry has the id whole or not at all */
-        places[i]->length = 0;
-        atomic_signal_fence(memory_order_seq_cst);
-        struct text id = text_of(ids[i]);
-        memcpy(thread->context_bytes[i], id.data ? id.data : "", id.length);
-        places[i]->data = thread->context_bytes[i];
-        atomic_signal_fence(memory_order_seq_cst);
-        places[i]->length = id.length;
-    }
-    return 0;
-}
-
-void tf_context_clear(void) {
-    struct thread *thread = thread_self;
-    if (thread)
-        thread->trace_id.length = thread->span_id.length = thread->correlation_id.length = 0;
 }
 
 const char *tf_level_name(int level) {

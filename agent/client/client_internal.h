@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "agent/client/taskforge.h"
+#include "agent/client/ticks.h"
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -36,6 +37,7 @@
 #include "common/base/paths.h"
 #include "common/model/entry.h"
 #include "common/model/record.h"
+#include "common/model/redact.h"
 #include "common/shm/ring.h"
 
 enum {
@@ -47,6 +49,7 @@ enum {
     HELLO_SIZE_MAX = 512,         /* an encoded PROCESS_HELLO */
     SITE_FORMATTED_HERE = 0xffff, /* in a site's cache: no number, the library formats */
     SITE_NUMBER_BITS = 16,        /* of a site's cache entry; the rest is the session */
+    SITE_COMPLEX = 18,            /* in a site's types: whether it takes precisions or stars (not the quick way) */
     RETRY_MS = 1000,              /* between two attempts to attach */
     RETRY_STALE_MS = 10,          /* the same when the ring was retired: a new one comes at once */
     STATISTICS_COUNT = 12,        /* gauges of tf_queue_stats, tf_worker_stats and tf_job_stats */
@@ -77,6 +80,18 @@ struct session {
     bool metrics_refused;    /* there are no pages for the first metric */
 };
 
+/* What the configuration wants of the library: read from the settings file, never changed, freed with the client (a thread may still
+ * read one that was replaced). */
+struct client_settings {
+    struct client_settings *older;
+    uint64_t sequence;
+    uint64_t recorder_keep_ns;
+    uint32_t recorder_levels;
+    uint32_t sampling[LEVEL_COUNT];
+    struct redaction redaction;
+    char redact_keys[SETTINGS_REDACT_KEYS_MAX][SETTINGS_REDACT_KEY_SIZE];
+};
+
 struct pending_loss {
     _Atomic uint64_t count, first_ns, last_ns;
 };
@@ -84,6 +99,10 @@ struct pending_loss {
 struct tf_client {
     struct tf_head_ head;                 /* first: tf_wants reads it */
     _Atomic uint64_t session_id;          /* 0: none; set last when a session opens */
+    _Atomic uint32_t seen_control;        /* the control word but the level, as it was when `settings` were read */
+    _Atomic uint32_t special;             /* a bit for each level whose entries are limited, sampled or recorded: gate.h */
+    _Atomic(const struct client_settings *) settings; /* NULL: the defaults */
+    uint32_t own_control;                             /* what head.control points to while there is no slot */
     _Atomic(struct loss_ledger *) ledger; /* the slot's, the ring's anonymous one while there is no slot, or NULL */
     _Atomic uint64_t retry_ns;            /* monotonic: no attempt to attach before */
     _Atomic int refusal;                  /* why there is no session: what ring_attach or ring_slot_claim said */
@@ -92,6 +111,8 @@ struct tf_client {
     _Atomic bool any_pending;
     /* never changed after tf_open */
     bool waits;
+    uint32_t site_rate, site_burst;
+    uint64_t repeat_ns;
     bool shares_lanes; /* for a program that writes a few records and ends: overflow lanes only */
     uint64_t wait_ns;
     struct text service, module;
@@ -113,30 +134,43 @@ struct tf_client {
 
 struct thread_lane {
     _Atomic uint64_t session_id; /* 0: empty. Set last, cleared first: a signal handler on this thread may look */
+    _Atomic uint64_t quick_id;   /* the same where it has a private lane, else a number that no session has */
     struct session *session;
     bool has_private;
     uint32_t lane;
     uint64_t retry_ns; /* real; without a private lane: when to ask for one again */
     struct lane_writer writer;
+    bool has_recorder;
+    uint32_t recorder_lane;
+    uint64_t recorder_retry_ns;
+    struct lane_writer recorder;
 };
 
 /* Room to put an entry's variable parts together. */
 struct scratch {
     struct record_entry *record;
     char *message, *metadata, *error_details;
-    size_t message_size, packed_size;
-    size_t string_max; /* of a captured argument */
+    size_t message_size, packed_size; /* a message's room is two packed values' at least */
+    size_t string_max;                /* of a captured argument */
+    char hex[48];                     /* ids of bytes as text, where a record wants that */
 };
 
 enum failure { FAILURE_TEXT, FAILURE_NO_ROOM };
+
+enum { CONTEXT_TEXT = 0x80 }; /* in a thread's context.has */
 
 struct thread {
     struct thread *next, *previous;
     struct thread_lane *hot; /* the lane used last */
     struct thread_lane lanes[THREAD_LANES];
     unsigned next_victim;
-    struct text trace_id, span_id, correlation_id; /* the context; borrow context_bytes */
-    char context_bytes[3][ENTRY_TRACE_BYTES];
+    struct ticks ticks;
+    struct tf_context context;       /* CONTEXT_TEXT in `has`: the two texts hold what ids of bytes cannot */
+    struct text trace_text, span_text; /* borrow context_bytes; empty: none */
+    char context_bytes[2][ENTRY_TRACE_BYTES];
+    uint64_t random[2];         /* of span ids and sampling; seeded at the first use */
+    uint32_t number;            /* gettid */
+    uint32_t span_hint;         /* where this thread's open span stood last */
     struct record_entry record; /* of the macros: what they never set stays zero, which saves clearing it each time */
     enum failure failure;
     enum loss_reason reason; /* FAILURE_NO_ROOM: why */
@@ -190,8 +224,18 @@ struct session *session_next(const struct session *session);
  * (then try again later), or the call is nested and has none. Never waits when nested. */
 struct thread_lane *thread_lane_find(struct call *call, struct tf_client *client);
 
+/* Claim the recorder lane of a lane that this thread found, where there is none and it is time to ask for one. */
+bool thread_recorder_claim(struct thread_lane *lane);
+
 /* The same for an update of a metric, which needs the session but no private lane, so that none is claimed for it. */
 struct thread_lane *thread_session_find(struct call *call, struct tf_client *client);
+
+/* Whether the level is wanted. Where there is no session yet (after fork, say) only attaching tells which threshold holds. */
+static inline bool call_wants(struct call *call, struct tf_client *client, int level) {
+    if (unlikely(atomic_load_explicit(&client->session_id, memory_order_relaxed) == 0))
+        thread_lane_find(call, client);
+    return tf_wants(client, level);
+}
 
 /* This thread's memory, made when it has none; NULL: no memory. */
 struct thread *thread_get(void);
@@ -236,10 +280,87 @@ static inline bool call_enter(struct call *call) {
     }
     struct thread *thread = call->thread;
     call->error = &thread->error;
-    call->scratch = (struct scratch) { &thread->record, thread->message,      thread->metadata, thread->error_details,
-                                       FORMAT_SIZE,     ENTRY_METADATA_BYTES, SIZE_MAX };
+    call->scratch.record = &thread->record;
+    call->scratch.message = thread->message;
+    call->scratch.metadata = thread->metadata;
+    call->scratch.error_details = thread->error_details;
+    call->scratch.message_size = FORMAT_SIZE;
+    call->scratch.packed_size = ENTRY_METADATA_BYTES;
+    call->scratch.string_max = SIZE_MAX;
     return true;
 }
+
+/* Small memory on the stack, for a call in the middle of another. */
+struct nested_memory {
+    struct record_entry record;
+    char message[NESTED_MESSAGE_SIZE], metadata[NESTED_PACKED_SIZE], error_details[NESTED_PACKED_SIZE];
+};
+
+static inline void call_use(struct call *call, struct nested_memory *memory) {
+    memset(&memory->record, 0, sizeof(memory->record));
+    call->scratch = (struct scratch) { .record = &memory->record,
+                                       .message = memory->message,
+                                       .metadata = memory->metadata,
+                                       .error_details = memory->error_details,
+                                       .message_size = NESTED_MESSAGE_SIZE,
+                                       .packed_size = NESTED_PACKED_SIZE,
+                                       .string_max = NESTED_STRING_MAX };
+}
+
+/* The time of a call that found that lane (NULL: none). */
+static inline uint64_t call_time(const struct call *call, const struct thread_lane *lane) {
+    if (unlikely(!lane || call->nested || !call->thread))
+        return clock_real_ns();
+    uint64_t time_ns = ticks_now(&call->thread->ticks);
+    return likely(time_ns != 0)
+               ? time_ns
+               : ticks_renew(&call->thread->ticks, &lane->session->attachment->ring.header->tick_rate);
+}
+
+/* The control word but its level: what has to be as it was seen for the quick way. */
+static inline uint32_t control_rest(uint32_t control) {
+    return control & ~(uint32_t)SLOT_CONTROL_LEVEL_MASK;
+}
+
+/* --- settings.c --- */
+
+/* Read the settings anew where the control word says so. Not when nested. */
+void client_settings_follow(struct tf_client *client);
+static inline void client_settings_look(struct tf_client *client) {
+    uint32_t control = __atomic_load_n(client->head.control, __ATOMIC_RELAXED);
+    if (unlikely(control_rest(control) != atomic_load_explicit(&client->seen_control, memory_order_relaxed)))
+        client_settings_follow(client);
+}
+void client_settings_free(struct tf_client *client);
+
+/* --- context.c --- */
+
+/* The ids that an entry of this thread carries (context NULL: the current ones), into record->entry: borrowed from thread or
+ * context; as bytes (raw_trace, raw_span) or as text. thread NULL: none, or context's. */
+void context_apply(const struct thread *thread, const struct tf_context *context, struct record_entry *record);
+bool context_is_sound(const struct tf_context *context);
+/* Ids of bytes as hex digits in `hex` (48 bytes). */
+void record_ids_as_text(struct record_entry *record, char *hex);
+
+/* The next number of the thread's generator (xoroshiro128+; Blackman and Vigna); never fails. */
+uint64_t thread_random(struct thread *thread);
+
+/* --- gate.c: what is written of what is wanted --- */
+
+/* What of a statement's arguments makes it the same as the last one. */
+struct gate_text {
+    struct text arguments, metadata;
+};
+enum gate { GATE_WRITE, GATE_RECORD /* into the flight recorder's lane */, GATE_HOLD /* not at all; counted */ };
+
+/* Judge a valid entry. site NULL: it comes from no statement. */
+enum gate gate_judge(struct call *call, struct tf_client *client, struct tf_site_ *site, const struct record_entry *record,
+                     uint64_t now_ns);
+
+/* --- format.c --- */
+
+/* The message in the scratch memory, cut in the middle where it is too long. */
+struct text format_here(const struct scratch *scratch, const char *format, va_list *arguments);
 
 /* --- put.c: records into lanes, and losses --- */
 
@@ -249,6 +370,7 @@ struct put {
     const struct record *other; /* when entry is NULL */
     enum level level;
     uint64_t time_ns;
+    bool recorder;           /* into the thread's recorder lane; without one it goes nowhere, which is no loss */
     enum loss_reason reason; /* why there was no room, when there was none */
 };
 
@@ -288,7 +410,13 @@ void metrics_finish(struct tf_client *client);     /* free them */
 int entry_compose(struct call *call, struct tf_client *client, const struct tf_entry *entry, uint64_t now_ns,
                   struct record_entry *ret);
 
+/* Typed fields alone, as metadata. */
+int compose_fields(struct call *call, const struct tf_client *client, const struct tf_field *fields, size_t count,
+                   struct text *ret);
+
 /* --- client.c --- */
+
+struct tf_client *default_client_now(void); /* NULL: not open yet */
 
 struct tf_client *client_or_default(struct tf_client *client); /* NULL gives the default; NULL: no memory */
 int client_create(const char *runtime_dir, const char *service, const struct tf_options *options,

@@ -73,7 +73,7 @@ static bool key_comes_later(struct text key, const struct tf_field *fields, size
 }
 
 /* The pairs of a packed map that no field replaces: counted, and appended to `writer` where there is one. */
-static uint32_t keep_pairs(struct text packed, const struct tf_entry *entry, struct pack_writer *writer) {
+static uint32_t keep_pairs(struct text packed, const struct tf_field *fields, size_t count, struct pack_writer *writer) {
     struct pack_reader reader = { packed.data, packed.data + packed.length };
     struct pack_value map, key, value;
     uint32_t kept = 0;
@@ -81,7 +81,7 @@ static uint32_t keep_pairs(struct text packed, const struct tf_entry *entry, str
     for (uint32_t i = 0; i < map.count; i++) {
         check(pack_next(&reader, &key) == 1 && pack_next(&reader, &value) == 1);
         reader.at = value.whole.data + value.whole.length; /* past what stands inside the value */
-        if (key_comes_later(key.text, entry->fields, 0, entry->field_count))
+        if (key_comes_later(key.text, fields, 0, count))
             continue;
         kept++;
         if (writer) {
@@ -92,18 +92,18 @@ static uint32_t keep_pairs(struct text packed, const struct tf_entry *entry, str
     return kept;
 }
 
-static int pack_fields(const struct tf_entry *entry, struct text base, struct pack_writer *writer,
+static int pack_fields(const struct tf_field *fields, size_t count, struct text base, struct pack_writer *writer,
                        struct error *error) {
-    uint32_t pairs = base.length ? keep_pairs(base, entry, NULL) : 0;
-    for (size_t i = 0; i < entry->field_count; i++)
-        pairs += !key_comes_later(text_of(entry->fields[i].key), entry->fields, i + 1, entry->field_count);
+    uint32_t pairs = base.length ? keep_pairs(base, fields, count, NULL) : 0;
+    for (size_t i = 0; i < count; i++)
+        pairs += !key_comes_later(text_of(fields[i].key), fields, i + 1, count);
     pack_map(writer, pairs);
     if (base.length)
-        keep_pairs(base, entry, writer);
-    for (size_t i = 0; i < entry->field_count; i++) {
-        if (key_comes_later(text_of(entry->fields[i].key), entry->fields, i + 1, entry->field_count))
+        keep_pairs(base, fields, count, writer);
+    for (size_t i = 0; i < count; i++) {
+        if (key_comes_later(text_of(fields[i].key), fields, i + 1, count))
             continue;
-        int r = pack_field(&entry->fields[i], writer, error);
+        int r = pack_field(&fields[i], writer, error);
         if (r < 0)
             return r;
     }
@@ -141,8 +141,33 @@ static int compose_metadata(struct call *call, const struct tf_entry *entry, str
         return 0;
     }
     struct pack_writer writer = { .data = call->scratch.metadata, .capacity = call->scratch.packed_size };
-    r = pack_fields(entry, base, &writer, call->error);
+    r = pack_fields(entry->fields, entry->field_count, base, &writer, call->error);
     *ret = (struct text) { writer.data, writer.length };
+    return r;
+}
+
+/* Hide what the configuration names, before it leaves the process. The message's room holds what comes out: it is free where an entry
+ * has metadata or details. Where even that does not suffice nothing of the value is told. */
+static void redact(struct call *call, const struct tf_client *client, size_t at, struct text *packed) {
+    const struct client_settings *settings = atomic_load_explicit(&client->settings, memory_order_acquire);
+    static const char hidden[] = "\x81\xaa[redacted]\xc3"; /* {"[redacted]": true} */
+    if (likely(!settings || settings->redaction.count == 0))
+        return;
+    if (redact_packed(&settings->redaction, *packed, call->scratch.message + at, call->scratch.packed_size, packed) < 0)
+        *packed = (struct text) { hidden, sizeof(hidden) - 1 };
+}
+
+int compose_fields(struct call *call, const struct tf_client *client, const struct tf_field *fields, size_t count,
+                   struct text *ret) {
+    if (count > TF_ENTRY_FIELDS)
+        return error_set(call->error, -EINVAL, "metadata must be at most %d fields, is %zu", TF_ENTRY_FIELDS, count);
+    int r = check_keys(fields, count, call->error);
+    struct pack_writer writer = { .data = call->scratch.metadata, .capacity = call->scratch.packed_size };
+    if (r == 0)
+        r = pack_fields(fields, count, TEXT_EMPTY, &writer, call->error);
+    *ret = (struct text) { writer.data, writer.length };
+    if (r == 0)
+        redact(call, client, 0, ret);
     return r;
 }
 
@@ -163,7 +188,10 @@ int entry_compose(struct call *call, struct tf_client *client, const struct tf_e
     if (given->level < 0 || given->level >= LEVEL_COUNT)
         return error_set(call->error, -EINVAL, "level must be 0 to %d, is %d", LEVEL_COUNT - 1, given->level);
     const struct thread *thread = call->thread;
-    *ret = (struct record_entry) { 0 };
+    context_apply(thread, NULL, ret);
+    record_ids_as_text(ret, call->scratch.hex);
+    ret->site = 0;
+    ret->has_position = false;
     struct entry *entry = &ret->entry;
     entry->timestamp_ns = given->timestamp_ns ? given->timestamp_ns : now_ns;
     entry->level = (enum level)given->level;
@@ -173,9 +201,12 @@ int entry_compose(struct call *call, struct tf_client *client, const struct tf_e
     entry->message = given->message_length == TF_TO_NUL
                          ? text_of(given->message)
                          : (struct text) { given->message, given->message ? given->message_length : 0 };
-    entry->trace_id = text_or(given->trace_id, thread ? thread->trace_id : TEXT_EMPTY);
-    entry->span_id = text_or(given->span_id, thread ? thread->span_id : TEXT_EMPTY);
-    entry->correlation_id = text_or(given->correlation_id, thread ? thread->correlation_id : TEXT_EMPTY);
+    entry->id = (struct uuid) { { 0 } }; /* derived from where it will stand */
+    entry->host = TEXT_EMPTY;
+    entry->pid = 0;
+    entry->trace_id = text_or(given->trace_id, entry->trace_id);
+    entry->span_id = text_or(given->span_id, entry->span_id);
+    entry->correlation_id = text_or(given->correlation_id, entry->correlation_id);
     int r = parse_id("user_id", given->user_id, &entry->user_id, call->error);
     if (r == 0)
         r = parse_id("organization_id", given->organization_id, &entry->organization_id, call->error);
@@ -183,6 +214,10 @@ int entry_compose(struct call *call, struct tf_client *client, const struct tf_e
         r = compose_metadata(call, given, &entry->metadata);
     if (r == 0)
         r = compose_error_details(call, given, &entry->error_details);
+    if (r == 0) {
+        redact(call, client, 0, &entry->metadata);
+        redact(call, client, call->scratch.packed_size, &entry->error_details);
+    }
     if (r == 0)
         r = entry_validate(entry, call->error);
     if (r < 0)

@@ -65,8 +65,16 @@ static int value_check(enum metric_kind kind, enum metric_operation operation, s
     return 0;
 }
 
+/* The trace of the thread's context as text. */
+static struct text thread_trace_id(const struct thread *thread, char hex[32]) {
+    if (!(thread->context.has & TF_HAS_TRACE))
+        return thread->context.has & CONTEXT_TEXT ? thread->trace_text : TEXT_EMPTY;
+    text_hex(thread->context.trace_id, sizeof(thread->context.trace_id), hex);
+    return (struct text) { hex, 32 };
+}
+
 static int update_compose(struct call *call, struct record_metric_update *update, const struct tf_label *labels,
-                          size_t label_count, char room[METRIC_LABELS_BYTES]) {
+                          size_t label_count, char room[METRIC_LABELS_BYTES], char hex[32]) {
     enum metric_kind kind = (enum metric_kind)update->metric_kind;
     int r = metric_name_check(update->name, call->error);
     update->name = metric_name_bare(kind, update->name);
@@ -77,7 +85,7 @@ static int update_compose(struct call *call, struct record_metric_update *update
     if (r == 0)
         r = metric_name_claim(kind, (enum metric_naming)update->naming, update->name, call->nested, call->error);
     if (kind != METRIC_GAUGE && call->thread) /* what an exemplar may point to */
-        update->trace_id = call->thread->trace_id;
+        update->trace_id = thread_trace_id(call->thread, hex);
     return r;
 }
 
@@ -88,7 +96,7 @@ int metric_update(struct tf_client *given, enum metric_kind kind, enum metric_na
     if (!client)
         return -ENOMEM;
     struct call call;
-    char room[METRIC_LABELS_BYTES];
+    char room[METRIC_LABELS_BYTES], hex[32];
     struct record record = { .kind = RECORD_METRIC_UPDATE,
                              .metric_update = { .metric_kind = (uint8_t)kind,
                                                 .naming = (uint8_t)naming,
@@ -97,7 +105,7 @@ int metric_update(struct tf_client *given, enum metric_kind kind, enum metric_na
                                                 .name = text_of(name) } };
     struct put put = { .other = &record, .level = METRIC_LEVEL, .time_ns = clock_real_ns() };
     bool entered = call_enter(&call);
-    int r = update_compose(&call, &record.metric_update, labels, label_count, room);
+    int r = update_compose(&call, &record.metric_update, labels, label_count, room, hex);
     r = r < 0 ? call_refuse(&call, r) : put_by_policy(&call, client, &put);
     if (entered)
         call_leave();

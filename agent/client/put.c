@@ -13,6 +13,8 @@ enum { OVERFLOW_TRIED_MAX = 8 };
 static int put_size(const struct put *put, uint32_t *ret_size) {
     if (put->entry)
         return record_entry_size(put->entry, ret_size);
+    if (put->other->kind == RECORD_SPAN)
+        return record_span_size(&put->other->span, ret_size);
     char room[8192]; /* other kinds are small; one that is not is refused */
     int size = record_encode(put->other, room, sizeof(room));
     if (size < 0)
@@ -92,11 +94,26 @@ static int put_without_lane(struct call *call, struct tf_client *client, struct 
     return r;
 }
 
+/* Into the flight recorder: over what is oldest there. Where the thread has no such lane, or the record is too large, it goes
+ * nowhere: what is recorded is no promise. */
+static int put_recorder(const struct call *call, struct thread_lane *lane, const struct put *put, uint32_t size) {
+    uint64_t position;
+    if (!lane || call->nested || !lane->has_private || (!lane->has_recorder && !thread_recorder_claim(lane)) ||
+        size > lane->recorder.size / LANE_LARGE_SHARE)
+        return 0;
+    void *span = lane_claim(&lane->recorder, size, put->level, &position);
+    put_encode(put, position, span, size);
+    lane_commit(&lane->recorder, size);
+    return 0;
+}
+
 int put_once(struct call *call, struct tf_client *client, struct thread_lane *lane, struct put *put) {
     uint32_t size;
     int r = put_size(put, &size);
     if (unlikely(r < 0))
         return r;
+    if (unlikely(put->recorder))
+        return put_recorder(call, lane, put, size);
     if (likely(lane && !call->nested)) {
         if (likely(lane->has_private && size <= lane->writer.size / LANE_LARGE_SHARE))
             return put_private(lane, put, size);

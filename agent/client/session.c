@@ -19,7 +19,8 @@ static struct session *sessions;
 static struct tf_client *clients;
 static uint64_t last_session_id;
 
-/* What control points to while there is no slot: every level is wanted (and then counted as lost). */
+/* What the default client's control points to before it is open. Without a slot every level from the client's own on is wanted (and
+ * then counted as lost). */
 static const uint32_t no_control = 0;
 
 struct tf_head_ tf_default_head_ = { .control = &no_control };
@@ -97,6 +98,7 @@ static int attachment_create(const char *runtime_dir, struct attachment **ret, s
         free(attachment);
         return r;
     }
+    ticks_attach(&attachment->ring.header->tick_rate);
     strcpy(attachment->runtime_dir, runtime_dir);
     attachment->next = attachments;
     attachments = attachment;
@@ -217,7 +219,7 @@ static int session_claim(struct tf_client *client, struct session **ret) {
     if (r < 0)
         return r;
     struct slot_claim claim;
-    r = ring_slot_claim(&attachment->ring, client->service, (uint8_t)client->head.min_level, &claim);
+    r = ring_slot_claim(&attachment->ring, client->service, (uint8_t)client->own_control, &claim);
     if (r == 0) {
         r = session_create(client, attachment, claim, ret);
         if (r < 0)
@@ -250,6 +252,7 @@ static void session_open(struct tf_client *client) {
     }
     client->attach_error.text[0] = '\0';
     client->session = session;
+    atomic_store(&client->seen_control, UINT32_MAX); /* the settings are read by the first call: no control word is that */
     metrics_enter_session(client);
     client_publish_control(client, (const uint32_t *)&session->claim.slot->control);
     atomic_store(&client->ledger, &session->claim.slot->ledger);
@@ -262,7 +265,7 @@ static void session_open(struct tf_client *client) {
 static void session_leave(struct tf_client *client) {
     struct session *session = client->session;
     atomic_store(&client->session_id, 0);
-    client_publish_control(client, &no_control);
+    client_publish_control(client, &client->own_control);
     atomic_store(&client->ledger, NULL);
     if (session)
         metrics_leave_session(client);
@@ -315,6 +318,8 @@ void session_let_go(struct session *session) {
 
 /* --- call sites --- */
 
+enum { LITERAL_SIZE = 2048 };
+
 enum site_state { SITE_NEW, SITE_DEFERRED, SITE_PLAIN, SITE_INVALID };
 
 static struct entry site_specimen(const struct tf_client *client, const struct tf_site_ *site, int level) {
@@ -331,14 +336,16 @@ static struct entry site_specimen(const struct tf_client *client, const struct t
 static void site_examine(const struct tf_client *client, struct tf_site_ *site, int level) {
     struct entry specimen = site_specimen(client, site, level);
     struct template_types types = { { 0 } };
-    static_assert(sizeof(types.types) <= sizeof(site->types), "the header keeps room for the types");
+    static_assert(sizeof(types.types) <= SITE_COMPLEX && SITE_COMPLEX < sizeof(site->types),
+                  "the header keeps room for the types");
     if (entry_validate(&specimen, NULL) < 0)
         site->state = SITE_INVALID;
-    else if (template_parse(site->format, &types) < 0)
+    else if (!(site->flags & TF_SITE_LITERAL_) && template_parse(site->format, &types) < 0)
         site->state = SITE_PLAIN;
     else
         site->state = SITE_DEFERRED;
     memcpy(site->types, types.types, sizeof(types.types));
+    site->types[SITE_COMPLEX] = strpbrk(types.types, "Sw") != NULL;
 }
 
 static uint64_t site_hash(const struct entry *specimen, struct text format) {
@@ -347,11 +354,29 @@ static uint64_t site_hash(const struct entry *specimen, struct text format) {
     return hash_bytes_seeded(format.data, format.length, hash);
 }
 
+/* The format of a message that is none: each '%' doubled. NULL: too long, it is told each time. */
+static const char *literal_as_format(const char *message, char out[LITERAL_SIZE]) {
+    size_t used = 0;
+    for (; *message; message++) {
+        if (used + 3 > LITERAL_SIZE)
+            return NULL;
+        out[used++] = *message;
+        if (*message == '%')
+            out[used++] = '%';
+    }
+    out[used] = '\0';
+    return out;
+}
+
 /* Its number, from 1, or 0 when the slot's table is full. Equal statements (of a plugin loaded twice, or by way of another
  * client's turn in the site's cache) share a number. */
 static uint32_t site_register(struct session *session, const struct tf_site_ *site, int level) {
     struct entry specimen = site_specimen(session->client, site, level);
-    struct text format = text_of(site->format);
+    char room[LITERAL_SIZE];
+    const char *as_format = site->flags & TF_SITE_LITERAL_ ? literal_as_format(site->format, room) : site->format;
+    if (!as_format)
+        return 0;
+    struct text format = text_of(as_format);
     uint64_t hash = site_hash(&specimen, format);
     for (uint32_t i = 0; i < session->site_count; i++)
         if (session->site_hashes[i] == hash)
@@ -399,7 +424,7 @@ static void fork_child(void) {
     threads_after_fork();
     for (struct tf_client *client = clients; client; client = client->next) {
         atomic_store(&client->session_id, 0);
-        client_publish_control(client, &no_control);
+        client_publish_control(client, &client->own_control);
         atomic_store(&client->ledger, NULL);
         client->session = NULL;
         client_leave_waiting_room(client);
@@ -424,7 +449,6 @@ int registry_add(struct tf_client *client) {
     if (fork_handlers_result < 0)
         return fork_handlers_result;
     registry_lock();
-    client->head.control = &no_control;
     client->next = clients;
     clients = client;
     session_open(client);

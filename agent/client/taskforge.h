@@ -116,9 +116,12 @@ struct tf_options {
     int min_level;           /* enum tf_level: entries below it are not written, whatever tfctl level says */
     int policy;              /* enum tf_policy */
     uint64_t wait_ns;        /* TF_POLICY_WAIT: nanoseconds a call waits at most */
+    uint32_t site_rate;      /* entries a second that one statement (of the macros) may write; 0: any number */
+    uint32_t site_burst;     /* how many of them at once; 0: site_rate */
+    uint64_t repeat_ns;      /* the same statement with the same arguments is written once in that many nanoseconds; 0: each time */
 };
 /* clang-format off */
-#define TF_OPTIONS_INIT { sizeof(struct tf_options), 0, 0, TF_LEVEL_TRACE, TF_POLICY_DROP, 0 }
+#define TF_OPTIONS_INIT { sizeof(struct tf_options), 0, 0, TF_LEVEL_TRACE, TF_POLICY_DROP, 0, 0, 0, 0 }
 /* clang-format on */
 
 /* Open a client for `service`, and attach to the ring if that is possible now (if not, that is no failure: entries are
@@ -151,7 +154,12 @@ struct tf_loss_counts {
     uint64_t lane_full[TF_LEVELS];  /* the thread's lane had no room for that level */
     uint64_t lanes_busy[TF_LEVELS]; /* no lane for the thread, and the shared ones busy or full */
     uint64_t no_ring[TF_LEVELS];    /* no ring to write to */
-    uint64_t total;
+    uint64_t quota[TF_LEVELS];      /* this process had its share of the lanes that all share */
+    /* not lost but left out, as it was chosen: */
+    uint64_t rate_limited[TF_LEVELS]; /* options.site_rate */
+    uint64_t repeated[TF_LEVELS];     /* options.repeat_ns */
+    uint64_t sampled[TF_LEVELS];      /* collector.sampling */
+    uint64_t total;                   /* of all of them */
 };
 
 /* Copies the counts into *ret, whose size the caller gives (sizeof *ret). 0, or -EINVAL for a size that is not known. */
@@ -199,7 +207,7 @@ TF_API int tf_level_parse(const char *name, int *ret);
 
 #define TF_LOG(level, operation, ...)                                                                                  \
     do {                                                                                                               \
-        static struct tf_site_ tf_site_here_ = TF_SITE_INIT_("" operation, TF_FIRST_(__VA_ARGS__, 0));                 \
+        static struct tf_site_ tf_site_here_ = TF_SITE_INIT_("" operation, TF_FIRST_(__VA_ARGS__, 0), 0);              \
         const int tf_level_here_ = (level);                                                                            \
         if (tf_head_wants_(&tf_default_head_, tf_level_here_))                                                         \
             (void)tf_site_log_(NULL, &tf_site_here_, tf_level_here_, __VA_ARGS__);                                     \
@@ -207,11 +215,50 @@ TF_API int tf_level_parse(const char *name, int *ret);
 
 #define TF_LOG_TO(client, level, operation, ...)                                                                       \
     do {                                                                                                               \
-        static struct tf_site_ tf_site_here_ = TF_SITE_INIT_("" operation, TF_FIRST_(__VA_ARGS__, 0));                 \
+        static struct tf_site_ tf_site_here_ = TF_SITE_INIT_("" operation, TF_FIRST_(__VA_ARGS__, 0), 0);              \
         const int tf_level_here_ = (level);                                                                            \
         tf_client *const tf_client_here_ = (client);                                                                   \
         if (tf_wants(tf_client_here_, tf_level_here_))                                                                 \
             (void)tf_site_log_(tf_client_here_, &tf_site_here_, tf_level_here_, __VA_ARGS__);                          \
+    } while (0)
+
+/* With the ids of a struct tf_context (below) in place of the thread's: for event loops. client NULL: the default one. */
+#define TF_LOG_IN(client, context, level, operation, ...)                                                              \
+    do {                                                                                                               \
+        static struct tf_site_ tf_site_here_ = TF_SITE_INIT_("" operation, TF_FIRST_(__VA_ARGS__, 0), 0);              \
+        const int tf_level_here_ = (level);                                                                            \
+        tf_client *const tf_client_here_ = (client);                                                                   \
+        if (tf_wants(tf_client_here_, tf_level_here_))                                                                 \
+            (void)tf_site_log_in_(tf_client_here_, (context), &tf_site_here_, tf_level_here_, __VA_ARGS__);            \
+    } while (0)
+
+/* A message as it stands (a literal, no format) with typed fields, which become its metadata without being formatted:
+ *
+ *     TF_EVENT(TF_LEVEL_INFO, "deliver", "mail delivered", tf_str("to", to), tf_int("attempt", 2));
+ *
+ * Fields are made by tf_str .. tf_json; at least one, at most 32. What breaks their rules is left out, with a mark. */
+#define TF_EVENT(level, operation, message, ...)                                                                       \
+    do {                                                                                                               \
+        static struct tf_site_ tf_site_here_ = TF_SITE_INIT_("" operation, message, TF_SITE_LITERAL_);                 \
+        const int tf_level_here_ = (level);                                                                            \
+        if (tf_head_wants_(&tf_default_head_, tf_level_here_)) {                                                       \
+            const struct tf_field tf_fields_here_[] = { __VA_ARGS__ };                                                 \
+            (void)tf_site_event_(NULL, NULL, &tf_site_here_, tf_level_here_, tf_fields_here_,                          \
+                                 sizeof(tf_fields_here_) / sizeof(tf_fields_here_[0]));                                \
+        }                                                                                                              \
+    } while (0)
+
+/* The same to a client, and with a context where that is not NULL. */
+#define TF_EVENT_IN(client, context, level, operation, message, ...)                                                   \
+    do {                                                                                                               \
+        static struct tf_site_ tf_site_here_ = TF_SITE_INIT_("" operation, message, TF_SITE_LITERAL_);                 \
+        const int tf_level_here_ = (level);                                                                            \
+        tf_client *const tf_client_here_ = (client);                                                                   \
+        if (tf_wants(tf_client_here_, tf_level_here_)) {                                                               \
+            const struct tf_field tf_fields_here_[] = { __VA_ARGS__ };                                                 \
+            (void)tf_site_event_(tf_client_here_, (context), &tf_site_here_, tf_level_here_, tf_fields_here_,          \
+                                 sizeof(tf_fields_here_) / sizeof(tf_fields_here_[0]));                                \
+        }                                                                                                              \
     } while (0)
 
 /* The same as a function: module and operation need not be literals, and the result is told. The text is put together
@@ -355,13 +402,113 @@ TF_API int tf_entry_write(tf_client *client, const struct tf_entry *entry);
 TF_API int tf_entry_check(tf_client *client, const struct tf_entry *entry);
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Context: the ids that a thread's entries carry unless they bring their own
- * ------------------------------------------------------------------------------------------------------------------ */
+ * Context: whose doing it is
+ * ------------------------------------------------------------------------------------------------------------------
+ *
+ * Each thread has a current context: the ids that its entries carry unless they bring their own, for all clients and all ways to
+ * log. It is set by tf_context_set (text) or tf_context_use (a struct), and by tf_span_start as long as the span lasts. An event
+ * loop, where a thread serves many at a time, keeps a struct for each and passes it along (TF_LOG_IN, tf_span_start_in).
+ *
+ * Trace and span ids as W3C Trace Context has them (16 and 8 bytes, 32 and 16 hex digits as text) travel as bytes; others may be
+ * given to tf_context_set and to struct tf_entry as text of at most 128 bytes.
+ */
+enum { TF_HAS_TRACE = 1, TF_HAS_SPAN = 2, TF_HAS_USER = 4, TF_HAS_ORGANIZATION = 8 };
+enum { TF_TRACE_SAMPLED = 1 };
+enum { TF_TRACEPARENT_SIZE = 56 };
 
-/* Set them for the calling thread, for all clients and all ways to log; each is copied; NULL or "": none. -EINVAL when one is
- * longer than 128 bytes or no UTF-8 (nothing is changed then), -ENOMEM. */
+struct tf_context { /* zeros: empty */
+    uint8_t trace_id[16];
+    uint8_t span_id[8];
+    uint8_t has;         /* TF_HAS_ bits: which of the ids are there */
+    uint8_t trace_flags; /* W3C's: TF_TRACE_SAMPLED */
+    uint8_t correlation_length;
+    uint8_t reserved[5];
+    uint8_t user_id[16];
+    uint8_t organization_id[16];
+    char correlation_id[128]; /* not ended by NUL */
+};
+
+/* Read a traceparent header ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") by W3C's rules: versions to come are read as far
+ * as this one is known, ff is none, ids of zeros are none, digits are lower case. Trace, span and flags of *context are set, the rest
+ * stays. 0; -EINVAL: *context is untouched, begin a trace of your own. */
+TF_API int tf_context_from_traceparent(struct tf_context *context, const char *traceparent);
+
+/* The header to send on, of version 00, NUL-terminated. -EINVAL: *context has no trace and span. */
+TF_API int tf_context_to_traceparent(const struct tf_context *context, char out[TF_TRACEPARENT_SIZE]);
+
+/* Begin a new trace: random trace and span ids, sampled. -ENOMEM. */
+TF_API int tf_context_new_trace(struct tf_context *context);
+
+/* User and organization by UUIDs as text, correlation by any text of at most 128 bytes; NULL or "": none. -EINVAL. */
+TF_API int tf_context_set_user(struct tf_context *context, const char *user_id, const char *organization_id);
+TF_API int tf_context_set_correlation(struct tf_context *context, const char *correlation_id);
+
+/* Make it the calling thread's current one (copied; NULL: none), or copy that out. -EINVAL (it makes no sense), -ENOMEM. */
+TF_API int tf_context_use(const struct tf_context *context);
+TF_API int tf_context_get(struct tf_context *ret);
+
+/* The same by text: 32 and 16 hex digits, or any other text of at most 128 bytes of UTF-8; NULL or "": none. User and organization are
+ * none then. -EINVAL (nothing is changed), -ENOMEM. */
 TF_API int tf_context_set(const char *trace_id, const char *span_id, const char *correlation_id);
 TF_API void tf_context_clear(void);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Spans
+ * ------------------------------------------------------------------------------------------------------------------
+ *
+ *     struct tf_span span;
+ *     tf_span_start(NULL, "deliver", &span);
+ *     ...                                              entries of this thread carry its trace and span ids
+ *     tf_span_end(&span, failed);
+ *
+ * A span is one record, written when it ends. Until then it stands in shared memory, where others see what the process has in
+ * flight (tfctl traces --active, and the entry that tells of a crash), as far as there is room for it: 48 spans of a process.
+ */
+struct tf_span { /* the caller's memory; begin it by tf_span_start or tf_span_start_in alone */
+    struct tf_context context; /* for passing on: tf_context_to_traceparent(&span.context, ...) */
+    uint8_t parent_id[8];
+    uint8_t outer_id[8]; /* the rest is the library's */
+    uint8_t outer_trace[16];
+    uint64_t start_ns;
+    const char *operation;
+    tf_client *client;
+    uint64_t session;
+    uint32_t state;
+    uint16_t place;
+    uint8_t outer_has, outer_flags;
+};
+
+/* Start a span under the thread's current one (without one: of a new trace) and make it the current one until it ends. operation:
+ * 1 to 100 characters, borrowed until the end. End it on the same thread, the inner before the outer. The struct is always
+ * ready for tf_span_end, whatever this returns: 0, -EINVAL (operation), -ENOMEM. */
+TF_API int tf_span_start(tf_client *client, const char *operation, struct tf_span *span);
+
+/* The same under `parent` (NULL or without a trace: of a new trace), leaving the thread's current context alone. Any thread may end it. */
+TF_API int tf_span_start_in(tf_client *client, const char *operation, const struct tf_context *parent,
+                            struct tf_span *span);
+
+/* It ends now, well or not. 0; -EINVAL: no such span, or it has ended already; -EAGAIN: no room, counted as lost at level info. */
+TF_API int tf_span_end(struct tf_span *span, int failed);
+
+/* The same with why it failed (NULL: it did not; at most 1024 bytes of UTF-8) and metadata. */
+TF_API int tf_span_end_with(struct tf_span *span, const char *why_failed, const struct tf_field *fields, size_t count);
+
+/* One span that has not ended, of any process of this user. Everything is valid during the call only. */
+struct tf_open_span {
+    size_t size;          /* sizeof(struct tf_open_span) of the library: later versions append fields */
+    char trace_id[33];    /* hex digits */
+    char span_id[17], parent_id[17]; /* parent "": none */
+    const char *service;
+    const char *operation; /* at most 56 bytes of it */
+    uint32_t pid, thread;
+    uint64_t start_ns; /* nanoseconds since 1970 UTC */
+};
+typedef int tf_open_span_function(const struct tf_open_span *span, void *argument);
+
+/* Call function(span, argument) for each span that is open now, those of one trace (32 hex digits) or all (NULL); it may call any function
+ * of this library. What has ended is in the store: tfctl trace. 0, what function returned when that was not 0, -EINVAL, -EAGAIN (no
+ * ring), -ENOMEM. */
+TF_API int tf_open_spans(tf_client *client, const char *trace_id, tf_open_span_function *function, void *argument);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Metrics
@@ -520,15 +667,12 @@ TF_API int tf_job_stats(tf_client *client, uint64_t total, uint64_t pending, uin
  * (tfctl level), and running programs follow at once. */
 struct tf_head_ {
     const uint32_t *control;
-    uint32_t min_level;
-    uint32_t reserved;
 };
 TF_API extern struct tf_head_ tf_default_head_;
 
 static inline int tf_head_wants_(const struct tf_head_ *head, int level) {
     const uint32_t *control = __atomic_load_n(&head->control, __ATOMIC_RELAXED);
-    return (uint32_t)level >= (__atomic_load_n(control, __ATOMIC_RELAXED) & 0xff) &&
-           (uint32_t)level >= __atomic_load_n(&head->min_level, __ATOMIC_RELAXED);
+    return (uint32_t)level >= (__atomic_load_n(control, __ATOMIC_RELAXED) & 0xff);
 }
 
 /* Whether an entry of this level would be written now. A few loads; for guarding what is costly to put together. */
@@ -542,19 +686,28 @@ static inline int tf_wants(const tf_client *client, int level) {
 
 /* One statement that logs. Lives as long as the program (or its shared object). */
 struct tf_site_ {
+    uint32_t size;  /* sizeof(struct tf_site_) of the program's header */
+    uint32_t flags; /* TF_SITE_LITERAL_ */
     const char *module;
     const char *operation;
     const char *format;
     uint64_t known[2]; /* session << 16 | its number there */
     uint32_t state;
     char types[20];
+    uint64_t tokens, repeat[3]; /* limits: the library's */
 };
+enum { TF_SITE_LITERAL_ = 1 };
 /* clang-format off */
-#define TF_SITE_INIT_(operation, format) { TF_MODULE, operation, "" format, { 0, 0 }, 0, { 0 } }
+#define TF_SITE_INIT_(operation, format, flags) \
+    { sizeof(struct tf_site_), flags, TF_MODULE, operation, "" format, { 0, 0 }, 0, { 0 }, 0, { 0, 0, 0 } }
 /* clang-format on */
 #define TF_FIRST_(first, ...) first
 
 TF_API int tf_site_log_(tf_client *client, struct tf_site_ *site, int level, const char *format, ...) TF_PRINTF_(4, 5);
+TF_API int tf_site_log_in_(tf_client *client, const struct tf_context *context, struct tf_site_ *site, int level,
+                           const char *format, ...) TF_PRINTF_(5, 6);
+TF_API int tf_site_event_(tf_client *client, const struct tf_context *context, struct tf_site_ *site, int level,
+                          const struct tf_field *fields, size_t count);
 
 #ifdef __cplusplus
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 _Thread_local struct thread *thread_self __attribute__((tls_model("initial-exec")));
@@ -14,17 +15,22 @@ static bool exit_key_made;
 
 static struct thread *threads; /* under the lock */
 
+#define NO_QUICK_ID UINT64_MAX
+
 /* --- lanes; under the lock --- */
 
 static void lane_drop(struct thread_lane *lane) {
     struct session *session = lane->session;
     if (!session)
         return;
+    atomic_store(&lane->quick_id, NO_QUICK_ID);
     atomic_store(&lane->session_id, 0);
     if (lane->has_private)
         ring_lane_release(&session->attachment->ring, &session->claim, lane->lane);
+    if (lane->has_recorder)
+        ring_lane_release(&session->attachment->ring, &session->claim, lane->recorder_lane);
     lane->session = NULL;
-    lane->has_private = false;
+    lane->has_private = lane->has_recorder = false;
     session_unref(session);
 }
 
@@ -42,6 +48,25 @@ static void lane_claim_private(struct thread_lane *lane) {
         return;
     atomic_store(&session->touched, true);
     session_mark_lane(session, lane->lane);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store(&lane->quick_id, session->id);
+}
+
+bool thread_recorder_claim(struct thread_lane *lane) {
+    struct session *session = lane->session;
+    uint64_t now = clock_monotonic_ns();
+    if (session->client->shares_lanes || now < lane->recorder_retry_ns)
+        return false;
+    int saved_errno = errno;
+    registry_lock();
+    lane->recorder_retry_ns = now + RETRY_MS * CLOCK_MILLISECOND;
+    int r = ring_lane_claim(&session->attachment->ring, &session->claim, true, &lane->recorder, &lane->recorder_lane);
+    lane->has_recorder = r == 0;
+    if (r == 0)
+        atomic_store(&session->touched, true);
+    registry_unlock();
+    errno = saved_errno;
+    return lane->has_recorder;
 }
 
 static struct thread_lane *lane_find(struct thread *thread, uint64_t session_id) {
@@ -72,7 +97,8 @@ static struct thread_lane *lane_open(struct thread *thread, struct session *sess
     struct thread_lane *lane = lane_make_place(thread);
     session->references++;
     lane->session = session;
-    lane->retry_ns = 0;
+    lane->retry_ns = lane->recorder_retry_ns = 0;
+    atomic_store(&lane->quick_id, NO_QUICK_ID);
     if (private)
         lane_claim_private(lane);
     atomic_signal_fence(memory_order_seq_cst);
@@ -187,6 +213,9 @@ struct thread *thread_get(void) {
         thread_free(thread);
         return NULL;
     }
+    thread->number = (uint32_t)syscall(SYS_gettid);
+    for (unsigned i = 0; i < THREAD_LANES; i++)
+        atomic_store(&thread->lanes[i].quick_id, NO_QUICK_ID);
     registry_lock();
     thread->next = threads;
     if (threads)
@@ -218,8 +247,11 @@ void threads_after_fork(void) {
     self->next = self->previous = NULL;
     self->hot = NULL;
     for (unsigned i = 0; i < THREAD_LANES; i++) { /* the parent's lanes: forgotten, not released */
+        atomic_store(&self->lanes[i].quick_id, NO_QUICK_ID);
         atomic_store(&self->lanes[i].session_id, 0);
         self->lanes[i].session = NULL;
-        self->lanes[i].has_private = false;
+        self->lanes[i].has_private = self->lanes[i].has_recorder = false;
     }
+    self->random[0] = self->random[1] = 0; /* or parent and child would make the same ids */
+    self->number = (uint32_t)syscall(SYS_gettid);
 }

@@ -278,6 +278,19 @@ static inline uint64_t slot_state_word(uint32_t generation, enum slot_state stat
 static_assert(sizeof(struct ring_slot) <= RING_SLOT_CLAIM_SIZE, "the metric area begins behind it");
 static_assert(RING_SLOT_CLAIM_SIZE % 4096 == 0, "the metric area has pages of its own");
 
+/* The control word of a slot whose client writes nothing below min_level, under a threshold and a flight recorder for these levels (a
+ * bit each), with the settings of that sequence. */
+static inline uint32_t slot_control_compose(uint32_t level, uint32_t min_level, uint32_t recorder_levels,
+                                            uint64_t sequence) {
+    uint32_t store = level > min_level ? level : min_level, lowest = store;
+    for (uint32_t recorded = min_level; recorded < store; recorded++)
+        if (recorder_levels >> recorded & 1) {
+            lowest = recorded;
+            break;
+        }
+    return lowest | store << SLOT_CONTROL_STORE_SHIFT | (uint32_t)(sequence & 0xff) << SLOT_CONTROL_SETTINGS_SHIFT;
+}
+
 /* RUNTIME_DIR/settings: what the collector tells the library; rewritten whole (new file, rename) when the configuration
  * changes. A client reads it when it attaches, and again when SLOT_CONTROL_SETTINGS_MASK of its slot's control word is
  * neither 0 nor what it has read; without it the defaults hold. Later versions only append fields: an older reader takes

@@ -7,6 +7,10 @@ static const char *const names[LOSS_REASON_COUNT] = {
     [LOSS_LANES_BUSY] = "lanes_busy",
     [LOSS_NO_RING] = "no_ring",
     [LOSS_INPUT] = "input",
+    [LOSS_QUOTA] = "quota",
+    [LOSS_RATE] = "rate_limited",
+    [LOSS_REPEAT] = "repeated",
+    [LOSS_SAMPLED] = "sampled",
 };
 
 const char *loss_reason_name(enum loss_reason reason) {
@@ -18,9 +22,11 @@ void loss_count(struct loss_ledger *ledger, enum loss_reason reason, enum level 
                 uint64_t now_ns) {
     check((unsigned)reason < LOSS_REASON_COUNT && (unsigned)level < LEVEL_COUNT);
     struct loss_cell *cell = &ledger->cells[reason][level];
-    uint64_t none = 0;
+    uint64_t none = atomic_load_explicit(&cell->first_ns, memory_order_relaxed);
     /* relaxed: the times are for people; the release on the count makes them visible to who acquires that count. */
-    atomic_compare_exchange_strong_explicit(&cell->first_ns, &none, now_ns, memory_order_relaxed, memory_order_relaxed);
+    if (none == 0)
+        atomic_compare_exchange_strong_explicit(&cell->first_ns, &none, now_ns, memory_order_relaxed,
+                                                memory_order_relaxed);
     atomic_store_explicit(&cell->last_ns, now_ns, memory_order_relaxed);
     atomic_fetch_add_explicit(&cell->count, count, memory_order_release);
 }

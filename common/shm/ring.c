@@ -91,8 +91,13 @@ int ring_attach(const char *runtime_dir, uint64_t size, struct ring *ret, struct
         return error_set(error, -ESTALE, "%s/rings/%u is retired: try again", runtime_dir, (unsigned)uid);
     }
     ring.level = settings.level;
+    ring.recorder_levels = settings.recorder_levels;
     *ret = ring;
     return 0;
+}
+
+const struct ring_slot *ring_slot_of(const struct ring *ring, uint32_t slot) {
+    return ring_slot_at(ring, slot);
 }
 
 struct loss_ledger *ring_anonymous_ledger(struct ring *ring) {

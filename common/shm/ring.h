@@ -26,7 +26,8 @@ struct ring {
     uint32_t slot_count, overflow_count, lane_count;
     uint64_t lanes_at, slots_at, data_at;
     uint64_t size_limit;
-    uint32_t level; /* the threshold of the settings file at attach: what slots claimed here start with */
+    uint32_t level; /* of the settings file at attach, and the next: what slots claimed here start with */
+    uint32_t recorder_levels;
 };
 
 /* Map header, check everything (magic, version, sizes against the file, offsets, alignment) and fill *ret. Shared by
@@ -89,6 +90,9 @@ void ring_lane_release(struct ring *ring, const struct slot_claim *claim, uint32
  * half full come first, the lowest of them, else the emptiest. Give it back with ring_overflow_give. Thread-safe. */
 int ring_overflow_take(struct ring *ring, const struct slot_claim *claim, struct lane_writer *ret, uint32_t *ret_lane);
 void ring_overflow_give(struct ring *ring, uint32_t lane);
+
+/* A slot by its number, below slot_count. */
+const struct ring_slot *ring_slot_of(const struct ring *ring, uint32_t slot);
 
 const char *loss_reason_name(enum loss_reason reason); /* "lane_full" "lanes_busy" "no_ring" "input" */
 

@@ -254,7 +254,7 @@ static void evaluates_arguments_only_of_wanted_levels(void **state) {
 static void refuses_a_macro_whose_operation_is_no_name(void **state) {
     tf_client *client = fixture_open(*state, TF_POLICY_DROP, 0);
     for (int i = 0; i < 3; i++) {
-        static struct tf_site_ site = TF_SITE_INIT_("", "text %d");
+        static struct tf_site_ site = TF_SITE_INIT_("", "text %d", 0);
         assert_int_equal(tf_site_log_(client, &site, TF_LEVEL_INFO, "text %d", i), -EINVAL);
         assert_non_null(strstr(tf_last_error(), "operation"));
     }

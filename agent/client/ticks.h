@@ -1,0 +1,51 @@
+/* ticks.h - the time of a record, cheaper than the vDSO: the processor's time stamp counter, where it is invariant.
+ *
+ * Each thread keeps a point (ticks, real time) and goes on from it by the rate of the ring's header; after a tenth of a second the vDSO
+ * gives it a new one. So a step of the clock, and the slewing of NTP, are seen within that time; until a rate is known, and where
+ * the counter may not be used, the vDSO serves. A rate is the tick's length in nanoseconds << 32. Who has none in the ring's header
+ * measures one over 10 ms at least, and writes it there for the processes that come; what is read there is only believed within
+ * bounds, and put right by each measurement that differs. Resolution: that of CLOCK_REALTIME, some 10 ns off. */
+#ifndef TASKFORGE_AGENT_CLIENT_TICKS_H
+#define TASKFORGE_AGENT_CLIENT_TICKS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "common/base/check.h"
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#define TICKS_EXIST 1
+static inline uint64_t ticks_read(void) {
+    return __rdtsc();
+}
+#else
+#define TICKS_EXIST 0
+static inline uint64_t ticks_read(void) {
+    return 0;
+}
+#endif
+
+struct ticks { /* one thread's; zeros: none yet */
+    uint64_t at;
+    uint64_t real_ns; /* at `at` */
+    uint64_t rate;
+    uint64_t valid; /* ticks it is good for; 0: read the vDSO */
+};
+
+/* The real time, or 0: ticks_renew knows it. */
+static inline uint64_t ticks_now(const struct ticks *ticks) {
+    uint64_t since = ticks_read() - ticks->at;
+    return likely(since < ticks->valid) /* also when the counter went back */
+               ? ticks->real_ns + (since * ticks->rate >> 32)
+               : 0;
+}
+
+/* The real time by the vDSO, and a new point where there is a rate. shared: the tick_rate of the header of a ring that the caller
+ * holds. */
+uint64_t ticks_renew(struct ticks *ticks, _Atomic uint64_t *shared);
+
+/* A ring was attached: take its rate, or (where nobody knows) find out whether the counter may be used. Under the registry lock. */
+void ticks_attach(_Atomic uint64_t *shared);
+
+#endif
