@@ -9,7 +9,6 @@
  * is measured, and that is checked. Prints; judges nothing. run_calls.py puts the peers beside it.
  */
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 #include "common/base/check.h"
 #include "tests/bench/lanes.h"
 #include "tests/bench/timing.h"
+#include "tests/torture/ring_lib.h"
 
 static const char hundred[] =
     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
@@ -149,16 +149,11 @@ static void run(unsigned variant, const char *name, void (*after)(void), const c
     timed_print(rows, count, name, rows[0].figures.mean);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw) {
-    (void)status, (void)type, (void)ftw;
-    return remove(path);
-}
-
 int main(int argc, char **argv) {
-    char folder[] = "/dev/shm/tf-bench-XXXXXX";
+    char folder[64];
     struct tf_options options = TF_OPTIONS_INIT;
     const char *part = argc > 1 ? argv[1] : NULL;
-    check(mkdtemp(folder));
+    torture_directory(folder);
     options.runtime_dir = folder;
     options.min_level = TF_LEVEL_DEBUG;
     null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -176,6 +171,6 @@ int main(int argc, char **argv) {
     uint64_t lost = losses();
     printf("lost: %" PRIu64 ", as meant\n", lost);
     lanes_close();
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    torture_remove(folder);
     return lost != expected_losses;
 }
