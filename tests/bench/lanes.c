@@ -1,5 +1,7 @@
 #include "tests/bench/lanes.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,8 +13,9 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/shm/map.h"
 #include "tests/bench/timing.h"
-#include "tests/lib/drain.h"
+#include "tests/torture/ring_lib.h"
 
 struct floor_record {
     uint32_t length;
@@ -23,7 +26,7 @@ struct floor_record {
 static_assert(sizeof(struct floor_record) == FLOOR_RECORD, "as the bound call's record");
 
 static struct {
-    struct drain drain;
+    struct ring ring;
     struct lane_header floor;
     char *floor_data; /* RING_LANE_SIZE */
     struct floor_record record;
@@ -77,7 +80,14 @@ static void floor_take(bool copy) {
 /* --- all lanes --- */
 
 void lanes_open(const char *runtime_dir) {
-    drain_open(&lanes.drain, runtime_dir);
+    char path[128];
+    struct error error = { "" };
+    snprintf(path, sizeof(path), "%s/rings", runtime_dir);
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    require(folder >= 0, "%s: %s", path, strerror(errno));
+    require(map_guard_install(&error) == 0, "%s", error.text);
+    require(ring_reader_open(folder, geteuid(), true, &lanes.ring, &error) == 0, "%s", error.text);
+    close(folder);
     lanes.copy = malloc(RING_OVERFLOW_SIZE);
     check(lanes.copy);
     memset(lanes.copy, 1, RING_OVERFLOW_SIZE);
@@ -87,11 +97,11 @@ void lanes_open(const char *runtime_dir) {
 void lanes_close(void) {
     munmap(lanes.floor_data, RING_LANE_SIZE);
     free(lanes.copy);
-    drain_close(&lanes.drain);
+    ring_finish(&lanes.ring);
 }
 
 struct ring *lanes_ring(void) {
-    return &lanes.drain.ring;
+    return &lanes.ring;
 }
 
 static void take_out(bool copy) {
