@@ -3,6 +3,7 @@
 Each program is run in turn, several times over; each figure is the median of its runs. A peer whose development
 package was not there when this was built is named and left out; nothing is installed. LTTng-UST gets a session daemon
 of its own, run as "nobody" where we are root (root's would be the whole system's), with its home in a temporary folder.
+TASKFORGE_BENCH_QUICK: one short run, for a first look.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ import time
 ROUNDS = 1 if os.environ.get("TASKFORGE_BENCH_QUICK") else 3
 PACKAGES = {"peer_lttng": "liblttng-ust-dev and lttng-tools", "peer_spdlog": "libspdlog-dev"}
 FLOOR, BOUND, LTTNG, SPDLOG = "floor", "bound", "LTTng-UST", "spdlog"
+MEAN, P50, P999 = 0, 2, 4  # columns of timed_print
 LTTNG_EVENT_BYTES = 100 + 32 + 16 + 4  # of the four fields, without header and NULs: what a recorded event takes at least
 
 
@@ -154,18 +156,20 @@ def print_table(rows):
 
 
 def print_ratios(rows):
-    def mean(part, lanes="beside"):
-        return next((figures[0] for (name, where), figures in rows.items() if name.startswith(part) and where == lanes), None)
+    def figures(part, lanes):
+        return next((found for (name, where), found in rows.items() if name.startswith(part) and where == lanes), None)
 
-    print()
+    print(f"\n{'times':48}  {'lanes':8}  {'mean':>7}  {'p50':>7}  {'p99.9':>7}")
     for what, above, below, lanes in (
-        ("ours / floor, lanes emptied", BOUND, FLOOR, "emptied"),
-        ("ours / floor, drained beside", BOUND, FLOOR, "beside"),
+        ("ours / floor", BOUND, FLOOR, "emptied"),
+        ("ours / floor", BOUND, FLOOR, "beside"),
         ("LTTng / ours", LTTNG, BOUND, "beside"),
         ("spdlog / ours", SPDLOG, BOUND, "beside"),
     ):
-        if mean(above, lanes) and mean(below, lanes):
-            print(f"{what:48}  {mean(above, lanes) / mean(below, lanes):6.2f}")
+        one, other = figures(above, lanes), figures(below, lanes)
+        if one and other:
+            ratios = (one[column] / other[column] if other[column] else 0 for column in (MEAN, P50, P999))
+            print(f"{what:48}  {lanes:8}" + "".join(f"  {ratio:7.2f}" for ratio in ratios))
 
 
 def main():
