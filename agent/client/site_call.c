@@ -17,11 +17,12 @@ enum {
 /* --- the quick way --- */
 
 /* The arguments behind each other as template_capture has them; NULL: no room. Strings leave the reserve alone. */
-static inline char *quick_arguments(const char *types, va_list *arguments, char *at, const char *end) {
+static inline __attribute__((always_inline)) char *quick_arguments(const char *types, va_list arguments, char *at,
+                                                                   const char *end) {
     for (; *types; types++) {
         switch (*types) {
         case 's': {
-            const char *string = va_arg(*arguments, const char *);
+            const char *string = va_arg(arguments, const char *);
             string = likely(string) ? string : "(null)";
             size_t length = strlen(string);
             if (unlikely((size_t)(end - at) < length + sizeof(uint32_t)))
@@ -33,19 +34,19 @@ static inline char *quick_arguments(const char *types, va_list *arguments, char 
             continue;
         }
         case 'i': {
-            int64_t value = va_arg(*arguments, int);
+            int64_t value = va_arg(arguments, int);
             memcpy(at, &value, sizeof(value));
             break;
         }
         case 'd': {
-            double value = va_arg(*arguments, double);
+            double value = va_arg(arguments, double);
             memcpy(at, &value, sizeof(value));
             break;
         }
         default: { /* l q z p: all of them 64 bits wide in their own right here */
             static_assert(sizeof(long) == 8 && sizeof(long long) == 8 && sizeof(size_t) == 8 && sizeof(void *) == 8,
                           "one way for all of them");
-            int64_t value = va_arg(*arguments, long);
+            int64_t value = va_arg(arguments, long);
             memcpy(at, &value, sizeof(value));
             break;
         }
@@ -55,12 +56,7 @@ static inline char *quick_arguments(const char *types, va_list *arguments, char 
     return at;
 }
 
-/* Whether not even the smallest call fits. */
-static inline bool quick_is_full(struct lane_writer *writer, enum level level) {
-    return !lane_has_room(writer, writer->head + RECORD_CALL_FIXED_END, writer->size / 8 * lane_share[level]);
-}
-
-/* A record that cannot fit, whatever its size: counted with as little ado as it takes. */
+/* A record that found no room, counted with as little ado as it takes. 1: not this way. */
 static __attribute__((noinline)) int quick_lose(struct thread *thread, struct tf_client *client, int level) {
     struct loss_ledger *ledger = atomic_load_explicit(&client->ledger, memory_order_relaxed);
     uint64_t now = ticks_now(&thread->ticks);
@@ -74,68 +70,114 @@ static __attribute__((noinline)) int quick_lose(struct thread *thread, struct tf
     return -EAGAIN;
 }
 
-/* The ids, in their places behind the fixed part. */
-static inline char *quick_ids(const struct tf_context *context, struct record_call_fixed *fixed, char *at) {
-    if (context->has == 0)
-        return at;
-    if (likely(context->has == (TF_HAS_TRACE | TF_HAS_SPAN))) {
-        static_assert(offsetof(struct tf_context, span_id) == sizeof(context->trace_id), "one copy for both");
-        memcpy(at, context->trace_id, sizeof(context->trace_id) + sizeof(context->span_id));
-        fixed->present = RECORD_RAW_TRACE | RECORD_RAW_SPAN;
-        fixed->trace = sizeof(context->trace_id);
-        fixed->span = sizeof(context->span_id);
-        return at + sizeof(context->trace_id) + sizeof(context->span_id);
+/* How long the arguments would be. */
+static size_t quick_measure(const char *types, va_list arguments) {
+    size_t size = 0;
+    for (; *types; types++) {
+        if (*types == 's') {
+            const char *string = va_arg(arguments, const char *);
+            size += sizeof(uint32_t) + (string ? strlen(string) : sizeof("(null)") - 1);
+        } else if (*types == 'd') {
+            (void)va_arg(arguments, double);
+            size += sizeof(double);
+        } else {
+            (void)va_arg(arguments, long); /* an int comes in a register or place of the same size */
+            size += sizeof(int64_t);
+        }
     }
-    return NULL;
+    return size;
 }
 
-static inline struct thread_lane *quick_lane(struct thread *thread, const struct tf_client *client, int level) {
+/* There is no room for the longest record: for this one neither? Then it is lost here. 1: the ordinary way has to see. */
+static __attribute__((noinline)) int quick_full(struct thread *thread, struct tf_client *client,
+                                                struct thread_lane *lane, const struct tf_site_ *site, int level,
+                                                va_list arguments) {
+    struct lane_writer *writer = &lane->writer;
+    if (client->waits || thread->context.correlation_length > 0)
+        return 1;
+    uint64_t size = RECORD_CALL_FIXED_END + quick_measure(site->types, arguments);
+    if (thread->context.has & TF_HAS_TRACE)
+        size += sizeof(thread->context.trace_id) + sizeof(thread->context.span_id);
+    if (lane_has_room(writer, writer->head + size, writer->limits[level]))
+        return 1;
+    return quick_lose(thread, client, level);
+}
+
+/* --- one record, word by word: see record.h --- */
+
+static inline void put_word(char *at, uint64_t word) {
+    memcpy(at, &word, sizeof(word));
+}
+
+/* The first word of a call's header, and the last of its fixed part. */
+#define CALL_WORD(size, level)                                                                                         \
+    ((uint64_t)(uint32_t)(size) | (uint64_t)RECORD_CALL << 32 | (uint64_t)(uint8_t)(level) << 48 |                      \
+     (uint64_t)RECORD_VERSION << 56)
+#define IDS_WORD(present, trace, span) ((uint64_t)(present) << 32 | (uint64_t)(trace) << 40 | (uint64_t)(span) << 48)
+static_assert(offsetof(struct record_header, kind) == 4 && offsetof(struct record_header, level) == 6 &&
+                  offsetof(struct record_header, version) == 7 && offsetof(struct record_header, position) == 8 &&
+                  offsetof(struct record_header, time_ns) == 16,
+              "the header as it is drawn");
+static_assert(offsetof(struct record_call_fixed, site) == 0 && offsetof(struct record_call_fixed, arguments) == 4 &&
+                  offsetof(struct record_call_fixed, metadata) == 8 &&
+                  offsetof(struct record_call_fixed, present) == 12 && offsetof(struct record_call_fixed, trace) == 13 &&
+                  offsetof(struct record_call_fixed, span) == 14,
+              "the call as it is drawn");
+
+/* The lane where nothing is out of the ordinary for an entry of this level, else NULL. */
+static inline struct thread_lane *quick_lane(const struct thread *thread, const struct tf_client *client, int level) {
     struct thread_lane *lane = thread->hot;
     uint32_t control = __atomic_load_n(client->head.control, __ATOMIC_RELAXED);
-    bool quick = likely(lane != NULL) &&
-                 likely(atomic_load_explicit(&lane->quick_id, memory_order_relaxed) ==
-                        atomic_load_explicit(&client->session_id, memory_order_relaxed)) &&
-                 likely(control_rest(control) == atomic_load_explicit(&client->seen_control, memory_order_relaxed)) &&
-                 likely(!(atomic_load_explicit(&client->special, memory_order_relaxed) >> level & 1));
-    return quick ? lane : NULL;
+    return likely(lane != NULL) &&
+                   likely(atomic_load_explicit(&lane->quick_id, memory_order_relaxed) ==
+                          atomic_load_explicit(&client->session_id, memory_order_relaxed)) &&
+                   likely(control_rest(control) == atomic_load_explicit(&client->seen_control, memory_order_relaxed)) &&
+                   likely(!(atomic_load_explicit(&client->special, memory_order_relaxed) >> level & 1))
+               ? lane
+               : NULL;
 }
 
 /* 0 or -EAGAIN: done. 1: not this way, and nothing has happened. */
-static inline int quick_call(struct thread *thread, struct tf_client *client, const struct tf_context *given,
-                             struct tf_site_ *site, int level, va_list *arguments) {
+static inline __attribute__((always_inline)) int quick_call(struct thread *thread, struct tf_client *client,
+                                                            const struct tf_context *context,
+                                                            const struct tf_site_ *site, int level,
+                                                            va_list arguments) {
     struct thread_lane *lane = quick_lane(thread, client, level);
     if (unlikely(!lane))
         return 1;
-    uint64_t session_id = atomic_load_explicit(&lane->session_id, memory_order_relaxed);
+    uint64_t session_id = atomic_load_explicit(&lane->quick_id, memory_order_relaxed);
     uint64_t known = __atomic_load_n(&site->known[session_id % 2], __ATOMIC_ACQUIRE);
     uint32_t number = known & SITE_FORMATTED_HERE;
-    if (unlikely(known >> SITE_NUMBER_BITS != session_id || number > SLOT_SITES_MAX || site->types[SITE_COMPLEX]))
+    if (unlikely(known >> SITE_NUMBER_BITS != session_id) || unlikely(number > SLOT_SITES_MAX) ||
+        unlikely(site->types[SITE_COMPLEX]))
         return 1;
     struct lane_writer *writer = &lane->writer;
-    char *span = lane_claim_within(writer, QUICK_MOST, (enum level)level);
-    if (unlikely(!span))
-        return !client->waits && quick_is_full(writer, (enum level)level) ? quick_lose(thread, client, level) : 1;
-    struct record_call_fixed fixed = { .site = number };
-    const struct tf_context *context = given ? given : &thread->context;
-    char *at = span + RECORD_CALL_FIXED_END;
-    if (unlikely(context->correlation_length > 0) || unlikely(!(at = quick_ids(context, &fixed, at))))
+    char *record = lane_claim_within(writer, QUICK_MOST, (enum level)level);
+    if (unlikely(!record))
+        return quick_full(thread, client, lane, site, level, arguments);
+    uint64_t time_ns = ticks_now(&thread->ticks), ids = 0;
+    char *at = record + RECORD_CALL_FIXED_END;
+    if (likely(context->has == (TF_HAS_TRACE | TF_HAS_SPAN))) {
+        static_assert(offsetof(struct tf_context, span_id) == sizeof(context->trace_id), "one copy for both");
+        memcpy(at, context->trace_id, sizeof(context->trace_id) + sizeof(context->span_id));
+        at += sizeof(context->trace_id) + sizeof(context->span_id);
+        ids = IDS_WORD(RECORD_RAW_TRACE | RECORD_RAW_SPAN, sizeof(context->trace_id), sizeof(context->span_id));
+    } else if (context->has != 0) {
         return 1;
-    char *arguments_at = at;
-    at = quick_arguments(site->types, arguments, at, span + QUICK_MOST - QUICK_RESERVE);
-    uint64_t time_ns = ticks_now(&thread->ticks);
-    if (unlikely(!at || time_ns == 0))
+    }
+    if (unlikely(context->correlation_length > 0) || unlikely(time_ns == 0))
         return 1;
-    fixed.arguments = (uint32_t)(at - arguments_at);
-    memset(at, 0, RECORD_ALIGN);
-    uint32_t size = (uint32_t)(at - span + RECORD_ALIGN - 1) & ~(uint32_t)(RECORD_ALIGN - 1);
-    struct record_header header = { .length = size,
-                                    .kind = RECORD_CALL,
-                                    .level = (uint8_t)level,
-                                    .version = RECORD_VERSION,
-                                    .position = writer->head,
-                                    .time_ns = time_ns };
-    memcpy(span, &header, sizeof(header));
-    memcpy(span + RECORD_HEADER_SIZE, &fixed, sizeof(fixed));
+    const char *const from = at;
+    at = quick_arguments(site->types, arguments, at, record + QUICK_MOST - QUICK_RESERVE);
+    if (unlikely(!at))
+        return 1;
+    put_word(at, 0);
+    uint32_t size = (uint32_t)(at - record + RECORD_ALIGN - 1) & ~(uint32_t)(RECORD_ALIGN - 1);
+    put_word(record, CALL_WORD(size, level));
+    put_word(record + 8, writer->head);
+    put_word(record + 16, time_ns);
+    put_word(record + 24, number | (uint64_t)(at - from) << 32);
+    put_word(record + 32, ids);
     lane_publish(writer, size);
     return 0;
 }
@@ -282,40 +324,57 @@ static __attribute__((noinline)) int site_write_ordinary(struct tf_client *clien
 
 /* --- the macros' calls --- */
 
-/* Two lists of the same arguments: each way reads its own. */
-static inline int site_call(struct tf_client *given, const struct tf_context *context, struct tf_site_ *site, int level,
-                            va_list *arguments, va_list *again) {
-    struct tf_client *client = given ? given : default_client_now();
-    struct thread *thread = thread_self;
-    if (likely(thread && client) && likely(!thread_busy) && likely((unsigned)level < LEVEL_COUNT)) {
-        thread_busy = 1;
-        atomic_signal_fence(memory_order_seq_cst);
-        int r = quick_call(thread, client, context, site, level, arguments);
+/* The client and the thread of a call that may go the quick way, marked as busy; else false. */
+static inline __attribute__((always_inline)) bool quick_enter(struct tf_client *given, int level,
+                                                              struct tf_client **ret_client, struct thread **ret_thread) {
+    *ret_client = given ? given : default_client_now();
+    *ret_thread = thread_self;
+    if (unlikely(!*ret_client) || unlikely(!*ret_thread) || unlikely(thread_busy) || unlikely((unsigned)level >= LEVEL_COUNT))
+        return false;
+    thread_busy = 1;
+    atomic_signal_fence(memory_order_seq_cst);
+    return true;
+}
+
+static __attribute__((noinline)) int call_ordinarily(struct tf_client *client, const struct tf_context *context,
+                                                     struct tf_site_ *site, int level, va_list *arguments) {
+    struct site_call said = { .site = site, .context = context, .level = level, .arguments = arguments };
+    return site_write_ordinary(client, &said);
+}
+
+int tf_site_log_(tf_client *given, struct tf_site_ *site, int level, const char *format, ...) {
+    struct tf_client *client;
+    struct thread *thread;
+    va_list arguments;
+    if (likely(quick_enter(given, level, &client, &thread))) {
+        va_start(arguments, format); /* the compiler's: site->format is the same literal */
+        int r = quick_call(thread, client, &thread->context, site, level, arguments);
+        va_end(arguments);
         call_leave();
         if (likely(r <= 0))
             return r;
     }
-    struct site_call said = { .site = site, .context = context, .level = level, .arguments = again };
-    return site_write_ordinary(client, &said);
-}
-
-int tf_site_log_(tf_client *client, struct tf_site_ *site, int level, const char *format, ...) {
-    va_list arguments, again;
-    va_start(arguments, format); /* the compiler's: site->format is the same literal */
-    va_start(again, format);
-    int r = site_call(client, NULL, site, level, &arguments, &again);
-    va_end(again);
+    va_start(arguments, format);
+    int r = call_ordinarily(given, NULL, site, level, &arguments);
     va_end(arguments);
     return r;
 }
 
-int tf_site_log_in_(tf_client *client, const struct tf_context *context, struct tf_site_ *site, int level,
+int tf_site_log_in_(tf_client *given, const struct tf_context *context, struct tf_site_ *site, int level,
                     const char *format, ...) {
-    va_list arguments, again;
+    struct tf_client *client;
+    struct thread *thread;
+    va_list arguments;
+    if (likely(quick_enter(given, level, &client, &thread))) {
+        va_start(arguments, format);
+        int r = quick_call(thread, client, context ? context : &thread->context, site, level, arguments);
+        va_end(arguments);
+        call_leave();
+        if (likely(r <= 0))
+            return r;
+    }
     va_start(arguments, format);
-    va_start(again, format);
-    int r = site_call(client, context, site, level, &arguments, &again);
-    va_end(again);
+    int r = call_ordinarily(given, context, site, level, &arguments);
     va_end(arguments);
     return r;
 }

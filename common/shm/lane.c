@@ -10,7 +10,8 @@ static_assert(LANE_POSITION_START % RECORD_ALIGN == 0, "records begin on a multi
 static_assert(RING_LANE_SIZE % RECORD_ALIGN == 0 && RING_OVERFLOW_SIZE % RECORD_ALIGN == 0, "laps do too");
 static_assert(RECORD_SIZE_MAX <= RING_OVERFLOW_SIZE / LANE_LARGE_SHARE / 2, "a hello and any record fit one claim");
 
-const uint8_t lane_share[LEVEL_COUNT] = {
+/* How many eighths of a lane each level may fill. */
+static const uint8_t share[LEVEL_COUNT] = {
     [LEVEL_TRACE] = 4, [LEVEL_DEBUG] = 4, [LEVEL_INFO] = 6, [LEVEL_WARN] = 7, [LEVEL_ERROR] = 8, [LEVEL_CRITICAL] = 8,
 };
 
@@ -30,13 +31,15 @@ int lane_writer_init(struct lane_writer *writer, struct lane_header *header, cha
     *writer = (struct lane_writer) {
         .header = header, .data = data, .size = size, .head = head, .tail = tail, .overwrites = overwrites
     };
+    for (int level = 0; level < LEVEL_COUNT; level++)
+        writer->limits[level] = overwrites ? UINT64_MAX : size / 8 * share[level];
     return 0;
 }
 
 void *lane_claim(struct lane_writer *writer, uint32_t size, enum level level, uint64_t *ret_position) {
     check(size % RECORD_ALIGN == 0 && size >= RECORD_HEADER_SIZE && size <= writer->size / LANE_LARGE_SHARE);
     check((unsigned)level < LEVEL_COUNT);
-    uint64_t limit = writer->size / 8 * lane_share[level];
+    uint64_t limit = writer->limits[level];
     uint64_t offset = writer->head & (writer->size - 1);
     uint64_t rest = writer->size - offset;
 

@@ -22,10 +22,8 @@ struct lane_writer {
     uint64_t head;   /* private copy: only we move it */
     uint64_t tail;   /* as last seen; reloaded when it looks full */
     bool overwrites; /* a recorder lane: there is always room */
+    uint64_t limits[LEVEL_COUNT]; /* bytes that each level may fill */
 };
-
-/* How many eighths of a lane each level may fill. */
-extern const uint8_t lane_share[LEVEL_COUNT];
 
 /* Begin (or go on) as the lane's only producer: reads head and tail once. -EBADMSG when they make no sense (tail above
  * head, more than size apart in a lane that does not overwrite, not a multiple of 8): such a lane is left alone. */
@@ -51,7 +49,7 @@ static inline bool lane_has_room(struct lane_writer *writer, uint64_t end, uint6
 static inline char *lane_claim_within(struct lane_writer *writer, uint32_t most, enum level level) {
     uint64_t offset = writer->head & (writer->size - 1);
     if (unlikely(writer->size - offset < (uint64_t)most + RECORD_HEADER_SIZE) ||
-        unlikely(!lane_has_room(writer, writer->head + most, writer->size / 8 * lane_share[level])))
+        unlikely(!lane_has_room(writer, writer->head + most, writer->limits[level])))
         return NULL;
     return writer->data + offset;
 }
