@@ -152,7 +152,6 @@ struct scratch {
     char *message, *metadata, *error_details;
     size_t message_size, packed_size; /* a message's room is two packed values' at least */
     size_t string_max;                /* of a captured argument */
-    char hex[48];                     /* ids of bytes as text, where a record wants that */
 };
 
 enum failure { FAILURE_TEXT, FAILURE_NO_ROOM };
@@ -339,8 +338,6 @@ void client_settings_free(struct tf_client *client);
  * context; as bytes (raw_trace, raw_span) or as text. thread NULL: none, or context's. */
 void context_apply(const struct thread *thread, const struct tf_context *context, struct record_entry *record);
 bool context_is_sound(const struct tf_context *context);
-/* Ids of bytes as hex digits in `hex` (48 bytes). */
-void record_ids_as_text(struct record_entry *record, char *hex);
 
 /* The next number of the thread's generator (xoroshiro128+; Blackman and Vigna); never fails. */
 uint64_t thread_random(struct thread *thread);
@@ -409,6 +406,9 @@ void metrics_finish(struct tf_client *client);     /* free them */
 /* Build and validate; *ret borrows from entry, client, thread and call->scratch. -EINVAL with the sentence. */
 int entry_compose(struct call *call, struct tf_client *client, const struct tf_entry *entry, uint64_t now_ns,
                   struct record_entry *ret);
+
+/* log.c: an entry whatever it has; what tf_entry_write does where it cannot go the quick way. */
+int entry_write_ordinarily(struct tf_client *given, const struct tf_entry *entry);
 
 /* Typed fields alone, as metadata. */
 int compose_fields(struct call *call, const struct tf_client *client, const struct tf_field *fields, size_t count,

@@ -181,6 +181,29 @@ static int compose_error_details(struct call *call, const struct tf_entry *entry
     return r;
 }
 
+/* What the caller gave no id for has the thread's. */
+static void complete_ids(const struct thread *thread, const struct tf_entry *given, struct record_entry *record) {
+    struct record_entry current = { 0 };
+    struct entry *entry = &record->entry;
+    if (!thread || (thread->context.has == 0 && thread->context.correlation_length == 0))
+        return;
+    context_apply(thread, NULL, &current);
+    if (!given->trace_id) {
+        entry->trace_id = current.entry.trace_id;
+        record->raw_trace = current.raw_trace;
+    }
+    if (!given->span_id) {
+        entry->span_id = current.entry.span_id;
+        record->raw_span = current.raw_span;
+    }
+    if (!given->correlation_id)
+        entry->correlation_id = current.entry.correlation_id;
+    if (!given->user_id)
+        entry->user_id = current.entry.user_id;
+    if (!given->organization_id)
+        entry->organization_id = current.entry.organization_id;
+}
+
 int entry_compose(struct call *call, struct tf_client *client, const struct tf_entry *given, uint64_t now_ns,
                   struct record_entry *ret) {
     if (given->size != sizeof(*given))
@@ -188,10 +211,8 @@ int entry_compose(struct call *call, struct tf_client *client, const struct tf_e
     if (given->level < 0 || given->level >= LEVEL_COUNT)
         return error_set(call->error, -EINVAL, "level must be 0 to %d, is %d", LEVEL_COUNT - 1, given->level);
     const struct thread *thread = call->thread;
-    context_apply(thread, NULL, ret);
-    record_ids_as_text(ret, call->scratch.hex);
     ret->site = 0;
-    ret->has_position = false;
+    ret->has_position = ret->raw_trace = ret->raw_span = false;
     struct entry *entry = &ret->entry;
     entry->timestamp_ns = given->timestamp_ns ? given->timestamp_ns : now_ns;
     entry->level = (enum level)given->level;
@@ -204,9 +225,10 @@ int entry_compose(struct call *call, struct tf_client *client, const struct tf_e
     entry->id = (struct uuid) { { 0 } }; /* derived from where it will stand */
     entry->host = TEXT_EMPTY;
     entry->pid = 0;
-    entry->trace_id = text_or(given->trace_id, entry->trace_id);
-    entry->span_id = text_or(given->span_id, entry->span_id);
-    entry->correlation_id = text_or(given->correlation_id, entry->correlation_id);
+    entry->trace_id = text_of(given->trace_id);
+    entry->span_id = text_of(given->span_id);
+    entry->correlation_id = text_of(given->correlation_id);
+    entry->user_id = entry->organization_id = (struct uuid) { { 0 } };
     int r = parse_id("user_id", given->user_id, &entry->user_id, call->error);
     if (r == 0)
         r = parse_id("organization_id", given->organization_id, &entry->organization_id, call->error);
@@ -224,5 +246,6 @@ int entry_compose(struct call *call, struct tf_client *client, const struct tf_e
         return r;
     if (text_equal(entry->service, client->service))
         entry->service = TEXT_EMPTY; /* the slot's is meant */
+    complete_ids(thread, given, ret);
     return 0;
 }

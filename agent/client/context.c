@@ -258,16 +258,3 @@ void context_apply(const struct thread *thread, const struct tf_context *given, 
     if (context->correlation_length > 0)
         entry->correlation_id = (struct text) { context->correlation_id, context->correlation_length };
 }
-
-void record_ids_as_text(struct record_entry *record, char *hex) {
-    struct entry *entry = &record->entry;
-    if (record->raw_trace) {
-        text_hex(entry->trace_id.data, 16, hex);
-        entry->trace_id = (struct text) { hex, 32 };
-    }
-    if (record->raw_span) {
-        text_hex(entry->span_id.data, 8, hex + 32);
-        entry->span_id = (struct text) { hex + 32, 16 };
-    }
-    record->raw_trace = record->raw_span = false;
-}

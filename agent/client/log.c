@@ -32,7 +32,7 @@ static __attribute__((noinline)) int entry_write_nested(struct call *call, struc
     return entry_write(call, client, entry);
 }
 
-int tf_entry_write(tf_client *given, const struct tf_entry *entry) {
+int entry_write_ordinarily(struct tf_client *given, const struct tf_entry *entry) {
     struct tf_client *client = client_or_default(given);
     if (!client)
         return -ENOMEM;

@@ -1,5 +1,5 @@
 /* put.c - see client_internal.h: records into lanes, and the account of those that found no room. */
-#include "agent/client/client_internal.h"
+#include "agent/client/quick.h"
 
 #include <errno.h>
 #include <time.h>
@@ -172,6 +172,19 @@ int put_lose(struct call *call, struct tf_client *client, const struct put *put)
         call->thread->reason = put->reason;
         call->thread->level = put->level;
     }
+    return -EAGAIN;
+}
+
+int quick_lose(struct thread *thread, struct tf_client *client, int level) {
+    struct loss_ledger *ledger = atomic_load_explicit(&client->ledger, memory_order_relaxed);
+    uint64_t now = ticks_now(&thread->ticks);
+    if (unlikely(!ledger || now == 0 || atomic_load_explicit(&client->any_pending, memory_order_relaxed)))
+        return 1;
+    atomic_fetch_add_explicit(&client->lost[LOSS_LANE_FULL][level], 1, memory_order_relaxed);
+    loss_count(ledger, LOSS_LANE_FULL, (enum level)level, 1, now);
+    thread->failure = FAILURE_NO_ROOM;
+    thread->reason = LOSS_LANE_FULL;
+    thread->level = (enum level)level;
     return -EAGAIN;
 }
 

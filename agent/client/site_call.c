@@ -7,10 +7,10 @@
 
 #include <errno.h>
 
+#include "agent/client/quick.h"
 #include "common/model/template.h"
 
 enum {
-    QUICK_MOST = 2048,                                              /* bytes of a record of the quick way */
     QUICK_RESERVE = TEMPLATE_ARGUMENTS_MAX * 8 + 2 * RECORD_ALIGN, /* of them, kept for what is not checked one by one */
 };
 
@@ -56,20 +56,6 @@ static inline __attribute__((always_inline)) char *quick_arguments(const char *t
     return at;
 }
 
-/* A record that found no room, counted with as little ado as it takes. 1: not this way. */
-static __attribute__((noinline)) int quick_lose(struct thread *thread, struct tf_client *client, int level) {
-    struct loss_ledger *ledger = atomic_load_explicit(&client->ledger, memory_order_relaxed);
-    uint64_t now = ticks_now(&thread->ticks);
-    if (unlikely(!ledger || now == 0 || atomic_load_explicit(&client->any_pending, memory_order_relaxed)))
-        return 1;
-    atomic_fetch_add_explicit(&client->lost[LOSS_LANE_FULL][level], 1, memory_order_relaxed);
-    loss_count(ledger, LOSS_LANE_FULL, (enum level)level, 1, now);
-    thread->failure = FAILURE_NO_ROOM;
-    thread->reason = LOSS_LANE_FULL;
-    thread->level = (enum level)level;
-    return -EAGAIN;
-}
-
 /* How long the arguments would be. */
 static size_t quick_measure(const char *types, va_list arguments) {
     size_t size = 0;
@@ -105,37 +91,13 @@ static __attribute__((noinline)) int quick_full(struct thread *thread, struct tf
 
 /* --- one record, word by word: see record.h --- */
 
-static inline void put_word(char *at, uint64_t word) {
-    memcpy(at, &word, sizeof(word));
-}
-
-/* The first word of a call's header, and the last of its fixed part. */
-#define CALL_WORD(size, level)                                                                                         \
-    ((uint64_t)(uint32_t)(size) | (uint64_t)RECORD_CALL << 32 | (uint64_t)(uint8_t)(level) << 48 |                      \
-     (uint64_t)RECORD_VERSION << 56)
+/* The last word of a call's fixed part. */
 #define IDS_WORD(present, trace, span) ((uint64_t)(present) << 32 | (uint64_t)(trace) << 40 | (uint64_t)(span) << 48)
-static_assert(offsetof(struct record_header, kind) == 4 && offsetof(struct record_header, level) == 6 &&
-                  offsetof(struct record_header, version) == 7 && offsetof(struct record_header, position) == 8 &&
-                  offsetof(struct record_header, time_ns) == 16,
-              "the header as it is drawn");
 static_assert(offsetof(struct record_call_fixed, site) == 0 && offsetof(struct record_call_fixed, arguments) == 4 &&
                   offsetof(struct record_call_fixed, metadata) == 8 &&
                   offsetof(struct record_call_fixed, present) == 12 && offsetof(struct record_call_fixed, trace) == 13 &&
                   offsetof(struct record_call_fixed, span) == 14,
               "the call as it is drawn");
-
-/* The lane where nothing is out of the ordinary for an entry of this level, else NULL. */
-static inline struct thread_lane *quick_lane(const struct thread *thread, const struct tf_client *client, int level) {
-    struct thread_lane *lane = thread->hot;
-    uint32_t control = __atomic_load_n(client->head.control, __ATOMIC_RELAXED);
-    return likely(lane != NULL) &&
-                   likely(atomic_load_explicit(&lane->quick_id, memory_order_relaxed) ==
-                          atomic_load_explicit(&client->session_id, memory_order_relaxed)) &&
-                   likely(control_rest(control) == atomic_load_explicit(&client->seen_control, memory_order_relaxed)) &&
-                   likely(!(atomic_load_explicit(&client->special, memory_order_relaxed) >> level & 1))
-               ? lane
-               : NULL;
-}
 
 /* 0 or -EAGAIN: done. 1: not this way, and nothing has happened. */
 static inline __attribute__((always_inline)) int quick_call(struct thread *thread, struct tf_client *client,
@@ -173,7 +135,7 @@ static inline __attribute__((always_inline)) int quick_call(struct thread *threa
         return 1;
     put_word(at, 0);
     uint32_t size = (uint32_t)(at - record + RECORD_ALIGN - 1) & ~(uint32_t)(RECORD_ALIGN - 1);
-    put_word(record, CALL_WORD(size, level));
+    put_word(record, header_word(size, RECORD_CALL, level));
     put_word(record + 8, writer->head);
     put_word(record + 16, time_ns);
     put_word(record + 24, number | (uint64_t)(at - from) << 32);
@@ -236,7 +198,6 @@ static void compose_here(struct call *call, const struct tf_client *client, cons
                                             : text_of(site->format);
     if (record->entry.message.length == 0)
         record->entry.message = TEXT_LITERAL("(empty)");
-    record_ids_as_text(record, call->scratch.hex);
 }
 
 static int site_compose(struct call *call, struct tf_client *client, struct thread_lane *lane,
@@ -323,18 +284,6 @@ static __attribute__((noinline)) int site_write_ordinary(struct tf_client *clien
 }
 
 /* --- the macros' calls --- */
-
-/* The client and the thread of a call that may go the quick way, marked as busy; else false. */
-static inline __attribute__((always_inline)) bool quick_enter(struct tf_client *given, int level,
-                                                              struct tf_client **ret_client, struct thread **ret_thread) {
-    *ret_client = given ? given : default_client_now();
-    *ret_thread = thread_self;
-    if (unlikely(!*ret_client) || unlikely(!*ret_thread) || unlikely(thread_busy) || unlikely((unsigned)level >= LEVEL_COUNT))
-        return false;
-    thread_busy = 1;
-    atomic_signal_fence(memory_order_seq_cst);
-    return true;
-}
 
 static __attribute__((noinline)) int call_ordinarily(struct tf_client *client, const struct tf_context *context,
                                                      struct tf_site_ *site, int level, va_list *arguments) {

@@ -16,7 +16,7 @@
  *
  *   24 id[16]   40 timestamp u64     48 message u32  52 metadata u32  56 error u32
  *   60 service u16  62 module u16  64 operation u16  66 input_position u16
- *   68 trace u8  69 span u8  70 correlation u8  71 present u8 (1 user, 2 organization)
+ *   68 trace u8  69 span u8  70 correlation u8  71 present u8 (1 user, 2 organization; 4 trace, 8 span are raw bytes)
  *   72 reserved u64
  *   80 service module operation trace span correlation user[16] organization[16] message metadata error input_position
  *
@@ -99,7 +99,7 @@ struct record_entry {
     struct entry entry; /* host and pid are not encoded; service, module, operation may be empty (see above) */
     uint32_t site; /* 0, or the call site: entry.message is then its packed arguments (template.h), and service, module,
                            operation, error_details and an input position are not there */
-    bool raw_trace; /* with a site: entry.trace_id is 16 raw bytes, entry.span_id 8 */
+    bool raw_trace; /* entry.trace_id is 16 raw bytes, entry.span_id 8 */
     bool raw_span;
     bool has_position;
     struct input_position position;
@@ -127,7 +127,15 @@ void record_entry_encode(const struct record_entry *record, uint64_t position, u
 int record_span_size(const struct record_span *span, uint32_t *ret_size);
 void record_span_encode(const struct record_span *span, uint64_t position, uint64_t end_ns, void *room, uint32_t size);
 
-/* How a call lies in its record, for who writes one straight into its lane. */
+/* How an entry and a call lie in their records, for who writes one straight into its lane. */
+struct record_entry_fixed {
+    struct uuid id;
+    uint64_t timestamp_ns;
+    uint32_t message, metadata, error;
+    uint16_t service, module, operation, input_position;
+    uint8_t trace, span, correlation, present;
+    uint64_t reserved;
+};
 struct record_call_fixed {
     uint32_t site, arguments, metadata;
     uint8_t present, trace, span, correlation;

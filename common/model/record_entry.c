@@ -4,22 +4,13 @@
 #include "common/base/check.h"
 #include "common/model/record_priv.h"
 
-enum { HAS_USER = RECORD_HAS_USER, HAS_ORGANIZATION = RECORD_HAS_ORGANIZATION };
+enum { HAS_USER = RECORD_HAS_USER, HAS_ORGANIZATION = RECORD_HAS_ORGANIZATION, TRACE_BYTES = 16, SPAN_BYTES = 8 };
 
-/* The fixed part as it lies behind the header; drawn in record.h. */
-struct fixed {
-    struct uuid id;
-    uint64_t timestamp_ns;
-    uint32_t message, metadata, error;
-    uint16_t service, module, operation, input_position;
-    uint8_t trace, span, correlation, present;
-    uint64_t reserved;
-};
-_Static_assert(sizeof(struct fixed) == RECORD_ENTRY_FIXED_END - RECORD_HEADER_SIZE, "as drawn");
-_Static_assert(offsetof(struct fixed, timestamp_ns) == 40 - RECORD_HEADER_SIZE, "as drawn");
-_Static_assert(offsetof(struct fixed, service) == 60 - RECORD_HEADER_SIZE, "as drawn");
-_Static_assert(offsetof(struct fixed, trace) == 68 - RECORD_HEADER_SIZE, "as drawn");
-_Static_assert(offsetof(struct fixed, reserved) == 72 - RECORD_HEADER_SIZE, "as drawn");
+_Static_assert(sizeof(struct record_entry_fixed) == RECORD_ENTRY_FIXED_END - RECORD_HEADER_SIZE, "as drawn");
+_Static_assert(offsetof(struct record_entry_fixed, timestamp_ns) == 40 - RECORD_HEADER_SIZE, "as drawn");
+_Static_assert(offsetof(struct record_entry_fixed, service) == 60 - RECORD_HEADER_SIZE, "as drawn");
+_Static_assert(offsetof(struct record_entry_fixed, trace) == 68 - RECORD_HEADER_SIZE, "as drawn");
+_Static_assert(offsetof(struct record_entry_fixed, reserved) == 72 - RECORD_HEADER_SIZE, "as drawn");
 _Static_assert(RECORD_ENTRY_FIXED_END + 3 * ENTRY_NAME_BYTES + 3 * ENTRY_TRACE_BYTES + 2 * UUID_SIZE +
                        ENTRY_MESSAGE_BYTES + ENTRY_METADATA_BYTES + ENTRY_ERROR_BYTES + RECORD_INPUT_POSITION_MAX +
                        RECORD_ALIGN <=
@@ -61,7 +52,7 @@ void record_entry_encode(const struct record_entry *record, uint64_t position, u
     }
     bool user = record_has(&entry->user_id), organization = record_has(&entry->organization_id);
     uint32_t position_size = unlikely(record->has_position) ? record_position_size(&record->position) : 0;
-    struct fixed fixed = {
+    struct record_entry_fixed fixed = {
         .id = entry->id,
         .timestamp_ns = entry->timestamp_ns,
         .message = (uint32_t)entry->message.length,
@@ -74,7 +65,8 @@ void record_entry_encode(const struct record_entry *record, uint64_t position, u
         .trace = (uint8_t)entry->trace_id.length,
         .span = (uint8_t)entry->span_id.length,
         .correlation = (uint8_t)entry->correlation_id.length,
-        .present = (uint8_t)((user ? HAS_USER : 0) | (organization ? HAS_ORGANIZATION : 0)),
+        .present = (uint8_t)((user ? HAS_USER : 0) | (organization ? HAS_ORGANIZATION : 0) |
+                             (record->raw_trace ? RECORD_RAW_TRACE : 0) | (record->raw_span ? RECORD_RAW_SPAN : 0)),
     };
     char *at = span;
     memset(at + size - RECORD_ALIGN, 0, RECORD_ALIGN); /* the zeros at the end, before what may lie over them */
@@ -100,17 +92,19 @@ void record_entry_encode(const struct record_entry *record, uint64_t position, u
 
 /* --- decoding --- */
 
-static bool within_limits(const struct fixed *fixed) {
+static bool within_limits(const struct record_entry_fixed *fixed) {
     return fixed->service <= ENTRY_NAME_BYTES && fixed->module <= ENTRY_NAME_BYTES &&
            fixed->operation <= ENTRY_NAME_BYTES && fixed->message <= ENTRY_MESSAGE_BYTES &&
            fixed->trace <= ENTRY_TRACE_BYTES && fixed->span <= ENTRY_TRACE_BYTES &&
            fixed->correlation <= ENTRY_TRACE_BYTES && fixed->metadata <= ENTRY_METADATA_BYTES &&
            fixed->error <= ENTRY_ERROR_BYTES && fixed->input_position <= RECORD_INPUT_POSITION_MAX &&
-           fixed->present <= (HAS_USER | HAS_ORGANIZATION);
+           fixed->present <= (HAS_USER | HAS_ORGANIZATION | RECORD_RAW_TRACE | RECORD_RAW_SPAN) &&
+           (!(fixed->present & RECORD_RAW_TRACE) || fixed->trace == TRACE_BYTES) &&
+           (!(fixed->present & RECORD_RAW_SPAN) || fixed->span == SPAN_BYTES);
 }
 
 int record_entry_decode(const char *bytes, const struct record_header *header, struct record_entry *ret) {
-    struct fixed fixed;
+    struct record_entry_fixed fixed;
     if (header->length < RECORD_ENTRY_FIXED_END)
         return -EBADMSG;
     memcpy(&fixed, bytes + RECORD_HEADER_SIZE, sizeof(fixed));
@@ -141,7 +135,8 @@ int record_entry_decode(const char *bytes, const struct record_header *header, s
     entry->host = TEXT_EMPTY;
     entry->pid = 0;
     ret->site = 0;
-    ret->raw_trace = ret->raw_span = false;
+    ret->raw_trace = fixed.present & RECORD_RAW_TRACE;
+    ret->raw_span = fixed.present & RECORD_RAW_SPAN;
     ret->has_position = fixed.input_position > 0;
     ret->position = (struct input_position) { TEXT_EMPTY, TEXT_EMPTY, TEXT_EMPTY };
     if ((fixed.metadata > 0 && pack_check(entry->metadata) < 0) ||
