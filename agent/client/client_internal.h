@@ -60,6 +60,7 @@ struct attachment {
     struct ring ring;
     unsigned references; /* sessions */
     bool stale;          /* retired, set aside, or its descriptor was closed: nobody new joins */
+    bool lingers;        /* not to be unmapped: a session in it was left while the client goes on */
     char runtime_dir[PATHS_MAX];
 };
 
@@ -92,15 +93,17 @@ struct client_settings {
     char redact_keys[SETTINGS_REDACT_KEYS_MAX][SETTINGS_REDACT_KEY_SIZE];
 };
 
+struct metric_memo; /* metric_memo.h */
+
 struct pending_loss {
     _Atomic uint64_t count, first_ns, last_ns;
 };
 
 struct tf_client {
-    struct tf_head_ head;                 /* first: tf_wants reads it */
-    _Atomic uint64_t session_id;          /* 0: none; set last when a session opens */
-    _Atomic uint32_t seen_control;        /* the control word but the level, as it was when `settings` were read */
-    _Atomic uint32_t special;             /* a bit for each level whose entries are limited, sampled or recorded: gate.h */
+    struct tf_head_ head;          /* first: tf_wants reads it */
+    _Atomic uint64_t session_id;   /* 0: none; set last when a session opens */
+    _Atomic uint32_t seen_control; /* the control word but the level, as it was when `settings` were read */
+    _Atomic uint32_t special;      /* a bit for each level whose entries are limited, sampled or recorded: gate.h */
     _Atomic(const struct client_settings *) settings; /* NULL: the defaults */
     uint32_t own_control;                             /* what head.control points to while there is no slot */
     _Atomic(struct loss_ledger *) ledger; /* the slot's, the ring's anonymous one while there is no slot, or NULL */
@@ -164,13 +167,14 @@ struct thread {
     struct thread_lane lanes[THREAD_LANES];
     unsigned next_victim;
     struct ticks ticks;
-    struct tf_context context;       /* CONTEXT_TEXT in `has`: the two texts hold what ids of bytes cannot */
+    struct tf_context context;         /* CONTEXT_TEXT in `has`: the two texts hold what ids of bytes cannot */
     struct text trace_text, span_text; /* borrow context_bytes; empty: none */
     char context_bytes[2][ENTRY_TRACE_BYTES];
     uint64_t random[2];         /* of span ids and sampling; seeded at the first use */
     uint32_t number;            /* gettid */
     uint32_t span_hint;         /* where this thread's open span stood last */
     struct record_entry record; /* of the macros: what they never set stays zero, which saves clearing it each time */
+    struct metric_memo *memos;  /* MEMO_COUNT, behind this struct */
     enum failure failure;
     enum loss_reason reason; /* FAILURE_NO_ROOM: why */
     enum level level;        /* FAILURE_NO_ROOM: of what */
@@ -311,9 +315,8 @@ static inline uint64_t call_time(const struct call *call, const struct thread_la
     if (unlikely(!lane || call->nested || !call->thread))
         return clock_real_ns();
     uint64_t time_ns = ticks_now(&call->thread->ticks);
-    return likely(time_ns != 0)
-               ? time_ns
-               : ticks_renew(&call->thread->ticks, &lane->session->attachment->ring.header->tick_rate);
+    return likely(time_ns != 0) ? time_ns
+                                : ticks_renew(&call->thread->ticks, &lane->session->attachment->ring.header->tick_rate);
 }
 
 /* The control word but its level: what has to be as it was seen for the quick way. */
@@ -351,8 +354,8 @@ struct gate_text {
 enum gate { GATE_WRITE, GATE_RECORD /* into the flight recorder's lane */, GATE_HOLD /* not at all; counted */ };
 
 /* Judge a valid entry. site NULL: it comes from no statement. */
-enum gate gate_judge(struct call *call, struct tf_client *client, struct tf_site_ *site, const struct record_entry *record,
-                     uint64_t now_ns);
+enum gate gate_judge(struct call *call, struct tf_client *client, struct tf_site_ *site,
+                     const struct record_entry *record, uint64_t now_ns);
 
 /* --- format.c --- */
 

@@ -1,4 +1,5 @@
 /* metric_update.c - registration and updates by name (taskforge.h): the caller's words judged, and made a definition or a record. */
+#include "agent/client/metric_memo.h"
 #include "agent/client/metrics.h"
 
 #include <errno.h>
@@ -92,6 +93,9 @@ static int update_compose(struct call *call, struct record_metric_update *update
 int metric_update(struct tf_client *given, enum metric_kind kind, enum metric_naming naming,
                   enum metric_operation operation, const char *name, double value, const struct tf_label *labels,
                   size_t label_count) {
+    const struct metric_words words = { kind, naming, operation, name, labels, label_count };
+    if (likely(metric_memo_write(given, &words, value) == 0))
+        return 0;
     struct tf_client *client = client_or_default(given);
     if (!client)
         return -ENOMEM;
@@ -105,8 +109,13 @@ int metric_update(struct tf_client *given, enum metric_kind kind, enum metric_na
                                                 .name = text_of(name) } };
     struct put put = { .other = &record, .level = METRIC_LEVEL, .time_ns = clock_real_ns() };
     bool entered = call_enter(&call);
+    if (entered)
+        client_settings_look(client);
     int r = update_compose(&call, &record.metric_update, labels, label_count, room, hex);
+    bool is_sound = r == 0;
     r = r < 0 ? call_refuse(&call, r) : put_by_policy(&call, client, &put);
+    if (entered && is_sound)
+        metric_memo_keep(call.thread, &words, &record);
     if (entered)
         call_leave();
     return r;

@@ -40,6 +40,11 @@ void metric_place(struct tf_metric *metric, struct session *session) {
     atomic_store_explicit(&metric->known, session->id << METRIC_PLACE_BITS | place, memory_order_release);
 }
 
+void metric_quick_close(struct tf_metric *metric) {
+    __atomic_store_n(&metric->head.counter, NULL, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&metric->slot, NULL, __ATOMIC_SEQ_CST);
+}
+
 void metrics_enter_session(struct tf_client *client) {
     for (struct tf_metric *metric = client->metrics; metric; metric = metric->next)
         if (metric->wanted)
@@ -59,6 +64,7 @@ void metrics_leave_session(struct tf_client *client) {
     for (struct tf_metric *metric = client->metrics; metric && session->metric_places; metric = metric->next) {
         uint32_t place = place_in(metric, session);
         uint64_t set_ns;
+        metric_quick_close(metric);
         if (place == 0 || !is_gauge(metric))
             continue;
         double value = slot_gauge_value(session->claim.slot, place, &set_ns);
@@ -124,6 +130,7 @@ bool metrics_are_pending(const struct tf_client *client) {
 
 void metrics_after_fork(struct tf_client *client) {
     for (struct tf_metric *metric = client->metrics; metric; metric = metric->next) {
+        metric_quick_close(metric);
         metric->known = 0;
         metric->has_pending = false;
         metric->settle_ns = 0;

@@ -4,8 +4,10 @@
  *      │      └──> own cell, in private memory                            what could not go there yet: pending
  *      └──> left: what sessions that ended, and records by name, have taken
  *
- * A thread updates a slot's cell only while it holds the session by a lane (client_internal.h), so a slot is never given back under
- * an update. Whatever cannot reach the slot (no ring, no room, a signal handler in the middle of a change of sessions) is
+ * A thread that comes the ordinary way updates a slot's cell only while it holds the session by a lane (client_internal.h), so a slot
+ * is never given back under its update. It then opens the quick way: the cell's address in the handle, for any thread, until the
+ * session is left (or something is pending). A thread that has read the address just before adds to a slot that is left: that is
+ * still mapped (a left mapping is entombed, not unmapped), and no other process claims a slot of a ring that is retired. Whatever cannot reach the slot (no ring, no room, a signal handler in the middle of a change of sessions) is
  * counted in the own cell, by atomic adds, and moved over once, by atomic exchanges, when a call comes by that can. Where the
  * slot has no room the pending counts go by name. So by handle nothing is dropped. What a process counted is
  * left + own + the cells of its sessions.
@@ -34,6 +36,9 @@ struct own_cell {
 };
 
 struct tf_metric {
+    struct tf_metric_head_ head; /* first: tf_counter_add reads it */
+    struct ring_slot *slot;      /* histograms, timers: where the cell is, as head.counter is for counters; else NULL */
+    uint32_t place;
     _Atomic uint64_t known;     /* session << 16 | the cell's place there, 0: no room; changed under the lock */
     _Atomic bool has_pending;   /* set behind every addition to `own` */
     _Atomic uint64_t settle_ns; /* monotonic: pending counts found no way; not again before */
@@ -85,6 +90,9 @@ bool own_send(struct call *call, struct tf_metric *metric);
 int metric_send(struct call *call, struct tf_metric *metric, enum metric_operation operation, double value);
 
 /* --- metrics.c --- */
+
+/* The quick way to the cell, closed: by whoever leaves a session, or announces what is pending. Any context. */
+void metric_quick_close(struct tf_metric *metric);
 
 /* A handle for a definition whose name is claimed here; the same one for the same series. Borrowed texts are copied. -EINVAL, -EEXIST,
  * -ENOSPC (too many), -ENOMEM. */

@@ -77,7 +77,7 @@ static void attachment_unref(struct attachment *attachment) {
         at = &(*at)->next;
     *at = attachment->next;
     uint64_t device = attachment->ring.map.device, inode = attachment->ring.map.inode;
-    if (attachment->stale)
+    if (attachment->stale || attachment->lingers)
         attachment_entomb(attachment);
     else
         ring_finish(&attachment->ring);
@@ -252,7 +252,8 @@ static void session_open(struct tf_client *client) {
     }
     client->attach_error.text[0] = '\0';
     client->session = session;
-    atomic_store(&client->seen_control, UINT32_MAX); /* the settings are read by the first call: no control word is that */
+    atomic_store(&client->seen_control,
+                 UINT32_MAX); /* the settings are read by the first call: no control word is that */
     metrics_enter_session(client);
     client_publish_control(client, (const uint32_t *)&session->claim.slot->control);
     atomic_store(&client->ledger, &session->claim.slot->ledger);
@@ -286,6 +287,8 @@ struct session *session_usable(struct tf_client *client) {
             return session;
         if (r != -ESTALE) /* that alone means that only the slot is ours no more */
             session->attachment->stale = true;
+        else
+            session->attachment->lingers = true; /* somebody may be about to add to a cell */
         session_leave(client);
         atomic_store(&client->retry_ns, 0);
     }

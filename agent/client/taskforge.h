@@ -118,7 +118,8 @@ struct tf_options {
     uint64_t wait_ns;        /* TF_POLICY_WAIT: nanoseconds a call waits at most */
     uint32_t site_rate;      /* entries a second that one statement (of the macros) may write; 0: any number */
     uint32_t site_burst;     /* how many of them at once; 0: site_rate */
-    uint64_t repeat_ns;      /* the same statement with the same arguments is written once in that many nanoseconds; 0: each time */
+    uint64_t
+        repeat_ns; /* the same statement with the same arguments is written once in that many nanoseconds; 0: each time */
 };
 /* clang-format off */
 #define TF_OPTIONS_INIT { sizeof(struct tf_options), 0, 0, TF_LEVEL_TRACE, TF_POLICY_DROP, 0, 0, 0, 0 }
@@ -464,7 +465,7 @@ TF_API void tf_context_clear(void);
  * A span is one record, written when it ends. Until then it stands in shared memory, where others see what the process has in
  * flight (tfctl traces --active, and the entry that tells of a crash), as far as there is room for it: 48 spans of a process.
  */
-struct tf_span { /* the caller's memory; begin it by tf_span_start or tf_span_start_in alone */
+struct tf_span {               /* the caller's memory; begin it by tf_span_start or tf_span_start_in alone */
     struct tf_context context; /* for passing on: tf_context_to_traceparent(&span.context, ...) */
     uint8_t parent_id[8];
     uint8_t outer_id[8]; /* the rest is the library's */
@@ -495,8 +496,8 @@ TF_API int tf_span_end_with(struct tf_span *span, const char *why_failed, const 
 
 /* One span that has not ended, of any process of this user. Everything is valid during the call only. */
 struct tf_open_span {
-    size_t size;          /* sizeof(struct tf_open_span) of the library: later versions append fields */
-    char trace_id[33];    /* hex digits */
+    size_t size;                     /* sizeof(struct tf_open_span) of the library: later versions append fields */
+    char trace_id[33];               /* hex digits */
     char span_id[17], parent_id[17]; /* parent "": none */
     const char *service;
     const char *operation; /* at most 56 bytes of it */
@@ -589,7 +590,7 @@ TF_API int tf_metric_register(tf_client *client, const struct tf_metric_definiti
 /* Updates by handle: 0, or -EINVAL (another kind, NULL, a value that the kind does not take). They take no lock, make no system
  * call and allocate nothing once the thread has updated a metric of that client (and while there is a ring). A signal handler may call them where it may log (THREADS, FORK,
  * SIGNALS). n is 0 or more; seconds are 0 or more. */
-TF_API int tf_counter_add(tf_metric *metric, int64_t n);
+static inline int tf_counter_add(tf_metric *metric, int64_t n);
 TF_API int tf_gauge_set(tf_metric *metric, double value);
 TF_API int tf_gauge_add(tf_metric *metric, double n); /* to this process's own value, which begins at 0 */
 TF_API int tf_histogram_observe(tf_metric *metric, double value);
@@ -673,6 +674,23 @@ TF_API extern struct tf_head_ tf_default_head_;
 static inline int tf_head_wants_(const struct tf_head_ *head, int level) {
     const uint32_t *control = __atomic_load_n(&head->control, __ATOMIC_RELAXED);
     return (uint32_t)level >= (__atomic_load_n(control, __ATOMIC_RELAXED) & 0xff);
+}
+
+/* What an update by handle reads; the library's. The cell is NULL where there is more to do than to add to it. */
+struct tf_metric_head_ {
+    uint64_t *counter;       /* in shared memory */
+    const uint32_t *control; /* as above: has the ring to be left? Valid while there is a cell */
+};
+TF_API int tf_counter_add_(tf_metric *metric, int64_t n);
+
+static inline int tf_counter_add(tf_metric *metric, int64_t n) {
+    const struct tf_metric_head_ *head = (const struct tf_metric_head_ *)(const void *)metric;
+    uint64_t *cell = head ? __atomic_load_n(&head->counter, __ATOMIC_ACQUIRE) : (uint64_t *)0;
+    if (__builtin_expect(cell && n >= 0 && !(__atomic_load_n(head->control, __ATOMIC_RELAXED) & 0x100), 1)) {
+        __atomic_fetch_add(cell, (uint64_t)n, __ATOMIC_RELAXED);
+        return 0;
+    }
+    return tf_counter_add_(metric, n);
 }
 
 /* Whether an entry of this level would be written now. A few loads; for guarding what is costly to put together. */

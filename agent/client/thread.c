@@ -1,5 +1,5 @@
 /* thread.c - see client_internal.h: one thread's memory and its lanes. */
-#include "agent/client/client_internal.h"
+#include "agent/client/metric_memo.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -16,6 +16,9 @@ static bool exit_key_made;
 static struct thread *threads; /* under the lock */
 
 #define NO_QUICK_ID UINT64_MAX
+
+/* One mapping: the struct, and behind it what is remembered of metrics. */
+enum { THREAD_MEMORY = sizeof(struct thread) + MEMO_COUNT * sizeof(struct metric_memo) };
 
 /* --- lanes; under the lock --- */
 
@@ -177,7 +180,7 @@ struct thread_lane *thread_session_find(struct call *call, struct tf_client *cli
 /* --- threads --- */
 
 static void thread_free(struct thread *thread) {
-    check(munmap(thread, sizeof(*thread)) == 0);
+    check(munmap(thread, THREAD_MEMORY) == 0);
 }
 
 /* The destructor of exit_key: a thread ends. One that logs in a later destructor simply begins anew. */
@@ -206,7 +209,7 @@ struct thread *thread_get(void) {
         return thread_self;
     pthread_once(&exit_key_once, exit_key_make);
     struct thread *thread =
-        mmap(NULL, sizeof(*thread), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap(NULL, THREAD_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (thread == MAP_FAILED)
         return NULL;
     if (!exit_key_made || pthread_setspecific(exit_key, thread) != 0) {
@@ -214,6 +217,7 @@ struct thread *thread_get(void) {
         return NULL;
     }
     thread->number = (uint32_t)syscall(SYS_gettid);
+    thread->memos = (struct metric_memo *)(void *)(thread + 1);
     for (unsigned i = 0; i < THREAD_LANES; i++)
         atomic_store(&thread->lanes[i].quick_id, NO_QUICK_ID);
     registry_lock();

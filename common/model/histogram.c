@@ -6,7 +6,7 @@
 
 #include "common/base/check.h"
 
-enum { GUESS_BITS = 7, MANTISSA_BITS = 52, ENCODING_VERSION = 1 };
+enum { ENCODING_VERSION = 1 };
 
 /* The upper bounds of an octave's buckets as the mantissas that frexp gives: 2^((b + 1) / 64) / 2. */
 static const double mantissas[HISTOGRAM_BUCKETS] = {
@@ -25,13 +25,52 @@ static const double mantissas[HISTOGRAM_BUCKETS] = {
     0x1.efa1bee615a27p-1, 0x1.f50765b6e4540p-1, 0x1.fa7c1819e90d8p-1, 0x1.0000000000000p+0,
 };
 
-/* By the first GUESS_BITS bits behind a mantissa's leading one: the first bucket that a value there can be in. */
-static const uint8_t guesses[1 << GUESS_BITS] = {
-    0,  0,  1,  2,  2,  3,  4,  4,  5,  6,  6,  7,  8,  8,  9,  10, 10, 11, 12, 12, 13, 14, 14, 15, 15, 16,
-    17, 17, 18, 18, 19, 20, 20, 21, 21, 22, 22, 23, 24, 24, 25, 25, 26, 26, 27, 27, 28, 28, 29, 29, 30, 30,
-    31, 31, 32, 33, 33, 34, 34, 35, 35, 35, 36, 36, 37, 37, 38, 38, 39, 39, 40, 40, 41, 41, 42, 42, 43, 43,
-    43, 44, 44, 45, 45, 46, 46, 47, 47, 47, 48, 48, 49, 49, 50, 50, 50, 51, 51, 52, 52, 52, 53, 53, 54, 54,
-    54, 55, 55, 56, 56, 56, 57, 57, 58, 58, 58, 59, 59, 59, 60, 60, 61, 61, 61, 62, 62, 62, 63, 63,
+/* By the first HISTOGRAM_GUESS_BITS bits behind a mantissa's leading one: the first bucket that a value there can be in, and its upper
+ * bound (of those above); a value there is in it, or in the next one. */
+const struct histogram_guess histogram_guesses[1 << HISTOGRAM_GUESS_BITS] = {
+    { 0x1.02c9a3e778061p-1, 0 },  { 0x1.02c9a3e778061p-1, 0 },  { 0x1.059b0d3158574p-1, 1 },
+    { 0x1.0874518759bc8p-1, 2 },  { 0x1.0874518759bc8p-1, 2 },  { 0x1.0b5586cf9890fp-1, 3 },
+    { 0x1.0e3ec32d3d1a2p-1, 4 },  { 0x1.0e3ec32d3d1a2p-1, 4 },  { 0x1.11301d0125b51p-1, 5 },
+    { 0x1.1429aaea92de0p-1, 6 },  { 0x1.1429aaea92de0p-1, 6 },  { 0x1.172b83c7d517bp-1, 7 },
+    { 0x1.1a35beb6fcb75p-1, 8 },  { 0x1.1a35beb6fcb75p-1, 8 },  { 0x1.1d4873168b9aap-1, 9 },
+    { 0x1.2063b88628cd6p-1, 10 }, { 0x1.2063b88628cd6p-1, 10 }, { 0x1.2387a6e756238p-1, 11 },
+    { 0x1.26b4565e27cddp-1, 12 }, { 0x1.26b4565e27cddp-1, 12 }, { 0x1.29e9df51fdee1p-1, 13 },
+    { 0x1.2d285a6e4030bp-1, 14 }, { 0x1.2d285a6e4030bp-1, 14 }, { 0x1.306fe0a31b715p-1, 15 },
+    { 0x1.306fe0a31b715p-1, 15 }, { 0x1.33c08b26416ffp-1, 16 }, { 0x1.371a7373aa9cbp-1, 17 },
+    { 0x1.371a7373aa9cbp-1, 17 }, { 0x1.3a7db34e59ff7p-1, 18 }, { 0x1.3a7db34e59ff7p-1, 18 },
+    { 0x1.3dea64c123422p-1, 19 }, { 0x1.4160a21f72e2ap-1, 20 }, { 0x1.4160a21f72e2ap-1, 20 },
+    { 0x1.44e086061892dp-1, 21 }, { 0x1.44e086061892dp-1, 21 }, { 0x1.486a2b5c13cd0p-1, 22 },
+    { 0x1.486a2b5c13cd0p-1, 22 }, { 0x1.4bfdad5362a27p-1, 23 }, { 0x1.4f9b2769d2ca7p-1, 24 },
+    { 0x1.4f9b2769d2ca7p-1, 24 }, { 0x1.5342b569d4f82p-1, 25 }, { 0x1.5342b569d4f82p-1, 25 },
+    { 0x1.56f4736b527dap-1, 26 }, { 0x1.56f4736b527dap-1, 26 }, { 0x1.5ab07dd485429p-1, 27 },
+    { 0x1.5ab07dd485429p-1, 27 }, { 0x1.5e76f15ad2148p-1, 28 }, { 0x1.5e76f15ad2148p-1, 28 },
+    { 0x1.6247eb03a5585p-1, 29 }, { 0x1.6247eb03a5585p-1, 29 }, { 0x1.6623882552225p-1, 30 },
+    { 0x1.6623882552225p-1, 30 }, { 0x1.6a09e667f3bcdp-1, 31 }, { 0x1.6a09e667f3bcdp-1, 31 },
+    { 0x1.6dfb23c651a2fp-1, 32 }, { 0x1.71f75e8ec5f74p-1, 33 }, { 0x1.71f75e8ec5f74p-1, 33 },
+    { 0x1.75feb564267c9p-1, 34 }, { 0x1.75feb564267c9p-1, 34 }, { 0x1.7a11473eb0187p-1, 35 },
+    { 0x1.7a11473eb0187p-1, 35 }, { 0x1.7a11473eb0187p-1, 35 }, { 0x1.7e2f336cf4e62p-1, 36 },
+    { 0x1.7e2f336cf4e62p-1, 36 }, { 0x1.82589994cce13p-1, 37 }, { 0x1.82589994cce13p-1, 37 },
+    { 0x1.868d99b4492edp-1, 38 }, { 0x1.868d99b4492edp-1, 38 }, { 0x1.8ace5422aa0dbp-1, 39 },
+    { 0x1.8ace5422aa0dbp-1, 39 }, { 0x1.8f1ae99157736p-1, 40 }, { 0x1.8f1ae99157736p-1, 40 },
+    { 0x1.93737b0cdc5e5p-1, 41 }, { 0x1.93737b0cdc5e5p-1, 41 }, { 0x1.97d829fde4e50p-1, 42 },
+    { 0x1.97d829fde4e50p-1, 42 }, { 0x1.9c49182a3f090p-1, 43 }, { 0x1.9c49182a3f090p-1, 43 },
+    { 0x1.9c49182a3f090p-1, 43 }, { 0x1.a0c667b5de565p-1, 44 }, { 0x1.a0c667b5de565p-1, 44 },
+    { 0x1.a5503b23e255dp-1, 45 }, { 0x1.a5503b23e255dp-1, 45 }, { 0x1.a9e6b5579fdbfp-1, 46 },
+    { 0x1.a9e6b5579fdbfp-1, 46 }, { 0x1.ae89f995ad3adp-1, 47 }, { 0x1.ae89f995ad3adp-1, 47 },
+    { 0x1.ae89f995ad3adp-1, 47 }, { 0x1.b33a2b84f15fbp-1, 48 }, { 0x1.b33a2b84f15fbp-1, 48 },
+    { 0x1.b7f76f2fb5e47p-1, 49 }, { 0x1.b7f76f2fb5e47p-1, 49 }, { 0x1.bcc1e904bc1d2p-1, 50 },
+    { 0x1.bcc1e904bc1d2p-1, 50 }, { 0x1.bcc1e904bc1d2p-1, 50 }, { 0x1.c199bdd85529cp-1, 51 },
+    { 0x1.c199bdd85529cp-1, 51 }, { 0x1.c67f12e57d14bp-1, 52 }, { 0x1.c67f12e57d14bp-1, 52 },
+    { 0x1.c67f12e57d14bp-1, 52 }, { 0x1.cb720dcef9069p-1, 53 }, { 0x1.cb720dcef9069p-1, 53 },
+    { 0x1.d072d4a07897cp-1, 54 }, { 0x1.d072d4a07897cp-1, 54 }, { 0x1.d072d4a07897cp-1, 54 },
+    { 0x1.d5818dcfba487p-1, 55 }, { 0x1.d5818dcfba487p-1, 55 }, { 0x1.da9e603db3285p-1, 56 },
+    { 0x1.da9e603db3285p-1, 56 }, { 0x1.da9e603db3285p-1, 56 }, { 0x1.dfc97337b9b5fp-1, 57 },
+    { 0x1.dfc97337b9b5fp-1, 57 }, { 0x1.e502ee78b3ff6p-1, 58 }, { 0x1.e502ee78b3ff6p-1, 58 },
+    { 0x1.e502ee78b3ff6p-1, 58 }, { 0x1.ea4afa2a490dap-1, 59 }, { 0x1.ea4afa2a490dap-1, 59 },
+    { 0x1.ea4afa2a490dap-1, 59 }, { 0x1.efa1bee615a27p-1, 60 }, { 0x1.efa1bee615a27p-1, 60 },
+    { 0x1.f50765b6e4540p-1, 61 }, { 0x1.f50765b6e4540p-1, 61 }, { 0x1.f50765b6e4540p-1, 61 },
+    { 0x1.fa7c1819e90d8p-1, 62 }, { 0x1.fa7c1819e90d8p-1, 62 }, { 0x1.fa7c1819e90d8p-1, 62 },
+    { 0x1.0000000000000p+0, 63 }, { 0x1.0000000000000p+0, 63 },
 };
 
 const double histogram_timer_bounds[] = { 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
@@ -50,38 +89,22 @@ void histogram_finish(struct histogram *histogram) {
 /* --- places --- */
 
 bool histogram_place(double value, unsigned *ret_octave, unsigned *ret_bucket) {
-    union {
-        double number;
-        uint64_t bits;
-    } word;
-    int exponent;
+    unsigned octave, bucket;
     if (!(value > 0))
         return false;
-    if (isinf(value)) {
-        *ret_octave = HISTOGRAM_OCTAVES - 1;
-        *ret_bucket = HISTOGRAM_BUCKETS - 1;
-        return true;
-    }
-    word.number = frexp(value, &exponent); /* value = mantissa * 2^exponent, mantissa in [0.5, 1) */
-    int octave = exponent - 1 - HISTOGRAM_OCTAVE_MIN;
-    unsigned bucket = guesses[word.bits >> (MANTISSA_BITS - GUESS_BITS) & ((1 << GUESS_BITS) - 1)];
-    if (word.number == 0.5) { /* a power of two is the last value of the octave before */
+    if (!histogram_quick(value, &octave,
+                         &bucket)) { /* a power of two is the last value of the octave before; infinity */
         octave--;
         bucket = HISTOGRAM_BUCKETS - 1;
-    } else {
-        if (bucket > 0 && word.number <= mantissas[bucket - 1])
-            bucket--;
-        while (word.number > mantissas[bucket])
-            bucket++;
     }
-    if (octave < 0) {
+    if ((int)octave < 0) {
         octave = 0;
         bucket = 0;
     } else if (octave >= HISTOGRAM_OCTAVES) {
         octave = HISTOGRAM_OCTAVES - 1;
         bucket = HISTOGRAM_BUCKETS - 1;
     }
-    *ret_octave = (unsigned)octave;
+    *ret_octave = octave;
     *ret_bucket = bucket;
     return true;
 }

@@ -144,11 +144,8 @@ static uint64_t bits_of(double value) {
     return bits;
 }
 
-void atomic_add_double(_Atomic uint64_t *cell, double n) {
-    uint64_t bits = atomic_load_explicit(cell, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(cell, &bits, bits_of(double_of(bits) + n), memory_order_relaxed,
-                                                  memory_order_relaxed))
-        ;
+uint64_t *slot_counter_cell(struct ring_slot *slot, uint32_t place) {
+    return cell_at(slot, place);
 }
 
 void slot_counter_add(struct ring_slot *slot, uint32_t place, uint64_t n) {
@@ -189,14 +186,16 @@ static _Atomic uint64_t *octave_counts(struct ring_slot *slot, struct slot_histo
 
 int slot_histogram_observe(struct ring_slot *slot, uint32_t place, double value) {
     struct slot_histogram_cell *cell = cell_at(slot, place);
+    if (slot_histogram_observe_known(slot, place, value))
+        return 0;
     unsigned octave, bucket;
-    if (likely(histogram_place(value, &octave, &bucket))) {
+    if (!histogram_place(value, &octave, &bucket)) {
+        atomic_fetch_add_explicit(&cell->zero, 1, memory_order_relaxed);
+    } else {
         _Atomic uint64_t *counts = octave_counts(slot, cell, octave);
         if (unlikely(!counts))
             return -ENOSPC;
         atomic_fetch_add_explicit(&counts[bucket], 1, memory_order_relaxed);
-    } else {
-        atomic_fetch_add_explicit(&cell->zero, 1, memory_order_relaxed);
     }
     atomic_add_double(&cell->sum_bits, value);
     return 0;

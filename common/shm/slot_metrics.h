@@ -18,6 +18,23 @@
 #include "common/model/metric.h"
 #include "common/shm/ring_reader.h"
 
+/* The bits of a double that n is added to. */
+static inline uint64_t add_to_bits(uint64_t bits, double n) {
+    double sum;
+    __builtin_memcpy(&sum, &bits, sizeof(sum));
+    sum += n;
+    __builtin_memcpy(&bits, &sum, sizeof(bits));
+    return bits;
+}
+
+/* A double in shared or private memory, added to. */
+static inline void atomic_add_double(_Atomic uint64_t *cell, double n) {
+    uint64_t bits = atomic_load_explicit(cell, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(cell, &bits, add_to_bits(bits, n), memory_order_relaxed,
+                                                  memory_order_relaxed))
+        ;
+}
+
 /* --- the producer --- */
 
 /* Register a series in the slot: *ret_place says where its cell stands, in 8-byte words of the area: what the functions below
@@ -29,9 +46,32 @@ int slot_metric_add(struct ring *ring, const struct slot_claim *claim, const str
 /* Updates: any thread, async-signal-safe, no lock (a chunk is taken, and a double is added to, by compare-and-swap). The slot is
  * ours for as long as they run; `place` belongs to a series of that kind. What others scribble into the area makes counts
  * wrong, never a stray access. */
+uint64_t *slot_counter_cell(struct ring_slot *slot, uint32_t place); /* the counter itself */
 void slot_counter_add(struct ring_slot *slot, uint32_t place, uint64_t n);
 void slot_gauge_set(struct ring_slot *slot, uint32_t place, double value, uint64_t now_ns);
 void slot_gauge_add(struct ring_slot *slot, uint32_t place, double n, uint64_t now_ns);
+/* An observation above 0 whose octave has its chunk: true. Else nothing has happened, and slot_histogram_observe is to be called. */
+static inline bool slot_histogram_observe_known(struct ring_slot *slot, uint32_t place, double value) {
+    struct slot_histogram_cell *cell =
+        (struct slot_histogram_cell *)(void *)((char *)slot + RING_SLOT_CLAIM_SIZE + (size_t)place * sizeof(uint64_t));
+    unsigned octave, bucket;
+    if (!histogram_quick(value, &octave, &bucket) || octave >= HISTOGRAM_OCTAVES)
+        return false;
+    /* acquire: pairs with who took the chunk. */
+    uint16_t number = atomic_load_explicit(&cell->octaves[octave], memory_order_acquire);
+    if (number == 0 || number > SLOT_METRIC_CHUNKS_MAX)
+        return false;
+    _Atomic uint64_t *counts =
+        (_Atomic uint64_t *)(void *)((char *)slot + RING_SLOT_SIZE - (size_t)number * SLOT_METRIC_CHUNK_SIZE);
+    /* The new sum is reckoned before the first locked operation, which all later loads have to wait for. */
+    uint64_t bits = atomic_load_explicit(&cell->sum_bits, memory_order_relaxed), next = add_to_bits(bits, value);
+    atomic_fetch_add_explicit(&counts[bucket], 1, memory_order_relaxed);
+    if (!atomic_compare_exchange_strong_explicit(&cell->sum_bits, &bits, next, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        atomic_add_double(&cell->sum_bits, value);
+    return true;
+}
+
 /* value is not NaN. -ENOSPC when its octave is new and no chunk is left: nothing was counted, send it by name. */
 int slot_histogram_observe(struct ring_slot *slot, uint32_t place, double value);
 
@@ -44,9 +84,6 @@ void slot_histogram_add_rest(struct ring_slot *slot, uint32_t place, uint64_t ze
 uint64_t slot_counter_total(struct ring_slot *slot, uint32_t place);
 double slot_gauge_value(struct ring_slot *slot, uint32_t place, uint64_t *ret_set_ns);
 uint64_t slot_histogram_total(struct ring_slot *slot, uint32_t place, double *ret_sum); /* the count of all */
-
-/* A double in shared or private memory, added to. */
-void atomic_add_double(_Atomic uint64_t *bits, double n);
 
 /* --- the reader (the collector) --- */
 

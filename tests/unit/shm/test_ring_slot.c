@@ -222,7 +222,8 @@ static void settings_travel_to_new_rings_and_slots(void **state) {
     assert_int_equal(ring_attach(f->runtime_dir, 0, &ring, NULL), 0);
     assert_int_equal(ring.overflow_count, 2);
     assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
-    assert_int_equal(claim.slot->control, LEVEL_WARN);
+    assert_int_equal(claim.slot->control, slot_control_compose(LEVEL_WARN, LEVEL_TRACE, 0, 0));
+    assert_int_equal(claim.slot->control & SLOT_CONTROL_LEVEL_MASK, LEVEL_WARN);
     ring_finish(&ring);
 }
 
