@@ -25,6 +25,8 @@ enum {
     REMOVALS_MAX = 16 * 1024,  /* state prefixes to be deleted; beyond that they are left to the next start */
     QUARANTINE_FILES_MAX = 8,  /* rings set aside; the oldest goes */
     POSITION_CALLS_MAX = 32,   /* control calls waiting for a commit */
+    LEVEL_CALLS_MAX = 32,      /* likewise */
+    LEVELS_MAX = 1000,         /* thresholds: the default's, and of services; a further one is refused */
     OUTPUT_FILES_KEPT = 10,    /* rotated output files */
     SPILL_FRAMES_A_FLUSH = 16, /* taken in before the rings are looked at again */
 };
@@ -57,6 +59,8 @@ enum {
 #define RING_IDLE_NS (600 * CLOCK_SECOND)    /* a ring without a process is removed after this */
 #define RING_LEAVING_NS (2 * CLOCK_SECOND)   /* an unlinked ring is watched at least so long */
 #define STALE_FILE_NS (60 * CLOCK_SECOND)    /* temporary files of a creator that was killed */
-#define POSITIONS_WAIT_NS (9 * CLOCK_SECOND) /* before an asker is told that the store cannot be written */
+#define COMMIT_WAIT_NS (9 * CLOCK_SECOND)    /* before an asker is told that the store cannot be written */
+#define LEVEL_FOR_MIN_NS CLOCK_SECOND        /* how long a level may be set for */
+#define LEVEL_FOR_MAX_NS (366 * 86400 * CLOCK_SECOND)
 
 #endif

@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "collector/level_keeper.h"
 #include "collector/rings_folder.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
@@ -178,7 +179,7 @@ int rings_take_in(struct rings *rings, struct ring *opened, uid_t uid, dev_t dev
     return 0;
 }
 
-bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32_t index) {
+static bool slot_refresh(struct rings *rings, struct collector_ring *ring, uint32_t index) {
     struct slot *slot = &ring->slots[index];
     struct slot_info info;
     if (ring_reader_slot(&ring->ring, index, &info) < 0 || info.state == SLOT_FREE) {
@@ -198,6 +199,13 @@ bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32
     slot->info.service.data = slot->info.service_bytes;
     losses_resume(rings, slot->info.producer_id, &slot->told);
     return true;
+}
+
+bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32_t index) {
+    bool known = slot_refresh(rings, ring, index);
+    if (known && rings->level_keeper)
+        level_keeper_apply(rings->level_keeper, ring, index);
+    return known;
 }
 
 bool rings_slot_is_same(struct collector_ring *ring, uint32_t index) {
