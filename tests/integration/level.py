@@ -15,8 +15,9 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
-from tests.lib.harness import BUILD, Instance, expect, main, wait_until  # noqa: E402
+from tests.lib.harness import BUILD, LONG, PROGRAMS, Instance, expect, main, wait_until  # noqa: E402
 
+PROGRAMS["faults"] = "collector/taskforge-collector-faults"
 APP = BUILD / "tests/integration/stand_app"
 LEVELS = ["trace", "debug", "info", "warn", "error", "critical"]
 SEQUENCE_AT, LEVEL_AT = 48, 24  # in RUNTIME_DIR/settings
@@ -30,6 +31,7 @@ class App:
         argv = [APP, "rounds", service, min_level]
         self.process = subprocess.Popen([str(a) for a in argv], env=place.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         place.apps.append(self)
+        expect(self.process.stdout.readline() == "open\n", f"{service} did not open")
 
     def round(self, name):
         self.process.stdin.write(f"{name}\n")
@@ -94,6 +96,12 @@ class Place(Instance):
         """sequence and level that the library is told."""
         data = (self.runtime / "settings").read_bytes()
         return struct.unpack_from("<Q", data, SEQUENCE_AT)[0], LEVELS[struct.unpack_from("<I", data, LEVEL_AT)[0]]
+
+    def start_faulty(self, spec):
+        self.env["TASKFORGE_FAULT"] = spec
+        collector = self.start("faults")
+        del self.env["TASKFORGE_FAULT"]
+        return collector
 
     def audits(self):
         return [e for e in self.query("-s", "taskforge") if e["module"] == "audit" and e["operation"] == "level"]
@@ -210,6 +218,51 @@ def a_time_that_is_over_while_no_collector_runs_is_over():
         expect(last == [("time", "(default)", "trace"), ("time", "billing", "trace")], f"{last}")
 
 
+def what_was_answered_is_kept_and_told_once_whatever_kills_the_collector():
+    levels = ["trace", "warn", "error", "info", "critical"]  # the one that holds, and those that are set
+    killed = 0
+    for point in ("before_commit", "after_commit", "after_tails"):
+        for first in range(1, 4 if LONG else 3):
+            with Place() as place:
+                collector = place.start_faulty(f"{point}:{first}:1:kill")
+                answered = 0
+                while answered + 1 < len(levels) and place.run("tfctl", "level", "set", levels[answered + 1], check=False).returncode == 0:
+                    answered += 1
+                killed += answered + 1 < len(levels)
+                collector.kill()
+                place.start("collector")
+                held = levels.index(place.shown()[None]["level"])
+                expect(answered <= held <= answered + 1, f"{point} {first}: {levels[held]} holds, {levels[answered]} was answered")
+                expect(place.settings()[1] == levels[held], f"{point} {first}: {place.settings()}")
+                told = [e["metadata"]["new"] for e in place.audits()]
+                expect(told == levels[1 : held + 1], f"{point} {first}: {levels[held]} holds, but told was {told}")
+    expect(killed == 3 * first, f"{killed} of {3 * first} were killed")
+
+
+def while_the_store_fails_a_level_is_kept_in_the_spill():
+    with Place() as place:
+        place.start("collector").stop()
+        collector = place.start_faulty("commit:1:100000:5")
+        app = App(place, "billing")
+        place.level("set", "warn")
+        app.round("r1")
+        expect(place.shown()[None]["level"] == "warn" and place.audits() == [], f"{place.shown()}")
+        collector.kill()
+        place.start("collector")
+        app.stored("warn", "r1")
+        expect(place.shown()[None]["level"] == "warn", f"{place.shown()}")
+        wait_until(lambda: len(place.audits()) == 1, "the audit entry out of the spill")
+
+
+def where_nothing_can_be_stored_the_level_stays():
+    with Place() as place:
+        (place.root / "spill").write_text("no folder")
+        place.start("collector").stop()
+        place.start_faulty("commit:1:100000:5")
+        place.refused(1, "the store cannot be written now: the level stays as it is", "set", "warn")
+        expect(place.shown()[None]["level"] == "trace" and place.settings()[1] == "trace", f"{place.shown()}")
+
+
 def who_may_not_and_what_cannot_be_is_said_in_one_line():
     with Place() as place:
         place.refused(1, "the collector does not answer: nobody listens at", "show")
@@ -259,6 +312,9 @@ if __name__ == "__main__":
                 a_level_outlives_the_collector_and_holds_for_programs_started_later,
                 a_level_for_a_time_ends_by_itself,
                 a_time_that_is_over_while_no_collector_runs_is_over,
+                what_was_answered_is_kept_and_told_once_whatever_kills_the_collector,
+                while_the_store_fails_a_level_is_kept_in_the_spill,
+                *([where_nothing_can_be_stored_the_level_stays] if LONG else []),  # the answer takes 9 seconds
                 who_may_not_and_what_cannot_be_is_said_in_one_line,
                 other_settings_get_another_number_and_keep_the_level,
             ]

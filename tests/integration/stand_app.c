@@ -3,8 +3,8 @@
  *   stand_app write SERVICE LEVEL PROCESSES THREADS COUNT BYTES   every thread of every process writes COUNT entries
  *   stand_app levels SERVICE COUNT BYTES                          one thread: COUNT entries of each level, lowest first
  *   stand_app until SERVICE COUNT                                 an entry a millisecond until COUNT were accepted
- *   stand_app rounds SERVICE MIN_LEVEL                            for each line of stdin an entry of each level with the line as
- *                                                                 message, lowest first, and the line on stdout
+ *   stand_app rounds SERVICE MIN_LEVEL                            says "open"; for each line of stdin an entry of each level with
+ *                                                                 it as message, lowest first, and the line on stdout
  *
  * A message is "PID THREAD NUMBER ...", BYTES long; above 9000 bytes the rest is metadata, so that the record goes through an
  * overflow lane. Each process prints one line of JSON at its end; the first process is the others' parent.
@@ -177,6 +177,8 @@ static int run_until(tf_client *client, char **argv) {
 
 static int run_rounds(tf_client *client) {
     char line[256];
+    puts("open");
+    fflush(stdout);
     while (fgets(line, sizeof(line), stdin)) {
         line[strcspn(line, "\n")] = '\0';
         for (int level = TF_LEVEL_TRACE; level < TF_LEVELS; level++)
