@@ -66,7 +66,8 @@ static void follow(struct level_keeper *keeper) {
     for (size_t r = 0; r < keeper->rings->count; r++) {
         struct collector_ring *ring = keeper->rings->items[r];
         for (uint32_t i = 0; ring->phase != RING_BROKEN && i < ring->ring.slot_count; i++)
-            rings_slot_refresh(keeper->rings, ring, i); /* applies it; those that came since the last look follow, too */
+            rings_slot_refresh(keeper->rings, ring,
+                               i); /* applies it; those that came since the last look follow, too */
     }
 }
 
