@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "collector/library_settings.h"
 #include "collector/reap.h"
 #include "collector/retention.h"
 #include "common/base/check.h"
@@ -48,13 +47,6 @@ static void apply_sizes(struct collector *collector, const struct config *config
     retention_disk_of(collector->settings.data_dir, &disk);
     collector->writer.partition_ns = config->collector.partition_ns;
     collector->writer.partition_bytes = retention_partition_bytes(&collector->settings.retention, &disk);
-}
-
-/* What the library is told through the runtime folder. */
-static int tell_library(const struct config *config, struct error *error) {
-    struct shared_settings settings;
-    library_settings_make(config, &settings);
-    return library_settings_tell(config->runtime_dir, &settings, error);
 }
 
 /* --- state of what is gone --- */
@@ -142,8 +134,22 @@ static void on_positions(struct control_call *call, struct text arguments, void 
     loop_set_timer(collector->poll_timer, 0);
 }
 
+static void on_level(struct control_call *call, struct text arguments, void *context) {
+    struct collector *collector = context;
+    rings_scan(&collector->rings);
+    level_keeper_ask(&collector->levels, call, arguments);
+    loop_set_timer(collector->poll_timer, 0);
+}
+
+static void on_levels(struct control_call *call, struct text arguments, void *context) {
+    struct collector *collector = context;
+    level_keeper_show(&collector->levels, call, arguments);
+}
+
 static const struct control_verb verbs[] = {
     { "positions", "INPUT", on_positions },
+    { "level", "set LEVEL FOR|- [SERVICE] | reset [SERVICE]", on_level },
+    { "levels", "", on_levels },
     { "status", "", collector_on_status },
     { "metric", "KIND NAMING NAME", collector_on_metric },
 };
@@ -179,13 +185,17 @@ static int start_rings(struct collector *collector, const struct config *config,
     collector->runtime_lock_fd = daemon_lock(collector->settings.runtime_dir, "collector", error);
     if (collector->runtime_lock_fd < 0)
         return collector->runtime_lock_fd;
-    result = tell_library(config, error);
+    result = level_keeper_init(&collector->levels, &collector->state, collector->settings.runtime_dir,
+                               &collector->rings, error);
+    if (result == 0)
+        result = level_keeper_tell(&collector->levels, config, error);
     if (result < 0)
         return result;
     result = rings_init(&collector->rings, collector->settings.runtime_dir, &collector->state, error);
     collector->rings_open = true;
     if (result < 0)
         return result;
+    collector->rings.level_keeper = &collector->levels;
     const struct metric_scheme scheme = { config->namespace_, config->exporter.gauge_suffix };
     result = fold_init(&collector->fold, collector->settings.runtime_dir, &scheme, &collector->state, error);
     collector->fold_open = result == 0;
@@ -260,7 +270,7 @@ int collector_reload(struct collector *collector, const struct config *config, s
     if (strcmp(config->namespace_, collector->fold.namespace_) != 0 ||
         strcmp(config->exporter.gauge_suffix, collector->fold.gauge_suffix) != 0)
         return error_set(error, -EINVAL, "namespace and exporter.gauge_suffix cannot change while the collector runs");
-    result = tell_library(config, error);
+    result = level_keeper_tell(&collector->levels, config, error);
     if (result < 0)
         return result;
     collector->settings = settings;
@@ -292,6 +302,7 @@ void collector_drain_all(struct collector *collector) {
 void collector_finish(struct collector *collector) {
     control_destroy(collector->control);
     positions_finish(&collector->positions);
+    level_keeper_finish(&collector->levels);
     loop_remove_fd(collector->watch);
     loop_remove_timer(collector->poll_timer);
     loop_remove_timer(collector->maintenance_timer);

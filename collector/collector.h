@@ -10,6 +10,7 @@
 
 #include "collector/batch.h"
 #include "collector/drain.h"
+#include "collector/level_keeper.h"
 #include "collector/output.h"
 #include "collector/partitions.h"
 #include "collector/positions.h"
@@ -45,6 +46,7 @@ struct collector {
     struct drain_state seen; /* by the last round */
     struct batch batch;
     struct positions positions;
+    struct level_keeper levels;
     struct output *output;
     struct control *control;
     char control_path[PATHS_MAX + 32];

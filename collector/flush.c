@@ -144,6 +144,7 @@ static bool gather_own(struct collector *collector, uint64_t now) {
     uint64_t now_ns = clock_real_ns();
     if (collector->reload_untold)
         tell_reload(collector, now_ns);
+    level_keeper_gather(&collector->levels, &collector->drain, now_ns, batch);
     cells_gather(fold, &collector->rings, now_ns, batch);
     for (unsigned i = 0; i < fold->telling_count; i++)
         drain_own_entry(&collector->drain, batch, now_ns, LEVEL_WARN, "metrics", "refuse", text_of(fold->tellings[i]),
@@ -157,6 +158,7 @@ static bool gather_own(struct collector *collector, uint64_t now) {
 }
 
 static void discard(struct collector *collector) {
+    level_keeper_discard(&collector->levels);
     drain_discard(&collector->drain);
     for (size_t i = 0; i < collector->rings.count; i++)
         cells_discard(collector->rings.items[i]);
@@ -176,6 +178,7 @@ static void after_settle(struct collector *collector) {
     fault_hit("after_fold");
     drain_settle(&collector->drain);
     fault_hit("after_tails");
+    level_keeper_settle(&collector->levels);
     reap_finish(&collector->rings);
     rings_sweep(&collector->rings, clock_monotonic_ns());
     output_wake(collector->output);
@@ -215,9 +218,13 @@ void collector_flush(struct collector *collector, bool force, bool whole) {
 
 /* --- poll --- */
 
+/* Whether somebody waits for the next commit to be answered. */
+static bool is_asked(const struct collector *collector) {
+    return positions_are_waiting(&collector->positions) || level_keeper_is_asked(&collector->levels);
+}
+
 static bool is_flush_due(struct collector *collector, uint64_t now) {
-    if (positions_are_waiting(&collector->positions) ||
-        (!spill_is_empty(&collector->spill) && is_retry_due(collector, now)))
+    if (is_asked(collector) || (!spill_is_empty(&collector->spill) && is_retry_due(collector, now)))
         return true;
     if (!collector->waiting_since_ns)
         return false;
@@ -229,7 +236,8 @@ static bool is_flush_due(struct collector *collector, uint64_t now) {
 }
 
 static bool is_metric_flush_due(struct collector *collector, uint64_t now) {
-    if (collector->reload_untold || collector->fold.put_all || now - collector->last_self_ns >= SELF_NS)
+    if (collector->reload_untold || collector->levels.ended || collector->fold.put_all ||
+        now - collector->last_self_ns >= SELF_NS)
         return true;
     if (now - collector->last_cells_ns < CELLS_NS)
         return false;
@@ -241,6 +249,7 @@ static void scan_slots(struct collector *collector, uint64_t now) {
     if (now - collector->last_scan_ns < SLOT_SCAN_NS)
         return;
     collector->last_scan_ns = now;
+    level_keeper_pass(&collector->levels, clock_real_ns());
     reap_scan(&collector->rings);
     bool waiting = reap_finish(&collector->rings);
     if (!collector->waiting_since_ns && (waiting || collector->rings.removal_count ||
@@ -257,11 +266,11 @@ void collector_poll(struct collector *collector) {
         collector->waiting_since_ns = now;
     scan_slots(collector, now);
     if (is_flush_due(collector, now))
-        collector_flush(collector, positions_are_waiting(&collector->positions), false);
+        collector_flush(collector, is_asked(collector), false);
     if (positions_are_waiting(&collector->positions))
         positions_answer(&collector->positions, &collector->rings, clock_monotonic_ns());
-    bool active =
-        collector->seen.hand_records > 0 || collector->seen.pressed || positions_are_waiting(&collector->positions);
+    level_keeper_give_up(&collector->levels, clock_monotonic_ns());
+    bool active = collector->seen.hand_records > 0 || collector->seen.pressed || is_asked(collector);
     collector->poll_ns = active                                  ? POLL_ACTIVE_NS
                          : collector->poll_ns * 2 > POLL_IDLE_NS ? POLL_IDLE_NS
                                                                  : collector->poll_ns * 2;

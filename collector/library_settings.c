@@ -41,5 +41,8 @@ int library_settings_tell(const char *runtime_dir, struct shared_settings *setti
     settings->sequence = there.sequence;
     if (there.sequence == 0 || memcmp(&there, settings, sizeof(there)) != 0)
         settings->sequence = sequence_after(there.sequence);
-    return settings_write(runtime_dir, settings, error); /* also where it says the same: it may be damaged */
+    int result = settings_write(runtime_dir, settings, error); /* also where it says the same: it may be damaged */
+    if (result < 0)
+        settings->sequence = there.sequence;
+    return result;
 }

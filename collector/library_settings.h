@@ -9,7 +9,7 @@
 void library_settings_make(const struct config *config, struct shared_settings *ret);
 
 /* Write them. settings->sequence becomes that of the file where it says the same already, else the next one: whoever has
- * read the file before can tell by its low byte, which is never 0. */
+ * read the file before can tell by its low byte, which is never 0. Where they cannot be written it is that of the file, too. */
 int library_settings_tell(const char *runtime_dir, struct shared_settings *settings, struct error *error);
 
 #endif

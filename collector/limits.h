@@ -18,13 +18,16 @@ enum {
     BATCH_ENTRIES_MAX = 65536, /* of one commit; what is left goes into the next */
     BATCH_FLUSH_BYTES = 8 * 1024 * 1024,
 
-    FOLD_SERIES_MAX = 100000, /* metric series; updates of further ones are refused and counted; a user's share: shares.h */
-    FOLD_SERIES_OWN = 1000,   /* more, of the collector itself */
+    FOLD_SERIES_MAX =
+        100000, /* metric series; updates of further ones are refused and counted; a user's share: shares.h */
+    FOLD_SERIES_OWN = 1000, /* more, of the collector itself */
 
     MERGE_TAIL_MAX = 256,      /* blocks at the end of a partition that may still be merged */
     REMOVALS_MAX = 16 * 1024,  /* state prefixes to be deleted; beyond that they are left to the next start */
     QUARANTINE_FILES_MAX = 8,  /* rings set aside; the oldest goes */
     POSITION_CALLS_MAX = 32,   /* control calls waiting for a commit */
+    LEVEL_CALLS_MAX = 32,      /* likewise */
+    LEVELS_MAX = 1000,         /* thresholds: the default's, and of services; a further one is refused */
     OUTPUT_FILES_KEPT = 10,    /* rotated output files */
     SPILL_FRAMES_A_FLUSH = 16, /* taken in before the rings are looked at again */
 };
@@ -57,6 +60,8 @@ enum {
 #define RING_IDLE_NS (600 * CLOCK_SECOND)    /* a ring without a process is removed after this */
 #define RING_LEAVING_NS (2 * CLOCK_SECOND)   /* an unlinked ring is watched at least so long */
 #define STALE_FILE_NS (60 * CLOCK_SECOND)    /* temporary files of a creator that was killed */
-#define POSITIONS_WAIT_NS (9 * CLOCK_SECOND) /* before an asker is told that the store cannot be written */
+#define COMMIT_WAIT_NS (9 * CLOCK_SECOND)    /* before an asker is told that the store cannot be written */
+#define LEVEL_FOR_MIN_NS CLOCK_SECOND        /* how long a level may be set for */
+#define LEVEL_FOR_MAX_NS (366 * 86400 * CLOCK_SECOND)
 
 #endif

@@ -74,7 +74,7 @@ void positions_ask(struct positions *positions, struct rings *rings, struct cont
         .call = call,
         .uid = control_peer(call).uid,
         .input = { strndup(input.data, input.length), input.length },
-        .deadline_ns = clock_monotonic_ns() + POSITIONS_WAIT_NS,
+        .deadline_ns = clock_monotonic_ns() + COMMIT_WAIT_NS,
     };
     if (!taken->input.data || position_targets_mark(&taken->targets, rings, taken->uid) < 0) {
         call_finish(taken);

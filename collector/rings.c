@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "collector/level_keeper.h"
 #include "collector/rings_folder.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
@@ -185,7 +186,7 @@ void rings_slots_count(struct collector_ring *ring) {
         ring->slots_used = used;
 }
 
-bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32_t index) {
+static bool slot_refresh(struct rings *rings, struct collector_ring *ring, uint32_t index) {
     struct slot *slot = &ring->slots[index];
     struct slot_info info;
     if (index >= ring->slots_used)
@@ -209,6 +210,13 @@ bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32
     slot->info.service.data = slot->info.service_bytes;
     losses_resume(rings, slot->info.producer_id, &slot->told);
     return true;
+}
+
+bool rings_slot_refresh(struct rings *rings, struct collector_ring *ring, uint32_t index) {
+    bool known = slot_refresh(rings, ring, index);
+    if (known && rings->level_keeper)
+        level_keeper_apply(rings->level_keeper, ring, index);
+    return known;
 }
 
 bool rings_slot_is_same(struct collector_ring *ring, uint32_t index) {

@@ -32,6 +32,8 @@ struct loss_totals {
     uint64_t counts[LOSS_REASON_COUNT][LEVEL_COUNT];
 };
 
+struct level_keeper; /* level_keeper.h, which looks into rings */
+
 struct slot {
     bool known;  /* claimed by a process; the rest is its */
     bool ending; /* dead or closed: drained, then freed */
@@ -39,9 +41,10 @@ struct slot {
     struct site **sites;              /* by number, SLOT_SITES_MAX + 1; NULL until the first */
     struct loss_totals told, telling; /* safe in the state; in the batch that is being made */
     bool is_telling;
-    struct cells *cells; /* of its metrics by handle (cells.h); NULL until the first */
-    bool is_folding;     /* some of them are in the batch that is being made */
-    bool was_there;      /* when the collector started */
+    struct cells *cells;      /* of its metrics by handle (cells.h); NULL until the first */
+    bool is_folding;          /* some of them are in the batch that is being made */
+    bool was_there;           /* when the collector started */
+    uint64_t control_version; /* of the level keeper, which its control word was made of; 0: not yet */
 };
 void cells_destroy(struct cells *cells); /* NULL is fine */
 
@@ -98,7 +101,9 @@ struct rings {
     int watch_fd;  /* inotify on it, or -1 */
     struct collector_ring *items[RINGS_MAX];
     size_t count;
-    struct state_map *state;  /* borrowed */
+    struct state_map *state; /* borrowed */
+    struct level_keeper
+        *level_keeper;        /* borrowed; sets the control word of each slot that is seen. NULL: nobody does */
     struct removal *removals; /* of what is gone for good, to be deleted with a later commit */
     size_t removal_count, removal_capacity;
     uint64_t broken_count;               /* rings set aside so far */

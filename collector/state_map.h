@@ -31,7 +31,7 @@ void state_map_finish(struct state_map *map);
 /* --- keys; each is built in the caller's struct --- */
 
 struct state_key {
-    char bytes[400];
+    char bytes[416];
     size_t length;
 };
 static inline struct text state_key_text(const struct state_key *key) {

@@ -6,6 +6,7 @@
  *   "input/" uid u32 length u8 input-name key       -> the input's own value (record.h, input_position)
  *   "metric/" id u32, "value/" id u32               -> what a metric series is, and its total (collector/series.h)
  *   "cell/" producer_id[16] number u32              -> what was last folded of a metric by handle (collector/cells.h)
+ *   "level/" service                                -> u8 lasting level, u8 passing level (255: none), u64 real ns of its end (collector/levels.h)
  *   "spill"                                         -> u64 spill file id, u64 offset taken in
  *   "output"                                        -> u64 next sequence the NDJSON output has to write
  *
@@ -22,6 +23,7 @@
 #define STATE_METRIC "metric/"
 #define STATE_VALUE "value/"
 #define STATE_CELL "cell/"
+#define STATE_LEVEL "level/"
 #define STATE_SPILL "spill"
 #define STATE_OUTPUT "output"
 

@@ -7,12 +7,12 @@
 #include "exporter/tfctl/command.h"
 
 static const struct command *const built[] = {
-    &command_query,  &command_tail, &command_stats,   &command_losses, &command_verify,
-    &command_alerts, &command_ack,  &command_resolve, &command_health, &command_metrics,
+    &command_query, &command_tail,    &command_stats,  &command_losses,  &command_verify, &command_alerts,
+    &command_ack,   &command_resolve, &command_health, &command_metrics, &command_level,
 };
 
 static const char *const not_built[] = {
-    "eval", "service", "traces", "trace", "silence", "top", "sinks", "level", "export", "import", "keygen",
+    "eval", "service", "traces", "trace", "silence", "top", "sinks", "export", "import", "keygen",
 };
 
 enum { HEAP_KEPT = 32 * 1024 * 1024 };
@@ -29,7 +29,8 @@ static const char usage[] =
     "  verify            check the store\n"
     "  metrics [PREFIX]  what all metrics are now\n"
     "  health            how database, memory, disk and pipeline are\n"
-    "  alerts            what is active; ack ID, resolve ID\n\n"
+    "  alerts            what is active; ack ID, resolve ID\n"
+    "  level             which levels running programs write: set LEVEL, show, reset\n\n"
     "  --help            of a command with \"tfctl COMMAND --help\"\n"
     "  --version\n\n"
     "The environment variables TASKFORGE_CONFIG, TASKFORGE_DATA_DIR and TASKFORGE_RUNTIME_DIR stand in for the\n"

@@ -3,6 +3,8 @@
  *   stand_app write SERVICE LEVEL PROCESSES THREADS COUNT BYTES   every thread of every process writes COUNT entries
  *   stand_app levels SERVICE COUNT BYTES                          one thread: COUNT entries of each level, lowest first
  *   stand_app until SERVICE COUNT                                 an entry a millisecond until COUNT were accepted
+ *   stand_app rounds SERVICE MIN_LEVEL                            says "open"; for each line of stdin an entry of each level with
+ *                                                                 it as message, lowest first, and the line on stdout
  *
  * A message is "PID THREAD NUMBER ...", BYTES long; above 9000 bytes the rest is metadata, so that the record goes through an
  * overflow lane. Each process prints one line of JSON at its end; the first process is the others' parent.
@@ -173,9 +175,27 @@ static int run_until(tf_client *client, char **argv) {
     return 0;
 }
 
+static int run_rounds(tf_client *client) {
+    char line[256];
+    puts("open");
+    fflush(stdout);
+    while (fgets(line, sizeof(line), stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        for (int level = TF_LEVEL_TRACE; level < TF_LEVELS; level++)
+            if (tf_log(client, level, NULL, "round", line) != 0)
+                return 1;
+        puts(line);
+        fflush(stdout);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
     tf_client *client;
-    if (argc < 3 || tf_open(argv[2], NULL, &client) < 0) {
+    struct tf_options options = TF_OPTIONS_INIT;
+    if (argc == 4 && strcmp(argv[1], "rounds") == 0 && tf_level_parse(argv[3], &options.min_level) < 0)
+        return 2;
+    if (argc < 3 || tf_open(argv[2], &options, &client) < 0) {
         fprintf(stderr, "see the head of stand_app.c\n");
         return 2;
     }
@@ -186,6 +206,8 @@ int main(int argc, char **argv) {
         result = run_levels(client, argv + 2);
     else if (argc == 4 && strcmp(argv[1], "until") == 0)
         result = run_until(client, argv + 2);
+    else if (argc == 4 && strcmp(argv[1], "rounds") == 0)
+        result = run_rounds(client);
     tf_close(client);
     return result;
 }
