@@ -211,8 +211,9 @@ struct ring_slot {
     _Atomic uint64_t state;  /* generation << 8 | enum slot_state */
     uint8_t producer_id[16]; /* random for each claim; what the store keeps the folded losses by */
     uint32_t pid;
-    uint8_t min_level; /* the client's own: entries below it are not written */
-    uint8_t reserved[3];
+    uint8_t min_level;       /* the client's own: entries below it are not written */
+    _Atomic uint8_t goodbye; /* 1: its process has come to exit(3): whatever ends it from now on, it ends well */
+    uint8_t reserved[2];
     uint64_t start_time;    /* field 22 of /proc/PID/stat */
     uint64_t pid_namespace; /* inode of /proc/self/ns/pid */
     uint64_t claimed_ns;

@@ -247,6 +247,7 @@ int ring_reader_slot(struct ring *ring, uint32_t slot, struct slot_info *ret) {
         .pid_namespace = head.pid_namespace,
         .claimed_ns = head.claimed_ns,
         .min_level = head.min_level < LEVEL_COUNT ? (enum level)head.min_level : LEVEL_CRITICAL,
+        .goodbye = atomic_load_explicit(&head.goodbye, memory_order_relaxed) != 0,
     };
     memcpy(ret->producer_id, head.producer_id, sizeof(ret->producer_id));
     return repair_service(ret, head.service, head.service_length);

@@ -33,6 +33,7 @@ struct slot_info { /* a private copy of one slot's head, checked; service repair
     uint64_t pid_namespace;
     uint64_t claimed_ns;
     enum level min_level;
+    bool goodbye;        /* its process has come to exit(3) */
     struct text service; /* points into service_bytes */
     char service_bytes[ENTRY_NAME_BYTES];
 };
@@ -70,6 +71,20 @@ int ring_reader_set_tail(struct ring *ring, uint32_t lane, uint64_t tail);
 int ring_reader_slot(struct ring *ring, uint32_t slot, struct slot_info *ret);
 /* Slots from this number on were never claimed. */
 uint32_t ring_reader_slots_used(struct ring *ring);
+/* The state words of the first `count` slots that are in use: how many there are. Cheap: whoever remembers the word he saw last looks
+ * closer only where it changed. */
+uint32_t ring_reader_slot_states(struct ring *ring, uint32_t count, uint64_t *out);
+
+struct open_span { /* a copy of a slot's span that was started and has not ended */
+    uint64_t start_ns;
+    uint8_t trace_id[16], span_id[8], parent_id[8];
+    uint32_t thread;
+    uint8_t operation_length;
+    char operation[SLOT_SPAN_OPERATION_BYTES]; /* any bytes */
+};
+/* The open spans of a slot, those left out that change while they are copied: how many, or -EFAULT. */
+int ring_reader_spans(struct ring *ring, uint32_t slot, struct open_span out[SLOT_SPANS_MAX]);
+
 int ring_reader_losses(struct ring *ring, uint32_t slot,
                        struct loss_counts *ret);               /* slot RING_SLOTS_MAX: the anonymous ledger */
 int ring_reader_losses_told(struct ring *ring, uint32_t slot); /* sets first_ns of every cell back to 0 */
