@@ -151,6 +151,8 @@ struct tf_loss_counts {
     uint64_t lane_full[TF_LEVELS];  /* the thread's lane had no room for that level */
     uint64_t lanes_busy[TF_LEVELS]; /* no lane for the thread, and the shared ones busy or full */
     uint64_t no_ring[TF_LEVELS];    /* no ring to write to */
+    uint64_t quota[TF_LEVELS];      /* the process had its share of the shared lanes already */
+    uint64_t rate_limited[TF_LEVELS], repeated[TF_LEVELS], sampled[TF_LEVELS]; /* chosen, not suffered for want of room */
     uint64_t total;
 };
 
