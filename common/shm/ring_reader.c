@@ -253,13 +253,20 @@ int ring_reader_slot(struct ring *ring, uint32_t slot, struct slot_info *ret) {
     return repair_service(ret, head.service, head.service_length);
 }
 
+static struct process_identity owner_of(const struct slot_info *info) {
+    return (struct process_identity) { .pid = info->pid,
+                                       .start_time = info->start_time,
+                                       .pid_namespace = info->pid_namespace };
+}
+
 bool ring_reader_slot_dead(struct ring *ring, uint32_t slot, const struct slot_info *info) {
-    if (info->state != SLOT_ACTIVE)
-        return false;
-    struct process_identity owner = { .pid = info->pid,
-                                      .start_time = info->start_time,
-                                      .pid_namespace = info->pid_namespace };
-    return slot_owner_is_dead(ring->map.fd, slot, &owner);
+    struct process_identity owner = owner_of(info);
+    return info->state == SLOT_ACTIVE && slot_owner_is_dead(ring->map.fd, slot, &owner);
+}
+
+int ring_reader_slot_watch(struct ring *ring, uint32_t slot, const struct slot_info *info) {
+    struct process_identity owner = owner_of(info);
+    return slot_owner_watch(ring->map.fd, slot, &owner);
 }
 
 static int free_slot(void *argument) {

@@ -69,6 +69,8 @@ int ring_reader_set_tail(struct ring *ring, uint32_t lane, uint64_t tail);
 /* -EBADMSG when the slot makes no sense. ret->service points into *ret: a copy of it must be pointed anew. A free slot
  * has the state word alone. */
 int ring_reader_slot(struct ring *ring, uint32_t slot, struct slot_info *ret);
+/* Bytes of pages that may still be allocated in the ring. */
+uint64_t ring_reader_room(struct ring *ring);
 /* Slots from this number on were never claimed. */
 uint32_t ring_reader_slots_used(struct ring *ring);
 /* The state words of the first `count` slots that are in use: how many there are. Cheap: whoever remembers the word he saw last looks
@@ -100,6 +102,10 @@ int ring_reader_site(struct ring *ring, uint32_t slot, uint32_t site, struct sit
 /* Whether the slot's process is dead: its record lock is free, and pid with start time is gone where we share its pid
  * namespace. Never true for a live or stopped process. A slot that is not active: false. */
 bool ring_reader_slot_dead(struct ring *ring, uint32_t slot, const struct slot_info *info);
+
+/* A descriptor that becomes readable when the slot's process ends, after which ring_reader_slot_dead says the rest; a negative errno where that
+ * cannot be had. The caller closes it. */
+int ring_reader_slot_watch(struct ring *ring, uint32_t slot, const struct slot_info *info);
 
 /* Return a drained private lane to the pool, or take an overflow lane from its dead holder: compare-and-swap from
  * `owner`. -EAGAIN when it changed meanwhile, -EBUSY when the tail of a private lane has not reached its head. */

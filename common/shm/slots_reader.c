@@ -25,6 +25,20 @@ uint32_t ring_reader_slot_states(struct ring *ring, uint32_t count, uint64_t *ou
     return map_guarded(copy_states, &access) < 0 ? 0 : access.count;
 }
 
+static int read_allocated(void *argument) {
+    struct states_access *access = argument;
+    *access->out = atomic_load_explicit(&access->ring->header->allocated, memory_order_relaxed);
+    return 0;
+}
+
+uint64_t ring_reader_room(struct ring *ring) {
+    uint64_t allocated = UINT64_MAX;
+    struct states_access access = { .ring = ring, .out = &allocated };
+    if (map_guarded(read_allocated, &access) < 0 || allocated > ring->size_limit)
+        return 0;
+    return ring->size_limit - allocated;
+}
+
 /* --- open spans --- */
 
 struct spans_access {
