@@ -8,6 +8,7 @@
 
 #include "collector/reap.h"
 #include "collector/retention.h"
+#include "collector/slots.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
 #include "common/process/daemon.h"
@@ -65,10 +66,10 @@ static bool is_live(const struct rings *rings, const char id[16]) {
 
 static int collect_key(void *argument, struct text key, struct text value) {
     struct rings *rings = argument;
-    const size_t prefix = sizeof(STATE_LANE) - 1; /* as long as the other two */
+    const size_t prefix = sizeof(STATE_LANE) - 1; /* as long as the others */
     (void)value;
     if ((!text_starts_with(key, TEXT_LITERAL(STATE_LANE)) && !text_starts_with(key, TEXT_LITERAL(STATE_LOSS)) &&
-         !text_starts_with(key, TEXT_LITERAL(STATE_CELL))) ||
+         !text_starts_with(key, TEXT_LITERAL(STATE_CELL)) && !text_starts_with(key, TEXT_LITERAL(STATE_GONE))) ||
         key.length < prefix + 16 || is_live(rings, key.data + prefix))
         return 0;
     struct state_key gone = { .length = key.length };
@@ -81,10 +82,11 @@ static void look_at_slots(struct rings *rings) {
     for (size_t r = 0; r < rings->count; r++)
         for (uint32_t i = 0; i < rings->items[r]->slots_used; i++)
             rings_slot_refresh(rings, rings->items[r], i);
+    reap_scan(rings); /* who has died meanwhile */
     rings->starting = false;
 }
 
-/* Lanes, losses and cells of rings and producers that are no more. Only when every ring there is could be read. */
+/* Lanes, losses, cells and ends of rings and producers that are no more. Only when every ring there is could be read. */
 static void collect_garbage(struct collector *collector) {
     state_map_walk(&collector->state, TEXT_EMPTY, collect_key, &collector->rings);
 }
@@ -104,6 +106,16 @@ static void on_watch(struct loop_fd *source, int fd, uint32_t events, void *cont
     (void)events;
     if (rings_changed(&collector->rings))
         rings_scan(&collector->rings);
+}
+
+/* A process has ended: what it held may be waited for. */
+static void on_death(struct loop_fd *source, int fd, uint32_t events, void *context) {
+    struct collector *collector = context;
+    (void)source;
+    (void)fd;
+    (void)events;
+    if (slots_note_deaths(&collector->rings))
+        loop_set_timer(collector->poll_timer, 0);
 }
 
 static void on_maintenance(struct loop_timer *timer, void *context) {
@@ -223,6 +235,9 @@ static int start_loop(struct collector *collector, struct error *error) {
     if (result == 0 && collector->rings.watch_fd >= 0)
         result =
             loop_add_fd(collector->loop, collector->rings.watch_fd, EPOLLIN, on_watch, collector, &collector->watch);
+    if (result == 0 && collector->rings.deaths_fd >= 0)
+        result =
+            loop_add_fd(collector->loop, collector->rings.deaths_fd, EPOLLIN, on_death, collector, &collector->deaths);
     if (result < 0)
         return error_set(error, result, "cannot set up the loop: %s", strerror(-result));
     snprintf(collector->control_path, sizeof(collector->control_path), "%s/collector.sock",
@@ -294,6 +309,8 @@ void collector_drain_all(struct collector *collector) {
         collector_flush(collector, true, true);
     } while (!position_targets_are_safe(&targets, &collector->rings) && !collector->spill_failing &&
              clock_monotonic_ns() < until);
+    if (crash_is_waiting(&collector->rings) && !collector->spill_failing)
+        collector_flush(collector, true, true); /* it is behind what they wrote, and waits for nobody's news */
     if (!position_targets_are_safe(&targets, &collector->rings))
         diag_warn("not all that is in the rings could be stored: it stays there for the next start");
     position_targets_finish(&targets);
@@ -304,6 +321,7 @@ void collector_finish(struct collector *collector) {
     positions_finish(&collector->positions);
     level_keeper_finish(&collector->levels);
     loop_remove_fd(collector->watch);
+    loop_remove_fd(collector->deaths);
     loop_remove_timer(collector->poll_timer);
     loop_remove_timer(collector->maintenance_timer);
     bool ended = output_destroy(collector->output);

@@ -51,7 +51,7 @@ struct collector {
     struct control *control;
     char control_path[PATHS_MAX + 32];
     struct loop_timer *poll_timer, *maintenance_timer;
-    struct loop_fd *watch;
+    struct loop_fd *watch, *deaths;
     uint64_t poll_ns;          /* now between two looks */
     uint64_t waiting_since_ns; /* monotonic: since when something is in hand; 0: nothing */
     uint64_t pending_records;  /* seen since the last flush */

@@ -90,7 +90,8 @@ static void lane_round(struct rings *rings, struct lane *lane, uint64_t budget, 
     }
     lane->truncated = lane->hand_end < seen.head;
     uint64_t filled = seen.head - lane->position;
-    state->pressed |= filled > lane->size / 4 || lane->truncated;
+    /* One process may have a quarter of an overflow lane unread: it is not to wait for the next flush with that. */
+    state->pressed |= filled > lane->size / (lane->overflow ? 8 : 4) || lane->truncated;
     state->half_full |= filled > lane->size / 2;
     state->hand_bytes += lane->hand_end - lane->position;
 }
@@ -103,6 +104,7 @@ static uint64_t lane_budget(const struct collector_ring *ring, const struct lane
 
 static void ring_round(struct drain *drain, struct collector_ring *ring, struct drain_state *state) {
     uint64_t cut = clock_real_ns(); /* before any head is read */
+    ring->looked_again = false;
     for (uint32_t i = 0; i < ring->ring.lane_count && ring->phase != RING_BROKEN; i++) {
         struct lane *lane = &ring->lanes[i];
         lane_round(drain->rings, lane, lane_budget(ring, lane), state);
@@ -247,7 +249,8 @@ bool drain_gather(struct drain *drain, bool whole, uint64_t now_ns, struct batch
         if (batch->failed || !push_next(drain, lane, whole, now_ns, item.rank))
             return false;
     }
-    losses_gather(drain, now_ns, batch);
+    losses_gather(drain, whole, now_ns, batch);
+    crash_gather(drain, whole, now_ns, batch);
     put_removals(drain, batch);
     put_positions(drain, batch);
     return !batch->failed;
@@ -278,6 +281,7 @@ void drain_settle(struct drain *drain) {
         for (uint32_t i = 0; i < ring->ring.lane_count; i++)
             lane_settle(drain->rings, &ring->lanes[i]);
         losses_settle(ring);
+        crash_settle(ring);
     }
     drain->rings->removal_count = 0;
 }
@@ -288,6 +292,7 @@ void drain_discard(struct drain *drain) {
         for (uint32_t i = 0; i < ring->ring.lane_count; i++)
             ring->lanes[i].taken = ring->lanes[i].position;
         losses_discard(ring);
+        crash_discard(ring);
     }
 }
 

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "collector/batch.h"
+#include "collector/crash.h"
 #include "collector/fold.h"
 #include "collector/order.h"
 #include "collector/rings.h"
@@ -23,6 +24,7 @@ struct drain {
     struct fold *fold; /* where metric updates go; NULL: they are passed over (tests of the rest) */
     char host[ENTRY_HOST_BYTES + 1];
     struct uuid_generator ids; /* of entries of our own */
+    struct crash crash;        /* which signals ended processes, as it was told lately */
     struct order order;
     struct buffer text;        /* a message being formatted */
     size_t next_ring;          /* where the next round begins: each ring is first in its turn */

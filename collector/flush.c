@@ -7,6 +7,7 @@
 #include "collector/fault.h"
 #include "collector/losses.h"
 #include "collector/reap.h"
+#include "collector/slots.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
 #include "common/model/pack.h"
@@ -246,14 +247,17 @@ static bool is_metric_flush_due(struct collector *collector, uint64_t now) {
 }
 
 static void scan_slots(struct collector *collector, uint64_t now) {
-    if (now - collector->last_scan_ns < SLOT_SCAN_NS)
+    struct rings *rings = &collector->rings;
+    if (now - collector->last_scan_ns < (slots_note_deaths(rings) ? DEATH_SCAN_NS : SLOT_SCAN_NS))
         return;
     collector->last_scan_ns = now;
     level_keeper_pass(&collector->levels, clock_real_ns());
-    reap_scan(&collector->rings);
-    bool waiting = reap_finish(&collector->rings);
-    if (!collector->waiting_since_ns && (waiting || collector->rings.removal_count ||
-                                         losses_any_untold(&collector->rings) || is_metric_flush_due(collector, now)))
+    reap_scan(rings);
+    bool waiting = reap_finish(rings);
+    collector->urgent |= rings->hurry;
+    if (!collector->waiting_since_ns &&
+        (waiting || rings->removal_count || crash_is_due(rings, &collector->drain.crash) || losses_any_untold(rings) ||
+         is_metric_flush_due(collector, now)))
         collector->waiting_since_ns = now;
 }
 
@@ -270,7 +274,8 @@ void collector_poll(struct collector *collector) {
     if (positions_are_waiting(&collector->positions))
         positions_answer(&collector->positions, &collector->rings, clock_monotonic_ns());
     level_keeper_give_up(&collector->levels, clock_monotonic_ns());
-    bool active = collector->seen.hand_records > 0 || collector->seen.pressed || is_asked(collector);
+    bool active =
+        collector->seen.hand_records > 0 || collector->seen.pressed || collector->rings.deaths || is_asked(collector);
     collector->poll_ns = active                                  ? POLL_ACTIVE_NS
                          : collector->poll_ns * 2 > POLL_IDLE_NS ? POLL_IDLE_NS
                                                                  : collector->poll_ns * 2;

@@ -22,6 +22,10 @@ enum {
         100000, /* metric series; updates of further ones are refused and counted; a user's share: shares.h */
     FOLD_SERIES_OWN = 1000, /* more, of the collector itself */
 
+    LOCKS_LOOKED_AT = 512, /* of a ring's processes that cannot be watched, in one scan; the others in the next */
+    FILES_KEPT = 256,      /* descriptors that are not taken for watching processes */
+    CRASH_HEARD_MAX = 64,  /* signals that were told of lately; the oldest goes */
+
     MERGE_TAIL_MAX = 256,      /* blocks at the end of a partition that may still be merged */
     REMOVALS_MAX = 16 * 1024,  /* state prefixes to be deleted; beyond that they are left to the next start */
     QUARANTINE_FILES_MAX = 8,  /* rings set aside; the oldest goes */
@@ -44,11 +48,16 @@ enum {
 #define RESERVE_BYTES (UINT64_C(8) << 20)          /* kept for the last commits on a full disk */
 #define SEQUENCE_JUMP (UINT64_C(1) << 32)          /* past a damaged authority, whose last sequence is unknown */
 
+#define LOSS_CHOSEN_NS (10 * CLOCK_SECOND) /* losses that were chosen are told no more often */
+#define CRASH_WAIT_NS (2 * CLOCK_SECOND)   /* for somebody to tell which signal ended a process */
+#define CRASH_HEARD_NS (10 * CLOCK_SECOND) /* so old may such news be */
+
 #define POLL_ACTIVE_NS (1 * CLOCK_MILLISECOND)
 #define POLL_IDLE_NS (20 * CLOCK_MILLISECOND)
 #define SLOT_SCAN_NS (200 * CLOCK_MILLISECOND)
-#define CELLS_NS CLOCK_SECOND       /* cells that grew are committed at least so often */
-#define SELF_NS (10 * CLOCK_SECOND) /* our own metrics alone make a commit no more often */
+#define DEATH_SCAN_NS (10 * CLOCK_MILLISECOND) /* the same when a process is known to have ended */
+#define CELLS_NS CLOCK_SECOND                  /* cells that grew are committed at least so often */
+#define SELF_NS (10 * CLOCK_SECOND)            /* our own metrics alone make a commit no more often */
 #define MAINTENANCE_NS CLOCK_SECOND
 #define RETENTION_NS (30 * CLOCK_SECOND)
 #define URGENT_GAP_NS (20 * CLOCK_MILLISECOND) /* between commits made for errors: at most 50 a second */

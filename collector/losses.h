@@ -5,11 +5,13 @@
 
 #include "collector/drain.h"
 
-void losses_gather(struct drain *drain, uint64_t now_ns, struct batch *batch);
+/* Losses that were chosen (a rate limit) are told every LOSS_CHOSEN_NS at most, of each process, reason and level; at its end, and with
+ * `whole`, at once; all others always at once. */
+void losses_gather(struct drain *drain, bool whole, uint64_t now_ns, struct batch *batch);
 void losses_settle(struct collector_ring *ring);
 void losses_discard(struct collector_ring *ring);
 
-/* Whether the slot's ledger (ring.slot_count: the anonymous one) holds what was not told; false too when it cannot be read. */
+/* Whether the slot's ledger (ring.slot_count: the anonymous one) holds what is to be told now; false too when it cannot be read. */
 bool losses_are_untold(struct collector_ring *ring, uint32_t slot);
 bool losses_any_untold(struct rings *rings);
 

@@ -1,9 +1,21 @@
 /* taskforge-collector - the only reader of the rings and the only writer of the store. */
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "collector/collector.h"
 #include "common/base/diag.h"
 #include "common/process/daemon.h"
+
+enum { FILES_WANTED = 8192 };
+
+/* Each process that writes is watched by a descriptor: as many as we may have, up to what is enough for some rings full of them. */
+static void raise_file_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= FILES_WANTED)
+        return;
+    limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 static int on_reload(const struct config *config, void *context, struct error *error) {
     return collector_reload(context, config, error);
@@ -27,6 +39,7 @@ int main(int argc, char **argv) {
     if (status != DAEMON_GO_ON)
         return status;
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write, like a full disk */
+    raise_file_limit();
     if (collector_start(&collector, daemon.config, daemon.loop, &error) < 0) {
         diag_error("%s", error.text);
         daemon_finish(&daemon);

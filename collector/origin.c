@@ -4,11 +4,12 @@
 #include <stdlib.h>
 
 #include "collector/losses.h"
+#include "collector/slots.h"
 #include "common/base/diag.h"
 #include "common/model/template.h"
 
 /* The slot whose process made the lane's record: a private lane's owner; an overflow lane's by the hello in front. */
-static struct slot *slot_of(struct lane *lane) {
+static struct slot *slot_of(struct rings *rings, struct lane *lane) {
     struct collector_ring *ring = lane->ring;
     if (!lane->overflow) {
         if (lane->state.slot >= ring->ring.slot_count)
@@ -16,12 +17,7 @@ static struct slot *slot_of(struct lane *lane) {
         struct slot *slot = &ring->slots[lane->state.slot];
         return slot->known && slot->info.generation == lane->state.generation ? slot : NULL;
     }
-    for (uint32_t i = 0; lane->reader.has_hello && i < ring->slots_used; i++) {
-        struct slot *slot = &ring->slots[i];
-        if (slot->known && memcmp(slot->info.producer_id, lane->reader.hello.producer_id, 16) == 0)
-            return slot;
-    }
-    return NULL;
+    return lane->reader.has_hello ? slots_find(rings, ring, lane->reader.hello.producer_id) : NULL;
 }
 
 static struct site *site_load(struct lane *lane, const struct slot *slot, uint32_t number) {
@@ -91,7 +87,8 @@ static void put_input_position(struct lane *lane, const struct input_position *p
 static void add_entry(struct drain *drain, struct lane *lane, struct batch *batch) {
     const struct record_entry *record = &lane->record.entry;
     struct entry entry = record->entry;
-    struct slot *slot = slot_of(lane);
+    /* In an overflow lane the hello says all, but for call sites. */
+    struct slot *slot = lane->overflow && record->site == 0 ? NULL : slot_of(drain->rings, lane);
     entry.host = text_of(drain->host);
     entry.pid = lane->overflow ? (lane->reader.has_hello ? lane->reader.hello.pid : 0) : slot ? slot->info.pid : 0;
     if (entry.service.length == 0 && lane->overflow && lane->reader.has_hello)
@@ -108,6 +105,8 @@ static void add_entry(struct drain *drain, struct lane *lane, struct batch *batc
         entry.timestamp_ns = lane->record.time_ns;
     if (uuid_is_zero(&entry.id))
         uuid_derive(entry.timestamp_ns, lane->ring->ring.ring_id, lane->index, lane->record.position, &entry.id);
+    if (crash_is_news(&entry))
+        crash_hear(&drain->crash, lane->ring, slot_of(drain->rings, lane), &entry);
     batch_add(batch, &entry);
     drain->entries++;
     if (record->has_position)

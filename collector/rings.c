@@ -7,17 +7,21 @@
 
 #include "collector/level_keeper.h"
 #include "collector/rings_folder.h"
+#include "collector/slots.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
 
 int rings_init(struct rings *rings, const char *runtime_dir, struct state_map *state, struct error *error) {
-    *rings = (struct rings) { .folder_fd = -1, .watch_fd = -1, .state = state, .starting = true };
+    *rings = RINGS_CLOSED;
+    rings->state = state;
+    rings->starting = true;
     if (strlen(runtime_dir) >= sizeof(rings->runtime_dir))
         return error_set(error, -ENAMETOOLONG, "the runtime folder's name is too long");
     memcpy(rings->runtime_dir, runtime_dir, strlen(runtime_dir) + 1);
     int result = rings_folder_open(rings, error);
     if (result < 0)
         return result;
+    slots_init(rings);
     return map_guard_install(error);
 }
 
@@ -27,7 +31,8 @@ void slot_forget(struct slot *slot) {
             free(slot->sites[i]);
     free(slot->sites);
     cells_destroy(slot->cells);
-    *slot = (struct slot) { 0 };
+    slot_unwatch(slot);
+    *slot = SLOT_UNKNOWN;
 }
 
 static void ring_destroy(struct collector_ring *ring) {
@@ -39,6 +44,7 @@ static void ring_destroy(struct collector_ring *ring) {
         slot_forget(&ring->slots[i]);
     free(ring->lanes);
     free(ring->slots);
+    free(ring->producers);
     ring_finish(&ring->ring);
     free(ring);
 }
@@ -52,7 +58,9 @@ void rings_finish(struct rings *rings) {
         close(rings->watch_fd);
     if (rings->folder_fd >= 0)
         close(rings->folder_fd);
-    *rings = (struct rings) { .folder_fd = -1, .watch_fd = -1 };
+    if (rings->deaths_fd >= 0)
+        close(rings->deaths_fd);
+    *rings = RINGS_CLOSED;
 }
 
 bool rings_changed(struct rings *rings) {
@@ -166,6 +174,8 @@ int rings_take_in(struct rings *rings, struct ring *opened, uid_t uid, dev_t dev
         ring_destroy(ring);
         return -ENOMEM;
     }
+    for (uint32_t i = 0; i <= ring->ring.slot_count; i++)
+        ring->slots[i] = SLOT_UNKNOWN;
     rings_slots_count(ring);
     rings->items[rings->count++] = ring;
     anonymous_resume(rings, ring);
@@ -208,6 +218,7 @@ static bool slot_refresh(struct rings *rings, struct collector_ring *ring, uint3
     slot->was_there = rings->starting;
     slot->info = info;
     slot->info.service.data = slot->info.service_bytes;
+    ring->producers_are_old = true;
     losses_resume(rings, slot->info.producer_id, &slot->told);
     return true;
 }
@@ -289,6 +300,8 @@ static void forget_state(struct rings *rings, struct collector_ring *ring) {
             state_key_losses(&key, ring->slots[i].info.producer_id);
             rings_remove_state(rings, &key);
             state_key_cells(&key, ring->slots[i].info.producer_id);
+            rings_remove_state(rings, &key);
+            state_key_gone(&key, ring->slots[i].info.producer_id);
             rings_remove_state(rings, &key);
         }
 }

@@ -33,19 +33,48 @@ struct loss_totals {
 };
 
 struct level_keeper; /* level_keeper.h, which looks into rings */
+struct loss_times {
+    uint64_t ns[LOSS_REASON_COUNT][LEVEL_COUNT];
+};
+
+/* How a process is seen to end (slots.h). */
+struct slot_watch {
+    bool tried;
+    bool ended; /* the descriptor said so: to be looked at */
+    int fd;     /* -1: none: its lock is looked at, now and then */
+    int deaths_fd;
+};
+
+/* The end of a process, from the moment at which it was noticed (reap.h, crash.h). */
+struct slot_end {
+    uint64_t noticed_ns, noticed_real_ns;       /* the first is monotonic */
+    uint64_t age_ns;                            /* of the process then */
+    uint64_t overflow_heads[RING_OVERFLOW_MAX]; /* all that it wrote there stands below */
+    uint32_t lanes, lanes_left;                 /* that it had; that are not drained yet */
+    bool lanes_counted;
+    bool drained;       /* all that it wrote is safe */
+    bool gone;          /* without goodbye */
+    bool late;          /* while no collector ran: nobody knows when */
+    bool telling, told; /* that it is gone: in the batch that is being made; safe */
+};
 
 struct slot {
     bool known;  /* claimed by a process; the rest is its */
     bool ending; /* dead or closed: drained, then freed */
+    struct slot_watch watch;
+    struct slot_end end;
     struct slot_info info;
     struct site **sites;              /* by number, SLOT_SITES_MAX + 1; NULL until the first */
     struct loss_totals told, telling; /* safe in the state; in the batch that is being made */
+    struct loss_times told_ns;        /* when each was told last; 0: never by us */
+    uint64_t telling_ns;
     bool is_telling;
     struct cells *cells;      /* of its metrics by handle (cells.h); NULL until the first */
     bool is_folding;          /* some of them are in the batch that is being made */
     bool was_there;           /* when the collector started */
     uint64_t control_version; /* of the level keeper, which its control word was made of; 0: not yet */
 };
+#define SLOT_UNKNOWN ((struct slot) { .watch = { .fd = -1, .deaths_fd = -1 } })
 void cells_destroy(struct cells *cells); /* NULL is fine */
 
 struct lane {
@@ -78,6 +107,10 @@ struct collector_ring {
     struct lane *lanes;  /* ring.lane_count */
     struct slot *slots;  /* ring.slot_count, and one more for the anonymous ledger */
     uint32_t slots_used; /* of them, those that were ever claimed, the first ones */
+    uint32_t next_look;  /* of slots whose locks are looked at: where the next scan goes on */
+    uint16_t *producers; /* a hash table of slots by producer id, number + 1 (slots.h); NULL until it is needed */
+    bool producers_are_old;
+    bool looked_again;   /* for a producer that was not known, since the last round */
     uint64_t cut_ns;     /* records made later wait, see order.h */
     uint64_t busy_ns;    /* monotonic: when a process or a record was last seen */
     uint64_t leaving_ns; /* monotonic: since when */
@@ -88,17 +121,21 @@ static inline uint32_t rings_next_ledger(const struct collector_ring *ring, uint
     return i + 1 < ring->slots_used || i == ring->ring.slot_count ? i + 1 : ring->ring.slot_count;
 }
 
-/* What all keys of a ring's lanes, a producer's losses or its cells begin with. */
+/* What all keys of a ring's lanes, a producer's losses, its cells or its end begin with. */
 enum { REMOVAL_BYTES = sizeof(STATE_LANE) - 1 + 16 };
-static_assert(sizeof(STATE_LOSS) == sizeof(STATE_LANE) && sizeof(STATE_CELL) == sizeof(STATE_LANE), "one length");
+static_assert(sizeof(STATE_LOSS) == sizeof(STATE_LANE) && sizeof(STATE_CELL) == sizeof(STATE_LANE) &&
+                  sizeof(STATE_GONE) == sizeof(STATE_LANE),
+              "one length");
 struct removal {
     char prefix[REMOVAL_BYTES];
 };
 
 struct rings {
     char runtime_dir[PATHS_MAX];
-    int folder_fd; /* RUNTIME_DIR/rings */
-    int watch_fd;  /* inotify on it, or -1 */
+    int folder_fd;    /* RUNTIME_DIR/rings */
+    int watch_fd;     /* inotify on it, or -1 */
+    int deaths_fd;    /* epoll of the processes' descriptors: readable when one has ended; or -1 */
+    int watch_fd_end; /* descriptors from this number on are kept for other things */
     struct collector_ring *items[RINGS_MAX];
     size_t count;
     struct state_map *state; /* borrowed */
@@ -106,11 +143,16 @@ struct rings {
         *level_keeper;        /* borrowed; sets the control word of each slot that is seen. NULL: nobody does */
     struct removal *removals; /* of what is gone for good, to be deleted with a later commit */
     size_t removal_count, removal_capacity;
-    uint64_t broken_count;               /* rings set aside so far */
-    bool said_full;                      /* one line for each stretch of too many rings */
-    bool starting;                       /* what is found now was there before us */
+    uint64_t broken_count; /* rings set aside so far */
+    bool said_full;        /* one line for each stretch of too many rings */
+    bool starting;         /* what is found now was there before us */
+    bool deaths;           /* a watched process has ended since the last scan */
+    bool
+        hurry; /* somebody may be waiting for the lanes of a process that ended: what is in them is to be stored at once */
     struct slot_metrics_view cells_view; /* of the slot being read */
 };
+
+#define RINGS_CLOSED ((struct rings) { .folder_fd = -1, .watch_fd = -1, .deaths_fd = -1 })
 
 /* The folders exist (daemon_runtime_dirs). Opens nothing yet: rings_scan does. */
 int rings_init(struct rings *rings, const char *runtime_dir, struct state_map *state, struct error *error);

@@ -160,6 +160,11 @@ void state_key_cells(struct state_key *key, const uint8_t producer_id[16]) {
     key_bytes(key, producer_id, 16);
 }
 
+void state_key_gone(struct state_key *key, const uint8_t producer_id[16]) {
+    key_begin(key, STATE_GONE);
+    key_bytes(key, producer_id, 16);
+}
+
 void state_key_loss(struct state_key *key, const uint8_t producer_id[16], enum loss_reason reason, enum level level) {
     state_key_losses(key, producer_id);
     key->bytes[key->length++] = (char)reason;

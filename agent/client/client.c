@@ -241,9 +241,8 @@ int tf_losses(tf_client *given, struct tf_loss_counts *ret, size_t size) {
         return error_set(thread_error(), -EINVAL, "size must be sizeof(struct tf_loss_counts)");
     struct tf_loss_counts losses = { .total = 0 };
     uint64_t *const by_reason[LOSS_REASON_COUNT] = {
-        [LOSS_LANE_FULL] = losses.lane_full, [LOSS_LANES_BUSY] = losses.lanes_busy,
-        [LOSS_NO_RING] = losses.no_ring,     [LOSS_QUOTA] = losses.quota,
-        [LOSS_RATE] = losses.rate_limited,   [LOSS_REPEAT] = losses.repeated,
+        [LOSS_LANE_FULL] = losses.lane_full, [LOSS_LANES_BUSY] = losses.lanes_busy, [LOSS_NO_RING] = losses.no_ring,
+        [LOSS_QUOTA] = losses.quota,         [LOSS_RATE] = losses.rate_limited,     [LOSS_REPEAT] = losses.repeated,
         [LOSS_SAMPLED] = losses.sampled,
     };
     for (unsigned reason = 0; reason < LOSS_REASON_COUNT; reason++)
@@ -260,10 +259,10 @@ static const char *const no_room_texts[LOSS_REASON_COUNT] = {
     [LOSS_LANES_BUSY] = "no room: no lane was free for an entry of level %s",
     [LOSS_NO_RING] = "no ring to write an entry of level %s to",
     [LOSS_INPUT] = "an input let go of an entry of level %s",
-    [LOSS_QUOTA] = "no room: this process has its share of the lanes that all share, an entry of level %s found none",
-    [LOSS_RATE] = "held back by its statement's rate limit: an entry of level %s",
-    [LOSS_REPEAT] = "left out as a repeat: an entry of level %s",
-    [LOSS_SAMPLED] = "left out by sampling: an entry of level %s",
+    [LOSS_QUOTA] = "no room: this process has its share of the shared lanes, an entry of level %s found none",
+    [LOSS_RATE] = "an entry of level %s was held back by a rate limit",
+    [LOSS_REPEAT] = "an entry of level %s was left out as a repeat",
+    [LOSS_SAMPLED] = "an entry of level %s was left out by sampling",
 };
 
 const char *tf_last_error(void) {

@@ -64,6 +64,13 @@ struct attachment {
     char runtime_dir[PATHS_MAX];
 };
 
+/* What a session has written into one overflow lane and the collector has not read yet: at most the bytes of two windows, each with the
+ * position where it ends. Touched only by who holds that lane. */
+struct overflow_share {
+    uint64_t older, older_end;
+    uint64_t newer, newer_end;
+};
+
 struct session {
     struct session *next;
     struct tf_client *client;
@@ -77,6 +84,7 @@ struct session {
     uint32_t site_count;                      /* numbers given so far */
     uint64_t site_hashes[SLOT_SITES_MAX];     /* of level, module, operation and format; number - 1 is the index */
     uint64_t lanes_used[RING_LANES_MAX / 64]; /* a bit for each lane written to: what a flush waits for */
+    struct overflow_share overflow[RING_OVERFLOW_MAX];
     uint16_t *metric_places; /* by a metric's index, 0: none; NULL while no metric was placed (metrics.h) */
     bool metrics_refused;    /* there are no pages for the first metric */
 };

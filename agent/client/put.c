@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <time.h>
 
-enum { OVERFLOW_TRIED_MAX = 8 };
+/* Of an overflow lane, that one session may have in it unread: a quarter, and half for errors. */
+enum { QUOTA_SHARE = 4, QUOTA_SHARE_OF_ERRORS = 2 };
 #define WAIT_STEP_FIRST_NS (UINT64_C(20) * 1000)
 #define WAIT_STEP_MAX_NS (2 * CLOCK_MILLISECOND)
 
@@ -61,25 +62,57 @@ static bool put_with_hello(struct session *session, struct lane_writer *writer, 
     return true;
 }
 
+/* Whether so many bytes more are within the session's share of the lane that it holds. What the tail has passed is dropped, a whole
+ * window at a time: no more than two words have to be kept for each, and never is less counted than is there. */
+static bool share_has_room(struct overflow_share *share, const struct lane_writer *writer, enum level level,
+                           uint32_t size) {
+    if (share->older_end <= writer->tail) {
+        share->older = share->newer;
+        share->older_end = share->newer_end;
+        share->newer = 0;
+        if (share->older_end <= writer->tail)
+            share->older = 0;
+    }
+    uint64_t part = level >= LEVEL_ERROR ? QUOTA_SHARE_OF_ERRORS : QUOTA_SHARE;
+    return share->older + share->newer + size <= writer->size / part;
+}
+
+/* Into the lane that is held: 0, or why not. */
+static int put_into_share(struct session *session, uint32_t lane, struct lane_writer *writer, const struct put *put,
+                          uint32_t size, enum loss_reason *ret_reason) {
+    struct overflow_share *share = &session->overflow[lane];
+    uint32_t whole = session->hello_size + size;
+    *ret_reason = LOSS_QUOTA;
+    if (!share_has_room(share, writer, put->level, whole))
+        return -EAGAIN;
+    *ret_reason = LOSS_LANES_BUSY;
+    if (!put_with_hello(session, writer, put, size))
+        return -EAGAIN;
+    share->newer += whole;
+    share->newer_end = writer->head;
+    session_mark_lane(session, lane);
+    return 0;
+}
+
 static int put_overflow(struct session *session, struct put *put, uint32_t size) {
     struct ring *ring = &session->attachment->ring;
-    uint32_t taken[OVERFLOW_TRIED_MAX], count = 0;
-    bool done = false;
-    while (!done && count < OVERFLOW_TRIED_MAX) { /* a full one is kept while the next is tried */
+    uint32_t taken[RING_OVERFLOW_MAX], count = 0, refused = 0;
+    int taking = 0, r = -EAGAIN;
+    while (r < 0 && count < ring->overflow_count) { /* one that does not do is kept while the next is tried */
         struct lane_writer writer;
-        if (ring_overflow_take(ring, &session->claim, &writer, &taken[count]) < 0)
+        enum loss_reason reason;
+        taking = ring_overflow_take(ring, &session->claim, &writer, &taken[count]);
+        if (taking < 0)
             break;
-        done = put_with_hello(session, &writer, put, size);
-        if (done)
-            session_mark_lane(session, taken[count]);
-        count++;
+        r = put_into_share(session, taken[count++], &writer, put, size, &reason);
+        refused += r < 0 && reason == LOSS_QUOTA;
     }
     for (uint32_t i = 0; i < count; i++)
         ring_overflow_give(ring, taken[i]);
-    if (done)
-        return 0;
-    put->reason = LOSS_LANES_BUSY;
-    return -EAGAIN;
+    /* Its quota alone stood in the way: in every lane, but those that have no pages. */
+    bool all = count == ring->overflow_count || taking != -EAGAIN;
+    put->reason = all && count > 0 && refused == count ? LOSS_QUOTA : LOSS_LANES_BUSY;
+    return r;
 }
 
 /* A nested call that has no lane here: the session is held by a reference instead. */

@@ -4,20 +4,24 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/hash.h"
 #include "common/model/template.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_handlers_once = PTHREAD_ONCE_INIT;
-static int fork_handlers_result;
+enum { GOODBYE_TRIES = 100 }; /* a millisecond each */
+
+static pthread_once_t handlers_once = PTHREAD_ONCE_INIT;
+static int handlers_result;
 
 /* under the lock */
 static struct attachment *attachments;
 static struct session *sessions;
 static struct tf_client *clients;
 static uint64_t last_session_id;
+static bool leaving; /* the process has come to exit(3) */
 
 /* What the default client's control points to before it is open. Without a slot every level from the client's own on is wanted (and
  * then counted as lost). */
@@ -208,6 +212,8 @@ static int session_create(struct tf_client *client, struct attachment *attachmen
         memcpy(session->lanes_used, client->left_lanes, sizeof(session->lanes_used));
     session->next = sessions;
     sessions = session;
+    if (leaving)
+        ring_slot_say_goodbye(&session->claim);
     *ret = session;
     return 0;
 }
@@ -443,14 +449,35 @@ static void fork_child(void) {
     registry_unlock();
 }
 
-static void fork_handlers_install(void) {
-    fork_handlers_result = -pthread_atfork(fork_prepare, registry_unlock, fork_child);
+/* At exit(3), a return from main, quick_exit(3): the slots say that their process ends well, and stay as they are, since handlers that run
+ * later may still log. Who holds the lock gives it back in a moment; exit in a signal handler that came in while this thread held it
+ * would wait for ever, so this gives up: then the end is told as one without goodbye. */
+static void say_goodbye(void) {
+    struct timespec pause = { .tv_nsec = CLOCK_MILLISECOND };
+    for (int tries = 0; !registry_try_lock(); tries++) {
+        if (tries == GOODBYE_TRIES)
+            return;
+        nanosleep(&pause, NULL);
+    }
+    leaving = true;
+    for (struct session *session = sessions; session; session = session->next)
+        ring_slot_say_goodbye(&session->claim);
+    registry_unlock();
+}
+
+__attribute__((destructor)) static void at_exit(void) {
+    say_goodbye();
+}
+
+static void handlers_install(void) {
+    handlers_result = -pthread_atfork(fork_prepare, registry_unlock, fork_child);
+    at_quick_exit(say_goodbye); /* without room for it: as in a process that is killed */
 }
 
 int registry_add(struct tf_client *client) {
-    pthread_once(&fork_handlers_once, fork_handlers_install);
-    if (fork_handlers_result < 0)
-        return fork_handlers_result;
+    pthread_once(&handlers_once, handlers_install);
+    if (handlers_result < 0)
+        return handlers_result;
     registry_lock();
     client->next = clients;
     clients = client;

@@ -3,12 +3,18 @@
  * MESSAGE is the message, PRIORITY the level (syslog's), the service the unit without ".service" (a
  * scope is passed over), else SYSLOG_IDENTIFIER, else _COMM; the module the identifier, the operation "journal". The timestamp is the source's where
  * it gave one. Into metadata: unit, user_unit, identifier, procid, uid, exe, facility, host, transport, message_id,
- * file, line, function, errno.
+ * file, line, function, errno; of a core dump coredump_pid, coredump_signal, coredump_signal_name, coredump_exe, coredump_comm.
  */
 #ifndef TASKFORGE_AGENT_INPUTS_PARSE_JOURNAL_H
 #define TASKFORGE_AGENT_INPUTS_PARSE_JOURNAL_H
 
 #include "agent/inputs/parsed.h"
+
+/* Of systemd-coredump's records: which process a signal has ended. The collector looks for them. */
+#define JOURNAL_COREDUMP_FIELDS(field)                                                                                 \
+    field(COREDUMP_PID, "COREDUMP_PID", "coredump_pid") field(COREDUMP_SIGNAL, "COREDUMP_SIGNAL", "coredump_signal")   \
+        field(COREDUMP_SIGNAL_NAME, "COREDUMP_SIGNAL_NAME", "coredump_signal_name")                                    \
+            field(COREDUMP_EXE, "COREDUMP_EXE", "coredump_exe") field(COREDUMP_COMM, "COREDUMP_COMM", "coredump_comm")
 
 /* The fields an entry is made of, and where they go in metadata. */
 #define JOURNAL_FIELDS(field)                                                                                          \
@@ -20,7 +26,8 @@
                         field(FACILITY, "SYSLOG_FACILITY", NULL) field(HOSTNAME, "_HOSTNAME", "host")                  \
                             field(TRANSPORT, "_TRANSPORT", "transport") field(MESSAGE_ID, "MESSAGE_ID", "message_id")  \
                                 field(CODE_FILE, "CODE_FILE", "file") field(CODE_LINE, "CODE_LINE", "line")            \
-                                    field(CODE_FUNC, "CODE_FUNC", "function") field(ERRNO, "ERRNO", "errno")
+                                    field(CODE_FUNC, "CODE_FUNC", "function") field(ERRNO, "ERRNO", "errno")           \
+                                        JOURNAL_COREDUMP_FIELDS(field)
 
 enum journal_field {
 #define JOURNAL_ENUM(name, key, metadata) JOURNAL_##name,

@@ -72,6 +72,7 @@ struct run {
     struct stream streams[STREAMS]; /* stdout, stderr */
     int signals;
     pid_t child; /* 0 before the fork and after its end */
+    pid_t ended; /* the same after its end */
     int status;  /* of waitpid */
 };
 
@@ -124,13 +125,18 @@ static void write_line(void *argument, struct text line) {
     writer_put(&stream->run->writer, &entry, &stream->run->scratch);
 }
 
+/* The signal that killed the command, 0: none; the collector looks for signal, pid and core here. */
 static void write_error(struct run *run, const char *operation, const char *message, int signal_number) {
     char metadata[64];
     struct pack_writer writer = { .data = metadata, .capacity = sizeof(metadata) };
-    pack_map(&writer, signal_number ? 1 : 0);
+    pack_map(&writer, signal_number ? 3 : 0);
     if (signal_number) {
         pack_text(&writer, TEXT_LITERAL("signal"));
         pack_int(&writer, signal_number);
+        pack_text(&writer, TEXT_LITERAL("pid"));
+        pack_int(&writer, run->ended);
+        pack_text(&writer, TEXT_LITERAL("core"));
+        pack_bool(&writer, WCOREDUMP(run->status));
     }
     struct entry entry = run->entry;
     entry.level = LEVEL_ERROR;
@@ -204,6 +210,7 @@ static void reap(struct run *run) {
     int status;
     if (run->child > 0 && waitpid(run->child, &status, WNOHANG) == run->child) {
         run->status = status;
+        run->ended = run->child;
         run->child = 0;
     }
 }

@@ -49,6 +49,20 @@ int process_stat_read(const char *path, struct process_stat *ret) {
     return 0;
 }
 
+bool process_age_ns(uint64_t start_time, uint64_t *ret) {
+    struct timespec now = { 0 };
+    uint64_t ticks = (uint64_t)sysconf(_SC_CLK_TCK);
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * CLOCK_SECOND + (uint64_t)now.tv_nsec;
+    if (start_time == 0 || start_time / ticks > now_ns / CLOCK_SECOND)
+        return false;
+    uint64_t start_ns = start_time / ticks * CLOCK_SECOND + start_time % ticks * (CLOCK_SECOND / ticks);
+    if (start_ns > now_ns)
+        return false;
+    *ret = now_ns - start_ns;
+    return true;
+}
+
 static double seconds_of(clockid_t clock) {
     struct timespec now = { 0 };
     clock_gettime(clock, &now);

@@ -2,6 +2,7 @@
 #ifndef TASKFORGE_COMMON_BASE_PROCESS_STAT_H
 #define TASKFORGE_COMMON_BASE_PROCESS_STAT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct process_stat {
@@ -12,6 +13,9 @@ struct process_stat {
 
 /* `path` is "/proc/PID/stat". A negative errno; -EBADMSG for what is no such file. */
 int process_stat_read(const char *path, struct process_stat *ret);
+
+/* How long ago a process began by its start_time; false where that cannot be (0, or later than now). */
+bool process_age_ns(uint64_t start_time, uint64_t *ret);
 
 struct process_usage {
     double cpu_seconds; /* user and system, of all threads, since the process began */

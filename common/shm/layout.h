@@ -173,11 +173,13 @@ static inline uint64_t lane_owner_next_turn(uint64_t owner) { /* the released la
 enum slot_state { SLOT_FREE = 0, SLOT_ACTIVE = 1, SLOT_CLOSED = 2 /* its process is done with it: drain, then free */ };
 
 enum {
-    SLOT_CONTROL_LEVEL_MASK = 0xff,   /* entries below this level are of no interest */
-    SLOT_CONTROL_REATTACH = 0x100,    /* this ring is retired or set aside: attach anew */
-    SLOT_CONTROL_STORE_SHIFT = 9,     /* three bits: entries below this level are not stored. The same level, unless a flight recorder */
-    SLOT_CONTROL_STORE_MASK = 0xe00,  /* holds lower ones */
-    SLOT_CONTROL_SETTINGS_SHIFT = 16, /* the low byte of the settings' sequence; 0: not told yet. When it changes the library reads */
+    SLOT_CONTROL_LEVEL_MASK = 0xff, /* entries below this level are of no interest */
+    SLOT_CONTROL_REATTACH = 0x100,  /* this ring is retired or set aside: attach anew */
+    SLOT_CONTROL_STORE_SHIFT =
+        9, /* three bits: entries below this level are not stored. The same level, unless a flight recorder */
+    SLOT_CONTROL_STORE_MASK = 0xe00, /* holds lower ones */
+    SLOT_CONTROL_SETTINGS_SHIFT =
+        16, /* the low byte of the settings' sequence; 0: not told yet. When it changes the library reads */
     SLOT_CONTROL_SETTINGS_MASK = 0xff0000, /* them anew */
     SLOT_SITES_MAX = 256,
     SLOT_SITE_TEXT_SIZE = 20 * 1024,
@@ -213,8 +215,9 @@ struct ring_slot {
     _Atomic uint64_t state;  /* generation << 8 | enum slot_state */
     uint8_t producer_id[16]; /* random for each claim; what the store keeps the folded losses by */
     uint32_t pid;
-    uint8_t min_level; /* the client's own: entries below it are not written */
-    uint8_t reserved[3];
+    uint8_t min_level;       /* the client's own: entries below it are not written */
+    _Atomic uint8_t goodbye; /* 1: its process has come to exit(3): whatever ends it from now on, it ends well */
+    uint8_t reserved[2];
     uint64_t start_time;    /* field 22 of /proc/PID/stat */
     uint64_t pid_namespace; /* inode of /proc/self/ns/pid */
     uint64_t claimed_ns;

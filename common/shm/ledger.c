@@ -3,19 +3,18 @@
 #include "common/shm/ring.h"
 
 static const char *const names[LOSS_REASON_COUNT] = {
-    [LOSS_LANE_FULL] = "lane_full",
-    [LOSS_LANES_BUSY] = "lanes_busy",
-    [LOSS_NO_RING] = "no_ring",
-    [LOSS_INPUT] = "input",
-    [LOSS_QUOTA] = "quota",
-    [LOSS_RATE] = "rate_limited",
-    [LOSS_REPEAT] = "repeated",
-    [LOSS_SAMPLED] = "sampled",
+    [LOSS_LANE_FULL] = "lane_full", [LOSS_LANES_BUSY] = "lanes_busy", [LOSS_NO_RING] = "no_ring",
+    [LOSS_INPUT] = "input",         [LOSS_QUOTA] = "quota",           [LOSS_RATE] = "rate_limited",
+    [LOSS_REPEAT] = "repeated",     [LOSS_SAMPLED] = "sampled",
 };
 
 const char *loss_reason_name(enum loss_reason reason) {
     check((unsigned)reason < LOSS_REASON_COUNT);
     return names[reason];
+}
+
+bool loss_reason_is_chosen(enum loss_reason reason) {
+    return reason == LOSS_RATE || reason == LOSS_REPEAT || reason == LOSS_SAMPLED;
 }
 
 void loss_count(struct loss_ledger *ledger, enum loss_reason reason, enum level level, uint64_t count,

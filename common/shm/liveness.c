@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/base/process_stat.h"
@@ -63,6 +64,21 @@ void slot_lock_drop(int fd, uint32_t slot) {
 bool slot_lock_is_free(int fd, uint32_t slot) {
     struct flock lock = lock_of(F_WRLCK, slot);
     return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+}
+
+int slot_owner_watch(int fd, uint32_t slot, const struct process_identity *owner) {
+    if (owner->pid == 0 || owner->pid > INT32_MAX)
+        return -ESRCH;
+    int watch = (int)syscall(SYS_pidfd_open, (pid_t)owner->pid, 0);
+    if (watch < 0)
+        return -errno;
+    /* Who holds the lock now, behind the opening, is who was opened: or he has ended meanwhile, and the descriptor says so. The kernel
+     * gives his number as we see it. */
+    struct flock lock = lock_of(F_WRLCK, slot);
+    if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid == (pid_t)owner->pid)
+        return watch;
+    close(watch);
+    return -ESRCH;
 }
 
 bool slot_owner_is_dead(int fd, uint32_t slot, const struct process_identity *owner) {

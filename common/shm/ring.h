@@ -66,6 +66,9 @@ int ring_slot_claim(struct ring *ring, struct text service, uint8_t min_level, s
  * was ever claimed, no site registered, no loss counted), else marked closed for the collector. */
 void ring_slot_release(struct ring *ring, const struct slot_claim *claim, bool untouched);
 
+/* The process is about to end, in good order: nobody need be told when its lock is gone. The slot stays in use. */
+void ring_slot_say_goodbye(const struct slot_claim *claim);
+
 /* Take the record lock again after the application closed every descriptor (slow path; a no-op where it is held).
  * -EBADF when our descriptor itself is gone, -ESTALE when the slot is ours no more: attach anew. */
 int ring_slot_relock(struct ring *ring, const struct slot_claim *claim);
@@ -94,7 +97,10 @@ void ring_overflow_give(struct ring *ring, uint32_t lane);
 /* A slot by its number, below slot_count. */
 const struct ring_slot *ring_slot_of(const struct ring *ring, uint32_t slot);
 
-const char *loss_reason_name(enum loss_reason reason); /* "lane_full" "lanes_busy" "no_ring" "input" */
+/* "lane_full" "lanes_busy" "no_ring" "input" "quota" "rate_limited" "repeated" "sampled" */
+const char *loss_reason_name(enum loss_reason reason);
+/* Whether such a loss was chosen (by a rate limit, as a repeat, by sampling), not suffered for want of room. */
+bool loss_reason_is_chosen(enum loss_reason reason);
 
 /* Count losses in a ledger: wait-free, any thread, async-signal-safe. first_ns may stay 0 where a count meets the
  * collector's reset: last_ns then says when. */

@@ -247,18 +247,26 @@ int ring_reader_slot(struct ring *ring, uint32_t slot, struct slot_info *ret) {
         .pid_namespace = head.pid_namespace,
         .claimed_ns = head.claimed_ns,
         .min_level = head.min_level < LEVEL_COUNT ? (enum level)head.min_level : LEVEL_CRITICAL,
+        .goodbye = atomic_load_explicit(&head.goodbye, memory_order_relaxed) != 0,
     };
     memcpy(ret->producer_id, head.producer_id, sizeof(ret->producer_id));
     return repair_service(ret, head.service, head.service_length);
 }
 
+static struct process_identity owner_of(const struct slot_info *info) {
+    return (struct process_identity) { .pid = info->pid,
+                                       .start_time = info->start_time,
+                                       .pid_namespace = info->pid_namespace };
+}
+
 bool ring_reader_slot_dead(struct ring *ring, uint32_t slot, const struct slot_info *info) {
-    if (info->state != SLOT_ACTIVE)
-        return false;
-    struct process_identity owner = { .pid = info->pid,
-                                      .start_time = info->start_time,
-                                      .pid_namespace = info->pid_namespace };
-    return slot_owner_is_dead(ring->map.fd, slot, &owner);
+    struct process_identity owner = owner_of(info);
+    return info->state == SLOT_ACTIVE && slot_owner_is_dead(ring->map.fd, slot, &owner);
+}
+
+int ring_reader_slot_watch(struct ring *ring, uint32_t slot, const struct slot_info *info) {
+    struct process_identity owner = owner_of(info);
+    return slot_owner_watch(ring->map.fd, slot, &owner);
 }
 
 static int free_slot(void *argument) {

@@ -33,6 +33,7 @@ struct slot_info { /* a private copy of one slot's head, checked; service repair
     uint64_t pid_namespace;
     uint64_t claimed_ns;
     enum level min_level;
+    bool goodbye;        /* its process has come to exit(3) */
     struct text service; /* points into service_bytes */
     char service_bytes[ENTRY_NAME_BYTES];
 };
@@ -68,8 +69,24 @@ int ring_reader_set_tail(struct ring *ring, uint32_t lane, uint64_t tail);
 /* -EBADMSG when the slot makes no sense. ret->service points into *ret: a copy of it must be pointed anew. A free slot
  * has the state word alone. */
 int ring_reader_slot(struct ring *ring, uint32_t slot, struct slot_info *ret);
+/* Bytes of pages that may still be allocated in the ring. */
+uint64_t ring_reader_room(struct ring *ring);
 /* Slots from this number on were never claimed. */
 uint32_t ring_reader_slots_used(struct ring *ring);
+/* The state words of the first `count` slots that are in use: how many there are. Cheap: whoever remembers the word he saw last looks
+ * closer only where it changed. */
+uint32_t ring_reader_slot_states(struct ring *ring, uint32_t count, uint64_t *out);
+
+struct open_span { /* a copy of a slot's span that was started and has not ended */
+    uint64_t start_ns;
+    uint8_t trace_id[16], span_id[8], parent_id[8];
+    uint32_t thread;
+    uint8_t operation_length;
+    char operation[SLOT_SPAN_OPERATION_BYTES]; /* any bytes */
+};
+/* The open spans of a slot, those left out that change while they are copied: how many, or -EFAULT. */
+int ring_reader_spans(struct ring *ring, uint32_t slot, struct open_span out[SLOT_SPANS_MAX]);
+
 int ring_reader_losses(struct ring *ring, uint32_t slot,
                        struct loss_counts *ret);               /* slot RING_SLOTS_MAX: the anonymous ledger */
 int ring_reader_losses_told(struct ring *ring, uint32_t slot); /* sets first_ns of every cell back to 0 */
@@ -85,6 +102,10 @@ int ring_reader_site(struct ring *ring, uint32_t slot, uint32_t site, struct sit
 /* Whether the slot's process is dead: its record lock is free, and pid with start time is gone where we share its pid
  * namespace. Never true for a live or stopped process. A slot that is not active: false. */
 bool ring_reader_slot_dead(struct ring *ring, uint32_t slot, const struct slot_info *info);
+
+/* A descriptor that becomes readable when the slot's process ends, after which ring_reader_slot_dead says the rest; a negative errno where that
+ * cannot be had. The caller closes it. */
+int ring_reader_slot_watch(struct ring *ring, uint32_t slot, const struct slot_info *info);
 
 /* Return a drained private lane to the pool, or take an overflow lane from its dead holder: compare-and-swap from
  * `owner`. -EAGAIN when it changed meanwhile, -EBUSY when the tail of a private lane has not reached its head. */

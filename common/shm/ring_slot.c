@@ -1,6 +1,7 @@
 /* ring_slot.c - slots and call sites, from the producer's side (ring.h). */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
@@ -151,6 +152,14 @@ void ring_slot_release(struct ring *ring, const struct slot_claim *claim, bool u
         return;
     if (map_owns_descriptor(&ring->map))
         slot_lock_drop(ring->map.fd, claim->index);
+}
+
+void ring_slot_say_goodbye(const struct slot_claim *claim) {
+    struct ring_slot *slot = claim->slot;
+    /* Not in a child that no handler saw fork, nor in a slot that was taken from us. */
+    if (slot->pid == (uint32_t)getpid() &&
+        atomic_load_explicit(&slot->state, memory_order_relaxed) == slot_state_word(claim->generation, SLOT_ACTIVE))
+        atomic_store_explicit(&slot->goodbye, 1, memory_order_release); /* read when the lock is gone, much later */
 }
 
 int ring_slot_relock(struct ring *ring, const struct slot_claim *claim) {

@@ -7,11 +7,12 @@
  *   "metric/" id u32, "value/" id u32               -> what a metric series is, and its total (collector/series.h)
  *   "cell/" producer_id[16] number u32              -> what was last folded of a metric by handle (collector/cells.h)
  *   "level/" service                                -> u8 lasting level, u8 passing level (255: none), u64 real ns of its end (collector/levels.h)
+ *   "gone/" producer_id[16]                         -> u64 real ns: that it went without goodbye was told then
  *   "spill"                                         -> u64 spill file id, u64 offset taken in
  *   "output"                                        -> u64 next sequence the NDJSON output has to write
  *
  * Integers little-endian. Binary parts stand as bytes. Losses told stand in the log as entries: service "taskforge", module "loss"
- * (operation = reason, level warn, metadata {"service","level","reason","count","first","last","pid"}).
+ * (operation = reason, level warn, or info where the loss was chosen, metadata {"service","level","reason","count","first","last","pid"}).
  */
 #ifndef TASKFORGE_COMMON_STORE_STATE_KEYS_H
 #define TASKFORGE_COMMON_STORE_STATE_KEYS_H
@@ -24,6 +25,7 @@
 #define STATE_VALUE "value/"
 #define STATE_CELL "cell/"
 #define STATE_LEVEL "level/"
+#define STATE_GONE "gone/"
 #define STATE_SPILL "spill"
 #define STATE_OUTPUT "output"
 

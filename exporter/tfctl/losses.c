@@ -151,7 +151,7 @@ static int add_stored(struct losses *losses, uint64_t end, struct error *error) 
     range.to_sequence = end;
     range.damaged = session_damaged;
     range.damaged_argument = losses->session;
-    filter_set_level(&filter, LEVEL_WARN);
+    filter_set_min_level(&filter, LEVEL_INFO); /* info: losses that were chosen */
     int status = filter_add_service(&filter, TEXT_LITERAL("taskforge"), error);
     if (status == 0)
         status = filter_add_matcher(&filter, TEXT_LITERAL("module"), FILTER_EQUAL, TEXT_LITERAL("loss"), error);

@@ -68,6 +68,30 @@ static void puts_the_useful_fields_into_metadata(void **state) {
     buffer_finish(&json);
 }
 
+static void keeps_whom_a_core_dump_is_of(void **state) {
+    (void)state;
+    static const char *const fields[] = { "MESSAGE=Process 4711 (mailer) of user 0 dumped core.",
+                                          "MESSAGE_ID=fc2e22bc6ee647b6b90729ab34a250b1",
+                                          "_COMM=systemd-coredum",
+                                          "COREDUMP_PID=4711",
+                                          "COREDUMP_SIGNAL=11",
+                                          "COREDUMP_SIGNAL_NAME=SIGSEGV",
+                                          "COREDUMP_EXE=/usr/bin/mailer",
+                                          "COREDUMP_COMM=mailer",
+                                          "COREDUMP_ENVIRON=SECRET=x",
+                                          NULL };
+    struct journal_entry entry;
+    struct parsed parsed;
+    struct buffer json = BUFFER_EMPTY;
+    fill(&entry, fields);
+    parse_journal(&entry, &scratch, &parsed);
+    pack_append_json(&json, parsed.entry.metadata);
+    assert_text(buffer_text(&json), "{\"message_id\":\"fc2e22bc6ee647b6b90729ab34a250b1\",\"coredump_pid\":\"4711\","
+                                    "\"coredump_signal\":\"11\",\"coredump_signal_name\":\"SIGSEGV\","
+                                    "\"coredump_exe\":\"/usr/bin/mailer\",\"coredump_comm\":\"mailer\"}");
+    buffer_finish(&json);
+}
+
 static void marks_a_priority_that_is_none(void **state) {
     (void)state;
     static const char *const priorities[] = { "PRIORITY=9", "PRIORITY=x", "PRIORITY=-1",
@@ -116,6 +140,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_the_service_by_its_unit),
         cmocka_unit_test(puts_the_useful_fields_into_metadata),
+        cmocka_unit_test(keeps_whom_a_core_dump_is_of),
         cmocka_unit_test(marks_a_priority_that_is_none),
         cmocka_unit_test(knows_our_own),
     };

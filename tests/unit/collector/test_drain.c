@@ -1,91 +1,5 @@
 /* Rings to batches, with a producer and the collector's rooms in one process. */
-#include "tests/unit/shm/ring_fixture.h"
-
-#include <signal.h>
-
-#include "collector/drain.h"
-#include "collector/losses.h"
-#include "collector/reap.h"
-#include "common/base/diag.h"
-#include "common/process/daemon.h"
-
-struct setup {
-    struct ring producer;
-    struct slot_claim claim;
-    struct state_map state;
-    struct rings rings;
-    struct drain drain;
-    struct batch batch;
-    struct drain_state seen;
-};
-
-static void setup_collector(const struct ring_fixture *f, struct setup *setup) {
-    struct error error = { "" };
-    assert_int_equal(daemon_runtime_dirs(f->runtime_dir, &error), 0);
-    assert_int_equal(rings_init(&setup->rings, f->runtime_dir, &setup->state, &error), 0);
-    assert_int_equal(drain_init(&setup->drain, &setup->rings, NULL, &error), 0);
-    assert_true(rings_scan(&setup->rings));
-    assert_int_equal(setup->rings.count, 1);
-}
-
-static void setup_open(const struct ring_fixture *f, struct setup *setup) {
-    memset(setup, 0, sizeof(*setup));
-    fixture_attach(f, &setup->producer);
-    assert_int_equal(ring_slot_claim(&setup->producer, TEXT_LITERAL("billing"), 0, &setup->claim), 0);
-    setup_collector(f, setup);
-}
-
-static void finish_collector(struct setup *setup) {
-    batch_finish(&setup->batch);
-    drain_finish(&setup->drain);
-    rings_finish(&setup->rings);
-}
-
-static void setup_close(struct setup *setup) {
-    finish_collector(setup);
-    state_map_finish(&setup->state);
-    ring_finish(&setup->producer);
-}
-
-static void write_entry(struct lane_writer *writer, const char *message, uint64_t time_ns, enum level level) {
-    struct record_entry record = { .entry = { .id = { { 1 } },
-                                              .timestamp_ns = time_ns,
-                                              .level = level,
-                                              .module = TEXT_LITERAL("m"),
-                                              .operation = TEXT_LITERAL("o") } };
-    uint32_t size;
-    uint64_t position;
-    record.entry.message = text_of(message);
-    assert_int_equal(record_entry_size(&record, &size), 0);
-    void *span = lane_claim(writer, size, level, &position);
-    assert_non_null(span);
-    record_entry_encode(&record, position, time_ns, span, size);
-    lane_commit(writer, size);
-}
-
-static void claim_lane(struct setup *setup, struct lane_writer *writer, uint32_t *lane) {
-    assert_int_equal(ring_lane_claim(&setup->producer, &setup->claim, false, writer, lane), 0);
-}
-
-static void round_and_gather(struct setup *setup) {
-    drain_round(&setup->drain, &setup->seen);
-    batch_clear(&setup->batch);
-    assert_true(drain_gather(&setup->drain, false, clock_real_ns(), &setup->batch));
-}
-
-static void settle(struct setup *setup) {
-    assert_int_equal(batch_apply(&setup->batch, &setup->state), 0);
-    drain_settle(&setup->drain);
-}
-
-static void expect_messages(const struct setup *setup, size_t count, const char *const *messages) {
-    assert_int_equal(setup->batch.entry_count, count);
-    for (size_t i = 0; i < count; i++)
-        if (!text_is(setup->batch.entries[i].message, messages[i]))
-            fail_msg("entry %zu is \"%.*s\", not \"%s\"", i, TEXT_FORMAT(setup->batch.entries[i].message), messages[i]);
-}
-#define EXPECT_MESSAGES(setup, ...)                                                                                    \
-    expect_messages(setup, sizeof((const char *[]) { __VA_ARGS__ }) / sizeof(char *), (const char *[]) { __VA_ARGS__ })
+#include "tests/unit/collector/drain_fixture.h"
 
 /* --- order --- */
 
@@ -308,51 +222,7 @@ static void squatters_and_stale_files_are_removed(void **state) {
     setup_close(&s);
 }
 
-/* --- losses, the dead --- */
-
-static void a_loss_is_told_once_with_its_total(void **state) {
-    struct setup s;
-    setup_open(*state, &s);
-    reap_scan(&s.rings);
-    loss_count(&s.claim.slot->ledger, LOSS_LANE_FULL, LEVEL_DEBUG, 12, 1000);
-    assert_true(losses_any_untold(&s.rings));
-    round_and_gather(&s);
-    assert_int_equal(s.batch.entry_count, 1);
-    char expected[128];
-    snprintf(expected, sizeof(expected), "lost 12 debug entries of billing (pid %u): lane_full", (unsigned)getpid());
-    EXPECT_MESSAGES(&s, expected);
-    assert_true(text_is(s.batch.entries[0].service, "taskforge"));
-    assert_true(text_is(s.batch.entries[0].operation, "lane_full"));
-    drain_discard(&s.drain); /* not safe: it has to be told again */
-    round_and_gather(&s);
-    EXPECT_MESSAGES(&s, expected);
-    settle(&s);
-    round_and_gather(&s);
-    assert_int_equal(s.batch.entry_count, 0);
-    loss_count(&s.claim.slot->ledger, LOSS_LANE_FULL, LEVEL_DEBUG, 1, 2000);
-    round_and_gather(&s);
-    snprintf(expected, sizeof(expected), "lost 1 debug entry of billing (pid %u): lane_full", (unsigned)getpid());
-    EXPECT_MESSAGES(&s, expected);
-    setup_close(&s);
-}
-
-static void a_told_loss_is_not_told_again_after_a_restart(void **state) {
-    struct setup s;
-    setup_open(*state, &s);
-    reap_scan(&s.rings);
-    loss_count(ring_anonymous_ledger(&s.producer), LOSS_LANES_BUSY, LEVEL_INFO, 3, 1000);
-    loss_count(&s.claim.slot->ledger, LOSS_LANE_FULL, LEVEL_WARN, 4, 1000);
-    round_and_gather(&s);
-    assert_int_equal(s.batch.entry_count, 2);
-    assert_int_equal(batch_apply(&s.batch, &s.state), 0); /* committed, then killed */
-    finish_collector(&s);
-    memset(&s.batch, 0, sizeof(s.batch));
-    setup_collector(*state, &s);
-    reap_scan(&s.rings);
-    round_and_gather(&s);
-    assert_int_equal(s.batch.entry_count, 0);
-    setup_close(&s);
-}
+/* --- the dead --- */
 
 static void a_closed_slot_is_drained_then_freed_with_its_lanes_and_totals(void **state) {
     struct setup s;
@@ -429,24 +299,6 @@ static void call_sites_are_formatted(void **state) {
     setup_close(&s);
 }
 
-/* A process that used nothing of its slot gives it back itself: the next one's losses are not told as his, and then again. */
-static void losses_in_a_slot_taken_anew_are_told_once(void **state) {
-    struct setup s;
-    setup_open(*state, &s);
-    rings_slot_refresh(&s.rings, s.rings.items[0], s.claim.index);
-    ring_slot_release(&s.producer, &s.claim, true);
-    assert_int_equal(ring_slot_claim(&s.producer, TEXT_LITERAL("other"), 0, &s.claim), 0);
-    loss_count(&s.claim.slot->ledger, LOSS_LANE_FULL, LEVEL_DEBUG, 3, 1000);
-    round_and_gather(&s);
-    assert_int_equal(s.batch.entry_count, 0);
-    settle(&s);
-    rings_slot_refresh(&s.rings, s.rings.items[0], s.claim.index);
-    round_and_gather(&s);
-    assert_int_equal(s.batch.entry_count, 1);
-    settle(&s);
-    setup_close(&s);
-}
-
 /* As after a reboot: 100,000 keys of producers that are no more, in one walk, and nothing else. */
 static void state_of_what_is_gone_is_removed_at_once(void **state) {
     enum { PRODUCERS = 200, CELLS = 500 };
@@ -487,12 +339,9 @@ int main(void) {
         TEST(a_cut_file_is_set_aside_and_what_was_in_hand_is_kept),
         TEST(scribbled_lanes_set_the_ring_aside),
         TEST(squatters_and_stale_files_are_removed),
-        TEST(a_loss_is_told_once_with_its_total),
-        TEST(a_told_loss_is_not_told_again_after_a_restart),
         TEST(a_closed_slot_is_drained_then_freed_with_its_lanes_and_totals),
         TEST(a_released_lane_goes_back_only_when_it_is_drained),
         TEST(call_sites_are_formatted),
-        TEST(losses_in_a_slot_taken_anew_are_told_once),
         TEST(state_of_what_is_gone_is_removed_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
