@@ -8,6 +8,7 @@
 
 #include "collector/reap.h"
 #include "collector/retention.h"
+#include "collector/spans.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
 #include "common/process/daemon.h"
@@ -146,10 +147,17 @@ static void on_positions(struct control_call *call, struct text arguments, void 
     loop_set_timer(collector->poll_timer, 0);
 }
 
+static void on_spans(struct control_call *call, struct text arguments, void *context) {
+    struct collector *collector = context;
+    (void)arguments;
+    spans_answer(&collector->rings, collector->drain.host, call);
+}
+
 static const struct control_verb verbs[] = {
     { "positions", "INPUT", on_positions },
     { "status", "", collector_on_status },
     { "metric", "KIND NAMING NAME", collector_on_metric },
+    { "spans", "", on_spans },
 };
 
 /* --- start --- */
@@ -198,6 +206,8 @@ static int start_rings(struct collector *collector, const struct config *config,
     collector->drain_open = result == 0;
     if (result < 0)
         return result;
+    health_init(&collector->health, &collector->state);
+    collector->drain.health = &collector->health;
     bool all = rings_scan(&collector->rings);
     look_at_slots(&collector->rings);
     if (all)

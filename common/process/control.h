@@ -50,6 +50,8 @@ int control_listen(struct loop *loop, const char *path, mode_t mode, const struc
 void control_destroy(struct control *control);
 
 struct ucred control_peer(const struct control_call *call); /* who asks, as the kernel says: pid, uid, gid */
+/* Whether he is in that group, be it one of several. False once he has gone. */
+bool control_peer_is_in(const struct control_call *call, gid_t group);
 void control_add(struct control_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));                          /* one line */
 void control_add_text(struct control_call *call, struct text text); /* text in lines; a missing last "\n" is added */

@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { READ_CHUNK = 4096, LISTEN_BACKLOG = 32, SENTENCE_SIZE = 1024 };
+enum { READ_CHUNK = 4096, LISTEN_BACKLOG = 32, SENTENCE_SIZE = 1024, PEER_GROUPS_MAX = 4096 };
 #define ACCEPT_AGAIN_NS (100 * CLOCK_MILLISECOND)
 
 enum state {
@@ -91,6 +91,22 @@ static void too_slow(struct loop_timer *timer, void *context) {
 
 struct ucred control_peer(const struct control_call *call) {
     return call->peer;
+}
+
+bool control_peer_is_in(const struct control_call *call, gid_t group) {
+    gid_t groups[PEER_GROUPS_MAX];
+    socklen_t size = sizeof(groups);
+
+    if (!call->connection)
+        return false;
+    if (call->peer.gid == group)
+        return true;
+    if (getsockopt(call->connection->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+        return false; /* more than any user has here, or an old kernel */
+    for (size_t i = 0; i < size / sizeof(groups[0]); i++)
+        if (groups[i] == group)
+            return true;
+    return false;
 }
 
 void control_add_text(struct control_call *call, struct text text) {

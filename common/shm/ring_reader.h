@@ -82,6 +82,17 @@ struct site_info {
 };
 int ring_reader_site(struct ring *ring, uint32_t slot, uint32_t site, struct site_info *ret);
 
+/* The spans that the process of a slot, which must not be free, has open, in no order: how many, or -EFAULT. What it wrote is there as it
+ * is: the operation may be no UTF-8. */
+struct open_span {
+    uint8_t trace_id[16], span_id[8], parent_id[8] /* zeros: none */;
+    uint64_t start_ns;
+    uint32_t thread;
+    uint8_t operation_length;
+    char operation[SLOT_SPAN_OPERATION_BYTES];
+};
+int ring_reader_spans(struct ring *ring, uint32_t slot, struct open_span ret[SLOT_SPANS_MAX]);
+
 /* Whether the slot's process is dead: its record lock is free, and pid with start time is gone where we share its pid
  * namespace. Never true for a live or stopped process. A slot that is not active: false. */
 bool ring_reader_slot_dead(struct ring *ring, uint32_t slot, const struct slot_info *info);

@@ -6,6 +6,8 @@
  *   "input/" uid u32 length u8 input-name key       -> the input's own value (record.h, input_position)
  *   "metric/" id u32, "value/" id u32               -> what a metric series is, and its total (collector/series.h)
  *   "cell/" producer_id[16] number u32              -> what was last folded of a metric by handle (collector/cells.h)
+ *   "health/" uid u32 hash u64                      -> the newest health report of that service and name (common/model/health.h)
+ *   "spans"                                         -> u64 sequence of the next span
  *   "spill"                                         -> u64 spill file id, u64 offset taken in
  *   "output"                                        -> u64 next sequence the NDJSON output has to write
  *
@@ -22,6 +24,8 @@
 #define STATE_METRIC "metric/"
 #define STATE_VALUE "value/"
 #define STATE_CELL "cell/"
+#define STATE_HEALTH "health/"
+#define STATE_SPANS "spans"
 #define STATE_SPILL "spill"
 #define STATE_OUTPUT "output"
 

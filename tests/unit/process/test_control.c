@@ -45,6 +45,8 @@ static void say_who(struct control_call *call, struct text arguments, void *cont
 
     (void)arguments, (void)context;
     control_add(call, "%ld %u", (long)peer.pid, (unsigned)peer.uid);
+    control_add(call, "in his group: %d, in nobody's: %d", control_peer_is_in(call, getgid()),
+                control_peer_is_in(call, (gid_t)-2));
     control_done(call);
 }
 
@@ -160,12 +162,12 @@ static void expect_error(int fd, const char *request, int code, const char *sent
 static void answers_one_request_after_the_other(void **state) {
     struct server *server = *state;
     int fd = control_connect(server->path, NULL);
-    char who[64];
+    char who[128];
 
     expect(fd, "echo", "");
     expect(fd, "echo  a  b ", "a  b\n");
     expect(fd, "lines", "one\n\n.\n..two\nthree\nfour\n");
-    snprintf(who, sizeof(who), "%ld %u\n", (long)getpid(), (unsigned)getuid());
+    snprintf(who, sizeof(who), "%ld %u\nin his group: 1, in nobody's: 0\n", (long)getpid(), (unsigned)getuid());
     expect(fd, "who", who);
     expect(fd, "help", "help\necho TEXT\nlines\nwho\nfail WHAT\nhold\nrelease\nlarge\nstop\n");
     close(fd);
