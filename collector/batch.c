@@ -7,17 +7,20 @@
 
 void batch_clear(struct batch *batch) {
     batch->entry_count = 0;
+    batch->span_count = 0;
     batch->put_count = 0;
     if (batch->put_index)
         memset(batch->put_index, 0, batch->put_index_size * sizeof(*batch->put_index));
     arena_reset(&batch->arena);
     buffer_clear(&batch->scratch);
     batch->repaired = 0;
+    batch->invalid_spans = 0;
     batch->failed = false;
 }
 
 void batch_finish(struct batch *batch) {
     free(batch->entries);
+    free(batch->spans);
     free(batch->puts);
     free(batch->put_index);
     arena_finish(&batch->arena);
@@ -45,19 +48,20 @@ static void keep_repaired(struct batch *batch, struct text *text) {
         *text = arena_copy(&batch->arena, *text);
 }
 
-static void repair(struct batch *batch, struct entry *entry) {
+/* True when anything had to be changed. */
+static bool repair(struct batch *batch, struct entry *entry) {
     buffer_clear(&batch->scratch);
     int reasons = entry_repair(entry, 0, &batch->scratch);
     if (reasons < 0) {
         batch->failed = true;
-        return;
+        return false;
     }
-    batch->repaired += reasons != 0;
     struct text *texts[] = { &entry->service,       &entry->module,  &entry->operation,      &entry->message,
                              &entry->trace_id,      &entry->span_id, &entry->correlation_id, &entry->metadata,
                              &entry->error_details, &entry->host };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         keep_repaired(batch, texts[i]);
+    return reasons != 0;
 }
 
 void batch_add(struct batch *batch, const struct entry *entry) {
@@ -68,10 +72,66 @@ void batch_add(struct batch *batch, const struct entry *entry) {
     }
     struct entry *added = &batch->entries[batch->entry_count];
     *added = *entry;
-    repair(batch, added);
+    batch->repaired += repair(batch, added);
     batch->failed |= batch->arena.failed;
     if (!batch->failed)
         batch->entry_count++;
+}
+
+static bool is_zero(const uint8_t *id, size_t size) {
+    uint8_t any = 0;
+    for (size_t i = 0; i < size; i++)
+        any |= id[i];
+    return any == 0;
+}
+
+/* The beginning of valid UTF-8 that fits, cut at a character. */
+static struct text cut_to(struct text text, size_t size) {
+    if (text.length <= size)
+        return text;
+    while (size > 0 && ((unsigned char)text.data[size] & 0xc0) == 0x80)
+        size--;
+    return (struct text) { text.data, size };
+}
+
+/* Its texts keep the rules of an entry's. */
+static void repair_span(struct batch *batch, struct span *span) {
+    struct record_span *record = &span->record;
+    struct entry entry = {
+        .level = LEVEL_INFO,
+        .service = record->service,
+        .module = TEXT_LITERAL("span"),
+        .operation = record->operation,
+        .message = record->status.length > 0 ? record->status : TEXT_LITERAL("-"),
+        .metadata = record->metadata,
+        .host = span->host,
+    };
+    repair(batch, &entry);
+    record->service = entry.service;
+    record->operation = entry.operation;
+    record->metadata = entry.metadata;
+    if (record->status.length > 0)
+        record->status = cut_to(entry.message, RECORD_SPAN_STATUS_BYTES);
+    if (span->end_ns == 0)
+        span->end_ns = 1; /* 0 would mean that it has not ended */
+    if (record->start_ns == 0)
+        record->start_ns = span->end_ns;
+}
+
+void batch_add_span(struct batch *batch, const struct span *span) {
+    if (is_zero(span->record.trace_id, SPAN_TRACE_BYTES) || is_zero(span->record.span_id, SPAN_ID_BYTES)) {
+        batch->invalid_spans++;
+        return;
+    }
+    if (batch->failed || !array_room((void **)&batch->spans, &batch->span_capacity, batch->span_count, sizeof(*span))) {
+        batch->failed = true;
+        return;
+    }
+    batch->spans[batch->span_count] = *span;
+    repair_span(batch, &batch->spans[batch->span_count]);
+    batch->failed |= batch->arena.failed;
+    if (!batch->failed)
+        batch->span_count++;
 }
 
 /* The place of a key in the index: its put's number + 1, or 0 where it would go. */

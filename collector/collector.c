@@ -9,6 +9,7 @@
 #include "collector/reap.h"
 #include "collector/retention.h"
 #include "collector/slots.h"
+#include "collector/spans.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
 #include "common/process/daemon.h"
@@ -158,12 +159,19 @@ static void on_levels(struct control_call *call, struct text arguments, void *co
     level_keeper_show(&collector->levels, call, arguments);
 }
 
+static void on_spans(struct control_call *call, struct text arguments, void *context) {
+    struct collector *collector = context;
+    (void)arguments;
+    spans_answer(&collector->rings, collector->drain.host, call);
+}
+
 static const struct control_verb verbs[] = {
     { "positions", "INPUT", on_positions },
     { "level", "set LEVEL FOR|- [SERVICE] | reset [SERVICE]", on_level },
     { "levels", "", on_levels },
     { "status", "", collector_on_status },
     { "metric", "KIND NAMING NAME", collector_on_metric },
+    { "spans", "", on_spans },
 };
 
 /* --- start --- */
@@ -216,6 +224,8 @@ static int start_rings(struct collector *collector, const struct config *config,
     collector->drain_open = result == 0;
     if (result < 0)
         return result;
+    health_init(&collector->health, &collector->state);
+    collector->drain.health = &collector->health;
     bool all = rings_scan(&collector->rings);
     look_at_slots(&collector->rings);
     if (all)

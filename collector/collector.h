@@ -41,6 +41,7 @@ struct collector {
     struct spill spill;
     struct rings rings;
     struct fold fold;
+    struct health health;
     struct self self;
     struct drain drain;
     struct drain_state seen; /* by the last round */

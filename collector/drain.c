@@ -242,7 +242,7 @@ bool drain_gather(struct drain *drain, bool whole, uint64_t now_ns, struct batch
     if (!begin_merge(drain, whole, now_ns))
         return false;
     struct order_item item;
-    while (batch->entry_count < BATCH_ENTRIES_MAX && order_pop(&drain->order, &item)) {
+    while (batch->entry_count + batch->span_count < BATCH_ENTRIES_MAX && order_pop(&drain->order, &item)) {
         struct lane *lane = item.lane;
         origin_add_record(drain, lane, batch);
         lane->taken = lane->after;

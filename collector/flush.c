@@ -147,6 +147,7 @@ static bool gather_own(struct collector *collector, uint64_t now) {
         tell_reload(collector, now_ns);
     level_keeper_gather(&collector->levels, &collector->drain, now_ns, batch);
     cells_gather(fold, &collector->rings, now_ns, batch);
+    health_expire(&collector->health, now_ns, batch);
     for (unsigned i = 0; i < fold->telling_count; i++)
         drain_own_entry(&collector->drain, batch, now_ns, LEVEL_WARN, "metrics", "refuse", text_of(fold->tellings[i]),
                         TEXT_EMPTY);
@@ -163,6 +164,7 @@ static void discard(struct collector *collector) {
     drain_discard(&collector->drain);
     for (size_t i = 0; i < collector->rings.count; i++)
         cells_discard(collector->rings.items[i]);
+    health_discard(&collector->health);
     self_discard(&collector->self);
     fold_discard(&collector->fold);
 }

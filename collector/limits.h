@@ -15,7 +15,7 @@ enum {
     HAND_LANE_BYTES_MIN = 128 * 1024,
     HAND_BUFFER_KEPT = 64 * 1024, /* a lane's buffer that grew beyond is given back after the flush */
 
-    BATCH_ENTRIES_MAX = 65536, /* of one commit; what is left goes into the next */
+    BATCH_ENTRIES_MAX = 65536, /* and spans, of one commit; what is left goes into the next */
     BATCH_FLUSH_BYTES = 8 * 1024 * 1024,
 
     FOLD_SERIES_MAX =
@@ -29,6 +29,8 @@ enum {
     MERGE_TAIL_MAX = 256,      /* blocks at the end of a partition that may still be merged */
     REMOVALS_MAX = 16 * 1024,  /* state prefixes to be deleted; beyond that they are left to the next start */
     QUARANTINE_FILES_MAX = 8,  /* rings set aside; the oldest goes */
+    HEALTH_REPORTS_MAX = 1024, /* kept; then the oldest goes */
+    HEALTH_REPORTS_USER = 256, /* of one user; likewise */
     POSITION_CALLS_MAX = 32,   /* control calls waiting for a commit */
     LEVEL_CALLS_MAX = 32,      /* likewise */
     LEVELS_MAX = 1000,         /* thresholds: the default's, and of services; a further one is refused */
@@ -38,6 +40,7 @@ enum {
 
 #define FOLD_BYTES_MAX (UINT64_C(192) << 20)       /* of series: likewise; well below SEGMENT_SIZE */
 #define FOLD_BYTES_OWN (UINT64_C(8) << 20)         /* more, of the collector itself */
+#define SPANS_ANSWER_BYTES (UINT64_C(4) << 20)     /* open spans told at once; more are left out */
 #define SPILL_BYTES_MAX (UINT64_C(1) << 30)        /* then the lanes hold and the producers drop and count */
 #define SPILL_FRAME_MAX (UINT64_C(256) << 20)      /* one frame */
 #define OUTPUT_ROTATE_BYTES (UINT64_C(100) << 20)  /* of the output file */

@@ -5,6 +5,7 @@
 
 #include "collector/losses.h"
 #include "collector/slots.h"
+#include "collector/spans.h"
 #include "common/base/diag.h"
 #include "common/model/template.h"
 
@@ -84,17 +85,26 @@ static void put_input_position(struct lane *lane, const struct input_position *p
         batch_put(batch, state_key_text(&key), position->value);
 }
 
+/* Who made the lane's record; the service borrows from slot or hello. */
+static struct origin origin_of(const struct lane *lane, const struct slot *slot) {
+    const struct record_process_hello *hello = lane->overflow && lane->reader.has_hello ? &lane->reader.hello : NULL;
+    if (hello)
+        return (struct origin) { .service = hello->service, .pid = hello->pid };
+    if (!slot)
+        return (struct origin) { .service = TEXT_EMPTY };
+    return (struct origin) { .service = slot->info.service, .pid = lane->overflow ? 0 : slot->info.pid };
+}
+
 static void add_entry(struct drain *drain, struct lane *lane, struct batch *batch) {
     const struct record_entry *record = &lane->record.entry;
     struct entry entry = record->entry;
     /* In an overflow lane the hello says all, but for call sites. */
     struct slot *slot = lane->overflow && record->site == 0 ? NULL : slot_of(drain->rings, lane);
+    const struct origin origin = origin_of(lane, slot);
     entry.host = text_of(drain->host);
-    entry.pid = lane->overflow ? (lane->reader.has_hello ? lane->reader.hello.pid : 0) : slot ? slot->info.pid : 0;
-    if (entry.service.length == 0 && lane->overflow && lane->reader.has_hello)
-        entry.service = lane->reader.hello.service;
-    else if (entry.service.length == 0 && slot)
-        entry.service = arena_copy(&batch->arena, slot->info.service);
+    entry.pid = origin.pid;
+    if (entry.service.length == 0)
+        entry.service = arena_copy(&batch->arena, origin.service);
     if (record->site != 0)
         apply_site(drain, lane, slot, record, &entry, batch);
     if (record->raw_trace)
@@ -115,11 +125,21 @@ static void add_entry(struct drain *drain, struct lane *lane, struct batch *batc
 
 void origin_add_record(struct drain *drain, struct lane *lane, struct batch *batch) {
     const struct record *record = &lane->record;
+    struct origin origin;
     if (drain->fold)
         drain->fold->user = lane->ring->uid;
     switch (record->kind) {
     case RECORD_ENTRY:
         add_entry(drain, lane, batch);
+        break;
+    case RECORD_SPAN:
+        origin = origin_of(lane, slot_of(drain->rings, lane));
+        spans_add(drain, &origin, record, batch);
+        break;
+    case RECORD_HEALTH_REPORT:
+        origin = origin_of(lane, slot_of(drain->rings, lane));
+        if (drain->health)
+            health_add(drain->health, lane->ring->uid, &origin, &record->health_report, record->time_ns, batch);
         break;
     case RECORD_INPUT_POSITION:
         put_input_position(lane, &record->input_position, batch);

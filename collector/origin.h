@@ -1,10 +1,10 @@
-/* origin.h - from a record to an entry: whose it is, what its call site says, its message put together. One thread. */
+/* origin.h - from a record to an entry, a span or whatever it is: whose it is, what its call site says, its message put together. One thread. */
 #ifndef TASKFORGE_COLLECTOR_ORIGIN_H
 #define TASKFORGE_COLLECTOR_ORIGIN_H
 
 #include "collector/drain.h"
 
-/* Add what lane->record says to the batch: its entry, its input position. Kinds that nobody reads yet are counted. */
+/* Add what lane->record says to the batch: its entry, its span, its input position. Kinds that nobody reads yet are counted. */
 void origin_add_record(struct drain *drain, struct lane *lane, struct batch *batch);
 
 #endif

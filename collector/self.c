@@ -75,6 +75,10 @@ static void gather_entries(struct fold *fold, uint64_t now_ns, struct batch *bat
     }
     if (batch->repaired > 0)
         fold_add(fold, OWN_STORE_REPAIRED, NULL, (double)batch->repaired, now_ns, batch);
+    if (batch->span_count > 0)
+        fold_add(fold, OWN_STORE_SPANS, NULL, (double)batch->span_count, now_ns, batch);
+    if (batch->invalid_spans > 0)
+        fold_add(fold, OWN_STORE_SPANS_INVALID, NULL, (double)batch->invalid_spans, now_ns, batch);
 }
 
 static void gather_counters(struct self *self, struct fold *fold, uint64_t now_ns, struct batch *batch) {

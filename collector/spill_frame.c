@@ -12,6 +12,20 @@ static void append_number(struct buffer *out, uint64_t value, size_t size) {
     buffer_append(out, bytes, size);
 }
 
+static int append_span(struct buffer *out, const struct span *span) {
+    uint32_t size;
+    int result = record_span_size(&span->record, &size);
+    if (result < 0)
+        return result;
+    append_number(out, span->pid, 4);
+    append_number(out, size, 4);
+    if (!buffer_reserve(out, size))
+        return -ENOMEM;
+    record_span_encode(&span->record, 0, span->end_ns, out->data + out->length, size);
+    out->length += size;
+    return 0;
+}
+
 static int append_entry(struct buffer *out, const struct entry *entry) {
     struct record_entry record = { .entry = *entry };
     uint32_t size;
@@ -30,17 +44,25 @@ static int append_entry(struct buffer *out, const struct entry *entry) {
 int spill_frame_encode(const struct batch *batch, uint64_t file_id, uint64_t offset, struct buffer *out) {
     size_t begin = out->length;
     append_number(out, SPILL_FRAME_MAGIC, 8);
-    append_number(out, SPILL_FRAME_VERSION, 8);
+    append_number(out, SPILL_FRAME_VERSION, 4);
+    append_number(out, batch->span_count, 4);
     append_number(out, file_id, 8);
     append_number(out, offset, 8);
     append_number(out, batch->entry_count, 4);
     append_number(out, batch->put_count, 4);
     append_number(out, 0, 8);
-    struct text host = batch->entry_count ? batch->entries[0].host : TEXT_EMPTY;
+    struct text host = batch->entry_count  ? batch->entries[0].host
+                       : batch->span_count ? batch->spans[0].host
+                                           : TEXT_EMPTY;
     append_number(out, host.length, 2);
     buffer_append_text(out, host);
     for (size_t i = 0; i < batch->entry_count; i++) {
         int result = append_entry(out, &batch->entries[i]);
+        if (result < 0)
+            return result;
+    }
+    for (size_t i = 0; i < batch->span_count; i++) {
+        int result = append_span(out, &batch->spans[i]);
         if (result < 0)
             return result;
     }
@@ -92,8 +114,9 @@ static struct text take_text(struct cursor *cursor, uint64_t length) {
 
 int spill_frame_length(struct text header, uint64_t file_id, uint64_t offset, uint64_t *ret_length) {
     struct cursor cursor = { header.data, header.data + header.length, false };
-    uint64_t magic = take_number(&cursor, 8), version = take_number(&cursor, 8), id = take_number(&cursor, 8),
-             at = take_number(&cursor, 8);
+    uint64_t magic = take_number(&cursor, 8), version = take_number(&cursor, 4);
+    take_number(&cursor, 4);
+    uint64_t id = take_number(&cursor, 8), at = take_number(&cursor, 8);
     take_number(&cursor, 8);
     uint64_t body = take_number(&cursor, 8);
     if (cursor.failed || magic != SPILL_FRAME_MAGIC || version != SPILL_FRAME_VERSION || id != file_id ||
@@ -112,6 +135,17 @@ static int decode_entry(struct cursor *cursor, struct text host, struct batch *b
     record.entry.entry.host = host;
     record.entry.entry.pid = pid;
     batch_add(batch, &record.entry.entry);
+    return batch->failed ? -ENOMEM : 0;
+}
+
+static int decode_span(struct cursor *cursor, struct text host, struct batch *batch) {
+    uint32_t pid = (uint32_t)take_number(cursor, 4);
+    struct text bytes = take_text(cursor, take_number(cursor, 4));
+    struct record record;
+    if (cursor->failed || record_decode(bytes.data, bytes.length, 0, &record) < 0 || record.kind != RECORD_SPAN)
+        return -EBADMSG;
+    const struct span span = { .record = record.span, .end_ns = record.time_ns, .host = host, .pid = pid };
+    batch_add_span(batch, &span);
     return batch->failed ? -ENOMEM : 0;
 }
 
@@ -135,12 +169,19 @@ int spill_frame_decode(struct text frame, uint64_t file_id, uint64_t offset, str
     size_t hashed = frame.length - SPILL_FRAME_TAIL;
     if (hash_bytes(frame.data, hashed) != state_u64_get(frame.data + hashed))
         return -EBADMSG;
-    struct cursor cursor = { frame.data + 32, frame.data + hashed, false };
+    struct cursor cursor = { frame.data + 12, frame.data + hashed, false };
+    uint64_t spans = take_number(&cursor, 4);
+    cursor.at = frame.data + 32;
     uint64_t entries = take_number(&cursor, 4), puts = take_number(&cursor, 4);
     take_number(&cursor, 8);
     struct text host = take_text(&cursor, take_number(&cursor, 2));
     for (uint64_t i = 0; i < entries; i++) {
         int result = decode_entry(&cursor, host, batch);
+        if (result < 0)
+            return result;
+    }
+    for (uint64_t i = 0; i < spans; i++) {
+        int result = decode_span(&cursor, host, batch);
         if (result < 0)
             return result;
     }

@@ -1,15 +1,17 @@
 /* spill_frame.h - one batch as bytes in the spill file. Pure. Version 1; integers little-endian.
  *
  *   0       8         12       16        24       32        36      40            48
- *  +-------+---------+--------+---------+--------+---------+-------+-------------+------------------------------------+
- *  | magic | version | 0      | file id | offset | entries | puts  | body length | body: host, entries, puts | XXH3   |
- *  +-------+---------+--------+---------+--------+---------+-------+-------------+------------------------------------+
+ *  +-------+---------+--------+---------+--------+---------+-------+-------------+-------------------------------------------+
+ *  | magic | version | spans  | file id | offset | entries | puts  | body length | body: host, entries, spans, puts | XXH3   |
+ *  +-------+---------+--------+---------+--------+---------+-------+-------------+-------------------------------------------+
  *
  *   host     u16 length, bytes
  *   entry    u32 pid, u32 length of the record, the record (common/model/record.h, position 0)
+ *   span     likewise
  *   put      u16 key length, u16 1: remove, u32 value length, key, value
  *   XXH3     u64 over everything before it
  *
+ * A frame without spans is what it was before there were any.
  * File id and offset stand in the frame, so that bytes of another place or file never look right. Decoding trusts nothing.
  */
 #ifndef TASKFORGE_COLLECTOR_SPILL_FRAME_H

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "collector/fault.h"
+#include "collector/spans.h"
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/diag.h"
@@ -37,8 +38,14 @@ static int load_tail(struct writer *writer, struct error *error) {
     if (result < 0)
         return result;
     result = merge_tail_load(&writer->tail, txn, error);
+    if (result == 0) {
+        uint64_t sequence;
+        struct text value;
+        result = partition_span_seek(txn, 0, false, &sequence, &value, error);
+        writer->has_spans = result == 1;
+    }
     partition_abort(txn);
-    return result;
+    return result < 0 ? result : 0;
 }
 
 /* Space that a full disk leaves for the last commits: a file that is given up when one fails for want of it. */
@@ -63,6 +70,8 @@ int writer_init(struct writer *writer, struct partitions *partitions, struct sta
     if (state_map_get(state, TEXT_LITERAL(STATE_SEQUENCE), &value))
         state_sequence_decode(value, &writer->sequence);
     read_boot_id(writer->sequence.boot_id);
+    writer->next_span = partitions->current->first_sequence; /* past a damaged authority: a jump ahead, too */
+    state_map_get_u64(state, TEXT_LITERAL(STATE_SPANS), &writer->next_span);
     uint64_t cursor = partitions->current->first_sequence;
     state_map_get_u64(state, TEXT_LITERAL(STATE_OUTPUT), &cursor);
     writer->output_stored = cursor;
@@ -86,7 +95,7 @@ static bool is_roll_due(const struct writer *writer, uint64_t now_ns) {
     const struct partition_ref *current = writer->partitions->current;
     if (writer->roll_due)
         return true;
-    if (writer->sequence.next == current->first_sequence)
+    if (writer->sequence.next == current->first_sequence && !writer->has_spans)
         return false; /* nothing is in it */
     uint64_t period = writer->partition_ns;
     if (period && now_ns / period > current->created_ns / period)
@@ -101,6 +110,7 @@ static int roll(struct writer *writer, struct error *error) {
         return result;
     writer->roll_due = false;
     writer->tail.count = 0;
+    writer->has_spans = false;
     return 0;
 }
 
@@ -176,6 +186,10 @@ static int put_state(struct writer *writer, struct partition_txn *txn, const str
         state_u64_put(words, cursor);
         result = partition_state_put(txn, TEXT_LITERAL(STATE_OUTPUT), (struct text) { words, 8 }, error);
     }
+    if (result == 0 && batch->span_count > 0) {
+        state_u64_put(words, writer->next_span + batch->span_count);
+        result = partition_state_put(txn, TEXT_LITERAL(STATE_SPANS), (struct text) { words, 8 }, error);
+    }
     if (result < 0)
         return result;
     state_sequence_encode(sequence, words);
@@ -194,6 +208,12 @@ static void note_commit(struct writer *writer, const struct batch *batch, bool a
             noted &= state_map_put(writer->state, batch->puts[i].key, batch->puts[i].value) == 0;
     state_sequence_encode(sequence, words);
     noted &= state_map_put(writer->state, TEXT_LITERAL(STATE_SEQUENCE), (struct text) { words, sizeof(words) }) == 0;
+    if (batch->span_count > 0) {
+        writer->next_span += batch->span_count;
+        writer->has_spans = true;
+        state_u64_put(words, writer->next_span);
+        noted &= state_map_put(writer->state, TEXT_LITERAL(STATE_SPANS), (struct text) { words, 8 }) == 0;
+    }
     state_u64_put(words, cursor);
     noted &= state_map_put(writer->state, TEXT_LITERAL(STATE_OUTPUT), (struct text) { words, 8 }) == 0;
     check(noted); /* out of memory right after a commit: begin again from the store */
@@ -217,6 +237,8 @@ static int commit(struct writer *writer, const struct batch *batch, bool apply, 
     if (result < 0)
         return result;
     result = put_entries(writer, txn, batch, sequence.flush_ns, &tail, error);
+    if (result == 0)
+        result = spans_put(txn, batch, writer->next_span, error);
     if (result == 0)
         result = merge_due(writer, txn, &tail, error);
     if (result == 0)
@@ -283,6 +305,7 @@ int writer_recover(struct writer *writer, struct error *error) {
         writer->damage_seen = 0;
         writer->tail.count = 0;
         writer->roll_due = false;
+        writer->has_spans = false;
     }
     return result;
 }

@@ -1,6 +1,6 @@
 /* writer.h - the only code that writes the store: one batch, one transaction.
  *
- * A commit holds: the entries as blocks with their index, a merge of small blocks where one is due, the batch's state puts,
+ * A commit holds: the entries as blocks with their index, the spans, a merge of small blocks where one is due, the batch's state puts,
  * the sequence with the flush time, the output's cursor. Rolling to a new partition happens before it, when age or size ask for it.
  * One thread, but for writer_end and writer_output_cursor. */
 #ifndef TASKFORGE_COLLECTOR_WRITER_H
@@ -18,6 +18,8 @@ struct writer {
     struct state_sequence sequence;
     struct block_builder *builder;
     struct merge_tail tail;
+    uint64_t next_span;       /* the sequence of the next span */
+    bool has_spans;           /* the authority holds some */
     uint64_t partition_ns;    /* roll after so long; set by whoever knows the configuration */
     uint64_t partition_bytes; /* roll beyond that size */
     bool roll_due;            /* a roll was begun and did not come to its end: the authority may be closed */

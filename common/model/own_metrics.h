@@ -25,6 +25,8 @@
     X(RING_DROPPED, COUNTER, "ring_dropped_total", "service,level,reason", "Entries that found no room and were dropped.") \
     X(STORE_ENTRIES, COUNTER, "store_entries_total", "level", "Entries stored.") \
     X(STORE_REPAIRED, COUNTER, "store_entries_repaired_total", "", "Entries that broke a rule and were repaired.") \
+    X(STORE_SPANS, COUNTER, "store_spans_total", "", "Spans stored.") \
+    X(STORE_SPANS_INVALID, COUNTER, "store_spans_invalid_total", "", "Spans without a trace id or an id of their own: not stored.") \
     X(STORE_COMMITS, COUNTER, "store_commits_total", "", "Transactions that the collector committed.") \
     X(STORE_COMMIT_FAILURES, COUNTER, "store_commit_failures_total", "", "Transactions that could not be committed.") \
     X(STORE_COMMIT_TIME, TIMER, "store_commit_seconds", "", "How long transactions took.") \

@@ -77,16 +77,6 @@ uint32_t ring_reader_slots_used(struct ring *ring);
  * closer only where it changed. */
 uint32_t ring_reader_slot_states(struct ring *ring, uint32_t count, uint64_t *out);
 
-struct open_span { /* a copy of a slot's span that was started and has not ended */
-    uint64_t start_ns;
-    uint8_t trace_id[16], span_id[8], parent_id[8];
-    uint32_t thread;
-    uint8_t operation_length;
-    char operation[SLOT_SPAN_OPERATION_BYTES]; /* any bytes */
-};
-/* The open spans of a slot, those left out that change while they are copied: how many, or -EFAULT. */
-int ring_reader_spans(struct ring *ring, uint32_t slot, struct open_span out[SLOT_SPANS_MAX]);
-
 int ring_reader_losses(struct ring *ring, uint32_t slot,
                        struct loss_counts *ret);               /* slot RING_SLOTS_MAX: the anonymous ledger */
 int ring_reader_losses_told(struct ring *ring, uint32_t slot); /* sets first_ns of every cell back to 0 */
@@ -98,6 +88,17 @@ struct site_info {
     char bytes[SLOT_SITE_TEXT_SIZE];
 };
 int ring_reader_site(struct ring *ring, uint32_t slot, uint32_t site, struct site_info *ret);
+
+/* The spans that the process of a slot, which must not be free, has open, in no order: how many, or -EFAULT. What it wrote is there as it
+ * is: the operation may be no UTF-8. */
+struct open_span {
+    uint8_t trace_id[16], span_id[8], parent_id[8] /* zeros: none */;
+    uint64_t start_ns;
+    uint32_t thread;
+    uint8_t operation_length;
+    char operation[SLOT_SPAN_OPERATION_BYTES];
+};
+int ring_reader_spans(struct ring *ring, uint32_t slot, struct open_span ret[SLOT_SPANS_MAX]);
 
 /* Whether the slot's process is dead: its record lock is free, and pid with start time is gone where we share its pid
  * namespace. Never true for a live or stopped process. A slot that is not active: false. */

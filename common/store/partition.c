@@ -16,11 +16,11 @@
 #include "common/base/guard.h"
 #include "common/store/partition_private.h"
 
-static const char *const database_names[PARTITION_DATABASE_COUNT] = {
-    [PARTITION_BLOCKS] = "blocks",
-    [PARTITION_INDEX] = "index",
-    [PARTITION_STATE] = "state",
-    [PARTITION_META] = "meta",
+const char *const partition_database_names[PARTITION_DATABASE_COUNT] = {
+    [PARTITION_BLOCKS] = "blocks",         [PARTITION_INDEX] = "index",
+    [PARTITION_STATE] = "state",           [PARTITION_META] = "meta",
+    [PARTITION_SPANS] = "spans",           [PARTITION_SPAN_TRACES] = "span_traces",
+    [PARTITION_SPAN_TIMES] = "span_times",
 };
 
 enum {
@@ -102,9 +102,15 @@ static int open_databases(void *argument) {
     int code = mdb_txn_begin(partition->environment, NULL, create ? 0 : MDB_RDONLY, &txn);
     if (code != 0)
         return code;
+    partition->has_spans = true;
     for (unsigned i = 0; i < PARTITION_DATABASE_COUNT && code == 0; i++) {
         unsigned flags = 0;
-        code = mdb_dbi_open(txn, database_names[i], create ? MDB_CREATE : 0, &partition->databases[i]);
+        code = mdb_dbi_open(txn, partition_database_names[i], create ? MDB_CREATE : 0, &partition->databases[i]);
+        if (code == MDB_NOTFOUND && i >= PARTITION_SPANS) { /* older than spans */
+            partition->has_spans = false;
+            code = 0;
+            break;
+        }
         if (code == 0)
             code = mdb_dbi_flags(txn, partition->databases[i], &flags);
         if (code == 0 && flags != 0)

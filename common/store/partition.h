@@ -8,6 +8,11 @@
  *   state    any key up to 400 bytes              -> value and 8 bytes XXH3 of key and value: the commit protocol's (collector's: lane positions, folded
  *                                                    losses, input positions, spill offset, sequences); an authority has all of it
  *   meta     "partition"                          -> struct partition_meta, with checksum
+ *   spans        sequence of spans, 8 bytes big-endian  -> a span (span_codec.h)
+ *   span_traces  trace id[16], sequence                 -> nothing
+ *   span_times   start of the span, sequence            -> trace id[16], hash of the service (little-endian)
+ *
+ * The last three are not in partitions of before there were spans: those have none.
  *
  * Default sync; never NOSYNC or WRITEMAP; no DUPSORT. Readers' transactions are short. All memory that LMDB gives is
  * read under map_guarded-like protection: partition.c guards against SIGBUS itself (a file cut under us) and checks
@@ -81,6 +86,33 @@ int partition_state_get(struct partition_txn *txn, struct text key, struct text 
 int partition_state_walk(struct partition_txn *txn, struct text prefix,
                          int (*visit)(void *argument, struct text key, struct text value), void *argument,
                          struct error *error);
+
+/* --- spans (partition_spans.c): each stands in `spans`, and can be found by its trace and by its start --- */
+
+/* What span_times says of one. */
+struct partition_span_time {
+    uint64_t start_ns, sequence;
+    uint8_t trace_id[16];
+    uint64_t service_hash;
+};
+
+int partition_span_put(struct partition_txn *txn, const struct partition_span_time *span, struct text value,
+                       struct error *error);
+/* The first span whose sequence is >= sequence, descending: the last whose is <=: 1, 0 at the end. The value is borrowed until the
+ * transaction ends, and not checked. */
+int partition_span_seek(struct partition_txn *txn, uint64_t sequence, bool descending, uint64_t *ret_sequence,
+                        struct text *ret_value, struct error *error);
+/* The first sequence >= sequence of that trace: 1, 0. */
+int partition_span_of_trace(struct partition_txn *txn, const uint8_t trace_id[16], uint64_t sequence,
+                            uint64_t *ret_sequence, struct error *error);
+/* The last one that stands before (start, sequence) in time: 1, 0. */
+int partition_span_before(struct partition_txn *txn, uint64_t start_ns, uint64_t sequence,
+                          struct partition_span_time *ret, struct error *error);
+/* How many spans there are, and how many each of the two ways to them has. */
+struct partition_span_counts {
+    uint64_t spans, traces, times;
+};
+int partition_span_count(struct partition_txn *txn, struct partition_span_counts *ret, struct error *error);
 
 int partition_reader_check(struct partition *partition); /* clears slots of dead readers */
 

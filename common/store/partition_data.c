@@ -21,17 +21,6 @@ static const struct text meta_key = { "partition", 9 };
 
 /* --- LMDB's calls, guarded --- */
 
-enum call_kind { CALL_GET, CALL_PUT, CALL_DELETE, CALL_SEEK, CALL_SEEK_BACK };
-
-struct call {
-    enum call_kind kind;
-    struct partition_txn *txn;
-    enum partition_database database;
-    unsigned flags;
-    MDB_val key;
-    MDB_val value;
-};
-
 static int cursor_step(struct call *call, MDB_cursor *cursor) {
     MDB_val wanted = call->key;
     int code = mdb_cursor_get(cursor, &call->key, &call->value, MDB_SET_RANGE);
@@ -69,14 +58,16 @@ static int run_call(void *argument) {
     return EINVAL;
 }
 
-/* 0, MDB_NOTFOUND as it is, or our error. */
-static int guarded_call(struct call *call, const char *what, struct error *error) {
+int partition_call(struct call *call, const char *what, struct error *error) {
     struct partition *partition = call->txn->partition;
     check(!call->txn->failed);
     if (call->kind == CALL_PUT || call->kind == CALL_DELETE) {
         uint64_t most = PAGES_FOR_PUT * PAGE_SIZE_TYPICAL + (call->kind == CALL_PUT ? call->value.mv_size : 0);
         call->txn->bytes_put += most;
-        call->txn->state_put += call->database == PARTITION_STATE ? most : 0;
+        call->txn->puts[call->database].most += most;
+        call->txn->puts[call->database].count++;
+        if (call->kind == CALL_PUT && call->value.mv_size > PAGE_SIZE_TYPICAL / 4)
+            call->txn->puts[call->database].large += call->value.mv_size + 2 * PAGE_SIZE_TYPICAL;
     }
     if (partition->faulted)
         return partition_error(error, partition, what, -EFAULT);
@@ -88,20 +79,18 @@ static int guarded_call(struct call *call, const char *what, struct error *error
     return partition_error(error, partition, what, code);
 }
 
-static int put(struct partition_txn *txn, enum partition_database database, MDB_val key, MDB_val value, unsigned flags,
-               const char *what, struct error *error) {
+int partition_put(struct partition_txn *txn, enum partition_database database, MDB_val key, MDB_val value,
+                  const char *what, struct error *error) {
     check(txn->write);
-    struct call call = {
-        .kind = CALL_PUT, .txn = txn, .database = database, .flags = flags, .key = key, .value = value
-    };
-    return guarded_call(&call, what, error);
+    struct call call = { .kind = CALL_PUT, .txn = txn, .database = database, .key = key, .value = value };
+    return partition_call(&call, what, error);
 }
 
 static int delete_key(struct partition_txn *txn, enum partition_database database, MDB_val key, const char *what,
                       struct error *error) {
     check(txn->write);
     struct call call = { .kind = CALL_DELETE, .txn = txn, .database = database, .key = key };
-    int code = guarded_call(&call, what, error);
+    int code = partition_call(&call, what, error);
     return code == MDB_NOTFOUND ? 0 : code;
 }
 
@@ -117,8 +106,7 @@ static int take_guarded(void *argument) {
     return 0;
 }
 
-/* A copy of the value that lives as long as the transaction. */
-static int answer(struct partition_txn *txn, const MDB_val *value, struct text *ret, struct error *error) {
+int partition_answer(struct partition_txn *txn, const MDB_val *value, struct text *ret, struct error *error) {
     uint64_t longest = txn->used_before + txn->bytes_put;
     if (value->mv_size > longest)
         return partition_error(error, txn->partition, "read it", MDB_CORRUPTED);
@@ -142,10 +130,6 @@ static MDB_val sequence_key(uint64_t sequence, unsigned char room[KEY_SIZE]) {
     return (MDB_val) { KEY_SIZE, room };
 }
 
-static MDB_val value_of(struct text text) {
-    return (MDB_val) { text.length, (void *)(uintptr_t)text.data };
-}
-
 /* --- the meta record: version u32, ready u32, id[16], created u64, first u64, closed u64, checksum u64; little-endian --- */
 
 static void put_u64(unsigned char *at, uint64_t value) {
@@ -167,18 +151,18 @@ int partition_meta_put(struct partition_txn *txn, const struct partition_meta *m
     put_u64(bytes + 32, meta->first_sequence);
     put_u64(bytes + 40, meta->closed_ns);
     put_u64(bytes + 48, hash_bytes(bytes, META_SIZE - CHECKSUM_SIZE));
-    return put(txn, PARTITION_META, value_of(meta_key), (MDB_val) { META_SIZE, bytes }, 0, "write its meta record",
-               error);
+    return partition_put(txn, PARTITION_META, partition_value(meta_key), (MDB_val) { META_SIZE, bytes },
+                         "write its meta record", error);
 }
 
 int partition_meta_get(struct partition_txn *txn, struct partition_meta *ret, struct error *error) {
-    struct call call = { .kind = CALL_GET, .txn = txn, .database = PARTITION_META, .key = value_of(meta_key) };
+    struct call call = { .kind = CALL_GET, .txn = txn, .database = PARTITION_META, .key = partition_value(meta_key) };
     struct text found;
-    int code = guarded_call(&call, "read its meta record", error);
+    int code = partition_call(&call, "read its meta record", error);
     if (code == MDB_NOTFOUND)
         return error_set(error, -EBADMSG, "%s: not a partition (it has no meta record)", txn->partition->path);
     if (code == 0)
-        code = answer(txn, &call.value, &found, error);
+        code = partition_answer(txn, &call.value, &found, error);
     if (code < 0)
         return code;
     unsigned char bytes[META_SIZE];
@@ -207,8 +191,9 @@ int partition_block_put(struct partition_txn *txn, uint64_t first_sequence, stru
                         struct error *error) {
     unsigned char room[KEY_SIZE];
     MDB_val key = sequence_key(first_sequence, room);
-    int result = put(txn, PARTITION_BLOCKS, key, value_of(block), 0, "write a block", error);
-    return result < 0 ? result : put(txn, PARTITION_INDEX, key, value_of(index), 0, "write the index", error);
+    int result = partition_put(txn, PARTITION_BLOCKS, key, partition_value(block), "write a block", error);
+    return result < 0 ? result
+                      : partition_put(txn, PARTITION_INDEX, key, partition_value(index), "write the index", error);
 }
 
 int partition_block_delete(struct partition_txn *txn, uint64_t first_sequence, struct error *error) {
@@ -223,11 +208,11 @@ int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, stru
     struct call call = {
         .kind = CALL_GET, .txn = txn, .database = PARTITION_BLOCKS, .key = sequence_key(first_sequence, room)
     };
-    int code = guarded_call(&call, "read a block", error);
+    int code = partition_call(&call, "read a block", error);
     if (code == MDB_NOTFOUND)
         return error_set(error, -ENOENT, "%s: there is no block %llu", txn->partition->path,
                          (unsigned long long)first_sequence);
-    return code < 0 ? code : answer(txn, &call.value, ret, error);
+    return code < 0 ? code : partition_answer(txn, &call.value, ret, error);
 }
 
 int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_key,
@@ -237,14 +222,14 @@ int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, boo
                          .txn = txn,
                          .database = PARTITION_INDEX,
                          .key = sequence_key(first_sequence, room) };
-    int code = guarded_call(&call, "read the index", error);
+    int code = partition_call(&call, "read the index", error);
     if (code == MDB_NOTFOUND)
         return 0;
     struct text key;
     if (code == 0)
-        code = answer(txn, &call.key, &key, error);
+        code = partition_answer(txn, &call.key, &key, error);
     if (code == 0)
-        code = answer(txn, &call.value, ret_index, error);
+        code = partition_answer(txn, &call.value, ret_index, error);
     if (code < 0)
         return code;
     if (key.length != KEY_SIZE)
@@ -270,12 +255,13 @@ int partition_state_put(struct partition_txn *txn, struct text key, struct text 
     buffer_append(&sealed, sum, sizeof(sum));
     if (sealed.failed)
         return error_set(error, -ENOMEM, "%s: out of memory", txn->partition->path);
-    return put(txn, PARTITION_STATE, value_of(key), value_of(buffer_text(&sealed)), 0, "write its state", error);
+    return partition_put(txn, PARTITION_STATE, partition_value(key), partition_value(buffer_text(&sealed)),
+                         "write its state", error);
 }
 
 int partition_state_delete(struct partition_txn *txn, struct text key, struct error *error) {
     check(key.length > 0 && key.length <= PARTITION_STATE_KEY_MAX);
-    return delete_key(txn, PARTITION_STATE, value_of(key), "delete from its state", error);
+    return delete_key(txn, PARTITION_STATE, partition_value(key), "delete from its state", error);
 }
 
 /* Take the checksum off a sealed value. */
@@ -292,13 +278,13 @@ static int unseal(struct partition_txn *txn, struct text key, struct text sealed
 }
 
 int partition_state_get(struct partition_txn *txn, struct text key, struct text *ret, struct error *error) {
-    struct call call = { .kind = CALL_GET, .txn = txn, .database = PARTITION_STATE, .key = value_of(key) };
+    struct call call = { .kind = CALL_GET, .txn = txn, .database = PARTITION_STATE, .key = partition_value(key) };
     struct text sealed;
-    int code = guarded_call(&call, "read its state", error);
+    int code = partition_call(&call, "read its state", error);
     if (code == MDB_NOTFOUND)
         return 0;
     if (code == 0)
-        code = answer(txn, &call.value, &sealed, error);
+        code = partition_answer(txn, &call.value, &sealed, error);
     if (code == 0)
         code = unseal(txn, key, sealed, ret, error);
     return code < 0 ? code : 1;
@@ -317,13 +303,13 @@ int partition_state_walk(struct partition_txn *txn, struct text prefix,
     for (;;) {
         struct call call = { .kind = CALL_SEEK, .txn = txn, .database = PARTITION_STATE, .key = { length, at } };
         struct text key, sealed, value;
-        int code = guarded_call(&call, "read its state", error);
+        int code = partition_call(&call, "read its state", error);
         if (code == MDB_NOTFOUND)
             return 0;
         if (code == 0)
-            code = answer(txn, &call.key, &key, error);
+            code = partition_answer(txn, &call.key, &key, error);
         if (code == 0)
-            code = answer(txn, &call.value, &sealed, error);
+            code = partition_answer(txn, &call.value, &sealed, error);
         if (code < 0)
             return code;
         if (text_compare(key, (struct text) { at, length }) < 0) /* so that a walk over a damaged tree always ends */

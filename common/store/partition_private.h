@@ -12,6 +12,9 @@ enum partition_database {
     PARTITION_INDEX,
     PARTITION_STATE,
     PARTITION_META,
+    PARTITION_SPANS, /* these three not in partitions of before there were spans */
+    PARTITION_SPAN_TRACES,
+    PARTITION_SPAN_TIMES,
     PARTITION_DATABASE_COUNT
 };
 
@@ -19,6 +22,7 @@ struct partition {
     MDB_env *environment;
     MDB_dbi databases[PARTITION_DATABASE_COUNT];
     bool writable;
+    bool has_spans;       /* the databases of spans were there when it was opened */
     _Atomic bool faulted; /* a fault inside LMDB: its memory is in no known state, nothing may be called any more */
     char path[PARTITION_PATH_MAX];
 };
@@ -35,9 +39,41 @@ struct partition_txn {
     bool failed;          /* only abort is allowed */
     uint64_t used_before; /* bytes in pages in use when it began */
     uint64_t bytes_put;   /* at most what the puts and deletes will add to that */
-    uint64_t state_put;   /* what of it is the state's, whose small values share pages */
+    struct {
+        uint64_t most;                /* what of bytes_put is this database's */
+        uint64_t count;               /* puts and deletes */
+        uint64_t large;               /* bytes of values that take pages of their own */
+    } puts[PARTITION_DATABASE_COUNT]; /* since small values share pages */
+    bool looked_for_spans, has_spans; /* of a partition that had none when it was opened */
     struct partition_copy *copies;
 };
+
+/* --- partition_data.c: LMDB's calls, guarded --- */
+
+enum call_kind { CALL_GET, CALL_PUT, CALL_DELETE, CALL_SEEK, CALL_SEEK_BACK };
+
+struct call {
+    enum call_kind kind;
+    struct partition_txn *txn;
+    enum partition_database database;
+    unsigned flags;
+    MDB_val key;
+    MDB_val value;
+};
+
+/* 0, MDB_NOTFOUND as it is, or our negative errno with its sentence. */
+int partition_call(struct call *call, const char *what, struct error *error);
+int partition_put(struct partition_txn *txn, enum partition_database database, MDB_val key, MDB_val value,
+                  const char *what, struct error *error);
+/* A copy of what LMDB answered, which lives as long as the transaction. */
+int partition_answer(struct partition_txn *txn, const MDB_val *value, struct text *ret, struct error *error);
+
+static inline MDB_val partition_value(struct text text) {
+    return (MDB_val) { text.length, (void *)(uintptr_t)text.data };
+}
+
+/* partition.c: the names of the databases. */
+extern const char *const partition_database_names[PARTITION_DATABASE_COUNT];
 
 /* partition_check.c: whether the meta pages of an open file are ours and belong to the file as it is. */
 int partition_check_pages(int fd, const char *path, struct error *error);

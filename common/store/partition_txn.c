@@ -62,15 +62,39 @@ static int grow_file(int fd, uint64_t from, uint64_t to) {
     return code;
 }
 
-/* At most what the transaction adds to the pages in use. Each page of a tree is copied once, however many of its values change:
- * the state, where thousands of small ones may, takes no more than it is large, twice over for pages that were split or freed. */
+static uint64_t lesser(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* Whether nothing is ever deleted from it or changed: then a put copies one leaf, and splits it at most. */
+static bool only_grows(enum partition_database database) {
+    return database >= PARTITION_SPANS;
+}
+
+/* Each page of a tree is copied once, however many of its values change: where thousands of small ones do (the state, the spans), it
+ * takes no more than it is large, twice over for pages that were split or freed; and where it only grows, no more than
+ * two leaves for each put, and its branches. */
+static uint64_t most_added_to(const struct partition_txn *txn, enum partition_database database) {
+    uint64_t most = txn->puts[database].most;
+    MDB_stat tree;
+    if (most == 0 || mdb_stat(txn->txn, txn->partition->databases[database], &tree) != 0)
+        return most;
+    uint64_t pages = tree.ms_branch_pages + tree.ms_leaf_pages + tree.ms_overflow_pages;
+    most = lesser(most, (2 * pages + PAGES_FOR_COMMIT) * tree.ms_psize);
+    if (!only_grows(database))
+        return most;
+    uint64_t leaves = 3 * txn->puts[database].count + 2 * tree.ms_branch_pages + PAGES_FOR_COMMIT;
+    return lesser(most, leaves * tree.ms_psize + txn->puts[database].large);
+}
+
+/* At most what the transaction adds to the pages in use. */
 static uint64_t most_added(const struct partition_txn *txn) {
-    MDB_stat state;
-    if (txn->state_put == 0 || mdb_stat(txn->txn, txn->partition->databases[PARTITION_STATE], &state) != 0)
-        return txn->bytes_put;
-    uint64_t pages = state.ms_branch_pages + state.ms_leaf_pages + state.ms_overflow_pages;
-    uint64_t whole = (2 * pages + PAGES_FOR_COMMIT) * state.ms_psize;
-    return txn->bytes_put - txn->state_put + (txn->state_put < whole ? txn->state_put : whole);
+    static const enum partition_database shared[] = { PARTITION_STATE, PARTITION_SPANS, PARTITION_SPAN_TRACES,
+                                                      PARTITION_SPAN_TIMES };
+    uint64_t most = txn->bytes_put;
+    for (size_t i = 0; i < COUNT_OF(shared); i++)
+        most -= txn->puts[shared[i]].most - most_added_to(txn, shared[i]);
+    return most;
 }
 
 /* Have the disk's room before LMDB writes: a full disk is found while nothing has happened yet, and no file is ever shorter than

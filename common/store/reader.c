@@ -1,4 +1,4 @@
-#include "common/store/reader.h"
+#include "common/store/reader_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,37 +8,17 @@
 
 #include "common/base/guard.h"
 
-struct member {                  /* one partition file */
-    struct partition *partition; /* NULL: damaged, or not ready yet */
-    char path[PARTITION_PATH_MAX];
-    dev_t device; /* which file stood at the path: another one takes its place by rename */
-    ino_t inode;
-    struct partition_meta meta;
-    bool damaged; /* passed over until the file changes */
-    bool told;    /* of damage in it, once */
-    bool seen;    /* while refreshing */
-};
-
-struct store_reader {
-    char data_dir[PARTITION_PATH_MAX];
-    void (*damaged)(void *argument, const char *path, const char *why);
-    void *argument;
-    struct member **members; /* ascending by (first sequence, created) */
-    size_t count, capacity;
-    struct buffer value; /* a private copy of what LMDB gave */
-};
-
-static void tell_once(struct store_reader *reader, struct member *member, const char *why) {
+void reader_tell_once(struct store_reader *reader, struct member *member, const char *why) {
     if (!member->told && reader->damaged)
         reader->damaged(reader->argument, member->path, why);
     member->told = true;
 }
 
-static void tell_damaged(struct store_reader *reader, struct member *member, const char *why) {
+void reader_tell_damaged(struct store_reader *reader, struct member *member, const char *why) {
     partition_close(member->partition);
     member->partition = NULL;
     member->damaged = true;
-    tell_once(reader, member, why);
+    reader_tell_once(reader, member, why);
 }
 
 /* --- members come and go --- */
@@ -67,7 +47,7 @@ static int open_member(struct store_reader *reader, struct member *member, struc
     if (result == -EACCES || result == -ENOMEM || result == -EMFILE || result == -ENFILE)
         return error_set(error, result, "%s", why.text);
     if (result < 0 && result != -ENOENT)
-        tell_damaged(reader, member, why.text);
+        reader_tell_damaged(reader, member, why.text);
     partition_close(member->partition);
     member->partition = NULL;
     return 0;
@@ -264,12 +244,12 @@ static int member_end(struct store_reader *reader, struct member *member, uint64
     if (result == -ENOMEM)
         return error_set(error, result, "%s", why.text);
     if (result == -EILSEQ) { /* one entry at least stood there */
-        tell_once(reader, member, why.text);
+        reader_tell_once(reader, member, why.text);
         *ret_sequence = key + 1;
         return 1;
     }
     if (result < 0)
-        tell_damaged(reader, member, why.text);
+        reader_tell_damaged(reader, member, why.text);
     if (result != 1)
         return 0;
     *ret_sequence = index.first_sequence + index.count;
@@ -305,7 +285,7 @@ static int first_of(struct store_reader *reader, struct member *member, const st
     *ret_seek = walk->from;
     int result = next_entry(reader, member, walk->from, true, &key, &index, error);
     if (result == -EILSEQ)
-        tell_once(reader, member, error->text);
+        reader_tell_once(reader, member, error->text);
     if (result != 1)
         return result == -EILSEQ ? 0 : result;
     if (index.first_sequence + index.count > walk->from)
@@ -326,7 +306,7 @@ static int walk_member(struct store_reader *reader, struct member *member, const
         uint64_t key;
         result = next_entry(reader, member, seek, walk->descending, &key, &index, error);
         if (result == -EILSEQ) { /* only this block is lost */
-            tell_once(reader, member, error->text);
+            reader_tell_once(reader, member, error->text);
             if (key == (walk->descending ? 0 : UINT64_MAX))
                 return 0;
             seek = walk->descending ? key - 1 : key + 1;
@@ -361,7 +341,7 @@ int store_reader_walk(struct store_reader *reader, uint64_t from, uint64_t to, b
         if (result == -ENOMEM)
             return error_set(error, result, "%s", why.text);
         if (result < 0)
-            tell_damaged(reader, member, why.text);
+            reader_tell_damaged(reader, member, why.text);
     }
     return verdict;
 }
@@ -394,7 +374,7 @@ int store_reader_block(struct store_reader *reader, uint64_t first_sequence, str
         if (result == 0)
             return block_open(buffer_text(&reader->value), first_sequence, ret, error);
         if (result != -ENOMEM)
-            tell_damaged(reader, member, why.text);
+            reader_tell_damaged(reader, member, why.text);
         return error_set(error, result, "%s", why.text);
     }
     return error_set(error, -ENOENT, "block %llu is not in the store any more", (unsigned long long)first_sequence);

@@ -9,6 +9,7 @@
 #include "common/store/block.h"
 #include "common/store/filter_index.h"
 #include "common/store/partition.h"
+#include "common/store/span_codec.h"
 
 struct store_reader;
 
@@ -40,7 +41,22 @@ int store_reader_state_walk(struct store_reader *reader, struct text prefix,
                             int (*visit)(void *argument, struct text key, struct text value), void *argument,
                             struct error *error);
 
-/* Check everything: each page LMDB reaches, every checksum, sequences without gap or overlap, index against block. Runs in a child process for each partition, so that a damaged file
+/* --- spans --- */
+
+/* Visit every stored span of a trace, whatever partitions it stands in; in the order of arrival. Borrowed during the visit, which returns
+ * 0 to go on. A damaged one is told of and passed over. */
+int store_reader_trace(struct store_reader *reader, const uint8_t trace_id[SPAN_TRACE_BYTES],
+                       int (*visit)(void *argument, const struct span *span), void *argument, struct error *error);
+
+/* Walk the starts of all spans that began before until_ns, the latest first. The reader must stay as it is until the walk is closed. */
+struct span_walk;
+int span_walk_open(struct store_reader *reader, uint64_t until_ns, struct span_walk **ret, struct error *error);
+int span_walk_next(struct span_walk *walk, struct partition_span_time *ret, struct error *error); /* 1, 0 at the end */
+void span_walk_close(struct span_walk *walk);
+/* What span_times says of a service. */
+uint64_t span_service_hash(struct text service);
+
+/* Check everything: each page LMDB reaches, every checksum, sequences without gap or overlap, index against block, spans and the ways to them. Runs in a child process for each partition, so that a damaged file
  * cannot take the caller down. report is called with one line for each fault. Returns the number of faults, or -errno. */
 int store_verify(const char *data_dir, void (*report)(void *argument, const char *line), void *argument,
                  uint64_t *ret_entries, struct error *error);

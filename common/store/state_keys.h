@@ -8,6 +8,8 @@
  *   "cell/" producer_id[16] number u32              -> what was last folded of a metric by handle (collector/cells.h)
  *   "level/" service                                -> u8 lasting level, u8 passing level (255: none), u64 real ns of its end (collector/levels.h)
  *   "gone/" producer_id[16]                         -> u64 real ns: that it went without goodbye was told then
+ *   "health/" uid u32 hash u64                      -> the newest health report of that service and name (common/model/health.h)
+ *   "spans"                                         -> u64 sequence of the next span
  *   "spill"                                         -> u64 spill file id, u64 offset taken in
  *   "output"                                        -> u64 next sequence the NDJSON output has to write
  *
@@ -26,6 +28,8 @@
 #define STATE_CELL "cell/"
 #define STATE_LEVEL "level/"
 #define STATE_GONE "gone/"
+#define STATE_HEALTH "health/"
+#define STATE_SPANS "spans"
 #define STATE_SPILL "spill"
 #define STATE_OUTPUT "output"
 

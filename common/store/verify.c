@@ -10,7 +10,10 @@
 
 #include "common/store/reader.h"
 
-enum { FAULTS_MAX = 1000 }; /* told of one partition; a file full of noise has no end of them */
+enum {
+    FAULTS_MAX = 1000,      /* told of one partition; a file full of noise has no end of them */
+    SPANS_AT_A_TIME = 4096, /* in one transaction */
+};
 
 /* What the child writes: lines of "fault ...", and at the end "done ENTRIES NEXT". */
 struct check_run {
@@ -86,6 +89,65 @@ static void check_block(struct check_run *run, uint64_t key, struct text encoded
     index_entry_finish(&index);
 }
 
+static bool is_found(struct check_run *run, const struct span *span, uint64_t sequence, struct error *error) {
+    struct partition_span_time time;
+    uint64_t found;
+    return partition_span_of_trace(run->txn, span->record.trace_id, sequence, &found, error) == 1 &&
+           found == sequence &&
+           partition_span_before(run->txn, span->record.start_ns, sequence + 1, &time, error) == 1 &&
+           time.start_ns == span->record.start_ns && time.sequence == sequence &&
+           memcmp(time.trace_id, span->record.trace_id, sizeof(time.trace_id)) == 0 &&
+           time.service_hash == span_service_hash(span->record.service);
+}
+
+static void check_span(struct check_run *run, uint64_t sequence, struct text value) {
+    struct error error = { "" };
+    struct span span;
+    char line[256];
+    const char *what = NULL;
+    if (span_decode(value, sequence, &span) < 0)
+        what = "it is damaged";
+    else if (!is_found(run, &span, sequence, &error))
+        what = error.text[0] ? error.text : "it is not found by its trace or by its time";
+    if (!what)
+        return;
+    snprintf(line, sizeof(line), "span %llu: %.200s", (unsigned long long)sequence, what);
+    fault(run, line);
+}
+
+/* A transaction keeps copies of all that was read in it. Spans are only ever added behind the others, so that a later one is as good. */
+static int renew(struct check_run *run, struct error *error) {
+    partition_abort(run->txn);
+    run->txn = NULL;
+    return partition_begin(run->partition, false, &run->txn, error);
+}
+
+/* Each span, and that nothing else leads to spans. */
+static void check_spans(struct check_run *run) {
+    struct error error = { "" };
+    struct partition_span_counts counts;
+    uint64_t sequence = 0, seek = 0, spans = 0;
+    struct text value;
+    int result;
+    while ((result = partition_span_seek(run->txn, seek, false, &sequence, &value, &error)) == 1 && sequence >= seek &&
+           sequence != UINT64_MAX) {
+        if (spans++ > 0 && sequence != seek)
+            fault(run, "spans are missing");
+        check_span(run, sequence, value);
+        seek = sequence + 1;
+        if (spans % SPANS_AT_A_TIME == 0 && (result = renew(run, &error)) < 0)
+            break;
+    }
+    if (result == 0)
+        result = partition_span_count(run->txn, &counts, &error);
+    else if (result == 1)
+        error_set(&error, -EBADMSG, "the spans are out of order");
+    if (error.text[0])
+        fault(run, error.text);
+    else if (counts.spans != spans || counts.traces != spans || counts.times != spans)
+        fault(run, "there are more ways to spans than spans");
+}
+
 static int pass_over(void *argument, struct text key, struct text value) {
     (void)argument;
     (void)key;
@@ -112,7 +174,8 @@ static void check_partition(struct check_run *run, const char *path) {
     }
     if (result < 0 || (result == 1 && key < seek))
         fault(run, result < 0 ? error.text : "the index is out of order");
-    if (partition_state_walk(run->txn, TEXT_EMPTY, pass_over, NULL, &error) < 0)
+    check_spans(run);
+    if (run->txn && partition_state_walk(run->txn, TEXT_EMPTY, pass_over, NULL, &error) < 0)
         fault(run, error.text);
 }
 

@@ -24,6 +24,17 @@ static void remove_files(void) {
     partition_unlink(path);
 }
 
+static void put_span(struct partition_txn *txn, uint64_t sequence) {
+    _cleanup_buffer_ struct buffer value = BUFFER_EMPTY;
+    struct span span = { .record = { .trace_id = { (uint8_t)(sequence % 5) },
+                                     .start_ns = sequence,
+                                     .operation = TEXT_LITERAL("an operation") } };
+    struct partition_span_time time = { .start_ns = sequence, .sequence = sequence };
+    memcpy(time.trace_id, span.record.trace_id, sizeof(time.trace_id));
+    check(span_encode(&span, sequence, &value) == 0);
+    check(partition_span_put(txn, &time, buffer_text(&value), NULL) == 0);
+}
+
 static void fill(struct partition *partition) {
     struct block_builder *builder;
     struct partition_txn *txn;
@@ -42,6 +53,8 @@ static void fill(struct partition *partition) {
         check(partition_block_put(txn, i * 2000 + 1, buffer_text(&block), buffer_text(&index), NULL) == 0);
         check(partition_state_put(txn, (struct text) { (const char *)&i, 8 }, TEXT_LITERAL("value"), NULL) == 0);
     }
+    for (uint64_t i = 0; i < 60; i++)
+        put_span(txn, i);
     check(partition_commit(txn, NULL) == 0);
     block_builder_destroy(builder);
 }
@@ -85,6 +98,22 @@ static int ignore(void *argument, struct text key, struct text value) {
     return 0;
 }
 
+static int ignore_span(void *argument, const struct span *span) {
+    (void)argument;
+    (void)span;
+    return 0;
+}
+
+static void look_at_spans(struct store_reader *reader) {
+    struct span_walk *walk;
+    struct partition_span_time time;
+    if (span_walk_open(reader, UINT64_MAX, &walk, NULL) < 0)
+        return;
+    for (int i = 0; i < 200 && span_walk_next(walk, &time, NULL) == 1; i++)
+        (void)store_reader_trace(reader, time.trace_id, ignore_span, NULL, NULL);
+    span_walk_close(walk);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct store_reader *reader;
     uint64_t end;
@@ -112,6 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     (void)store_reader_walk(reader, 0, UINT64_MAX, false, look, reader, NULL);
     (void)store_reader_walk(reader, 0, UINT64_MAX, true, look, reader, NULL);
     (void)store_reader_state_walk(reader, TEXT_EMPTY, ignore, NULL, NULL);
+    look_at_spans(reader);
     store_reader_close(reader);
     return 0;
 }

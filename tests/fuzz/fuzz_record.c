@@ -1,12 +1,12 @@
 /* Any bytes as a record: refused, or decoded within them; what was decoded encodes and decodes to the same again,
- * and an entry can be repaired, formatted and written. */
+ * and an entry can be repaired, formatted and written, a span written. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "common/base/check.h"
 #include "common/model/pack.h"
-#include "common/model/record.h"
+#include "common/model/span.h"
 #include "common/model/template.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -22,6 +22,13 @@ static void use_entry(struct record_entry *record) {
     check(entry_repair(&record->entry, 0, &scratch) >= 0);
     check(entry_validate(&record->entry, NULL) == 0);
     entry_append_json(&json, &record->entry);
+    check(!memchr(json.data, '\n', json.length));
+}
+
+static void use_span(const struct record *record) {
+    _cleanup_buffer_ struct buffer json = BUFFER_EMPTY;
+    const struct span span = { .record = record->span, .end_ns = record->time_ns };
+    span_append_json(&json, &span);
     check(!memchr(json.data, '\n', json.length));
 }
 
@@ -46,5 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     encode_again(&record);
     if (record.kind == RECORD_ENTRY)
         use_entry(&record.entry);
+    if (record.kind == RECORD_SPAN)
+        use_span(&record);
     return 0;
 }

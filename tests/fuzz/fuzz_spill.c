@@ -15,22 +15,22 @@ static void decode(struct buffer *frame) {
     if (spill_frame_decode(buffer_text(frame), 1, 0, &batch) == 0) {
         check(spill_frame_encode(&batch, 1, 0, &encoded) == 0);
         check(spill_frame_decode(buffer_text(&encoded), 1, 0, &again) == 0);
-        check(again.entry_count == batch.entry_count && again.put_count == batch.put_count);
+        check(again.entry_count == batch.entry_count && again.put_count == batch.put_count &&
+              again.span_count == batch.span_count);
     }
     buffer_finish(&encoded);
     batch_finish(&batch);
     batch_finish(&again);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+/* The first 8 bytes are the counts, of spans and puts, or of entries and puts; the rest is the body. */
+static void decode_body(const uint8_t *data, size_t size, bool spans) {
     struct buffer frame = BUFFER_EMPTY;
     struct batch empty = BATCH_EMPTY;
-    uint64_t length;
-    spill_frame_length((struct text) { (const char *)data, size }, 1, 0, &length);
-    /* The first 8 bytes are the counts; the rest is the body. */
-    if (size >= 8 && spill_frame_encode(&empty, 1, 0, &frame) == 0) {
+    if (spill_frame_encode(&empty, 1, 0, &frame) == 0) {
         frame.length = SPILL_FRAME_HEADER;
-        memcpy(frame.data + 32, data, 8);
+        memcpy(frame.data + (spans ? 12 : 32), data, 4);
+        memcpy(frame.data + 36, data + 4, 4);
         buffer_append(&frame, data + 8, size - 8);
         state_u64_put(frame.data + 40, size - 8);
         uint64_t hash = hash_bytes(frame.data, frame.length);
@@ -39,5 +39,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         decode(&frame);
     }
     buffer_finish(&frame);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    uint64_t length;
+    spill_frame_length((struct text) { (const char *)data, size }, 1, 0, &length);
+    if (size >= 8) {
+        decode_body(data, size, false);
+        decode_body(data, size, true);
+    }
     return 0;
 }

@@ -50,6 +50,7 @@ static void sweep_slot(struct ring *ring, uint32_t slot, bool change) {
     static _Thread_local struct site_info site;
     struct slot_info info;
     struct loss_counts losses;
+    struct open_span spans[SLOT_SPANS_MAX];
     if (ring_reader_slot(ring, slot, &info) == 0) {
         check(info.service.length <= ENTRY_NAME_BYTES && text_utf8_valid(info.service));
         bool dead = ring_reader_slot_dead(ring, slot, &info);
@@ -57,6 +58,10 @@ static void sweep_slot(struct ring *ring, uint32_t slot, bool change) {
             ring_reader_slot_free(ring, slot, info.state_word);
     }
     ring_reader_losses(ring, slot, &losses);
+    int count = ring_reader_spans(ring, slot, spans);
+    check(count <= SLOT_SPANS_MAX);
+    for (int i = 0; i < count; i++)
+        check(spans[i].operation_length <= sizeof(spans[i].operation) && spans[i].start_ns % 2 == 0);
     sweep_metrics(ring, slot);
     for (uint32_t number = 0; number <= SLOT_SITES_MAX + 1; number++) {
         if (ring_reader_site(ring, slot, number, &site) < 0)

@@ -56,6 +56,15 @@ static void fill(struct batch *batch, const char *message, uint64_t position) {
     };
     batch_clear(batch);
     batch_add(batch, &entry);
+    const struct span span = { .record = { .trace_id = { 1 },
+                                           .span_id = { 2 },
+                                           .start_ns = 7,
+                                           .service = TEXT_LITERAL("billing"),
+                                           .operation = text_of(message) },
+                               .end_ns = 8,
+                               .host = TEXT_LITERAL("host"),
+                               .pid = 4712 };
+    batch_add_span(batch, &span);
     batch_put_u64(batch, TEXT_LITERAL("lane/x"), position);
     batch_remove(batch, TEXT_LITERAL("gone"));
     assert_false(batch->failed);
@@ -80,6 +89,12 @@ static void take(struct spill *spill, struct state_map *state, const char *messa
     assert_true(text_is(batch.entries[0].host, "host"));
     assert_int_equal(batch.entries[0].pid, 4711);
     assert_int_equal(batch.entries[0].level, LEVEL_ERROR);
+    assert_int_equal(batch.span_count, 1);
+    assert_true(text_is(batch.spans[0].record.operation, message));
+    assert_true(text_is(batch.spans[0].host, "host"));
+    assert_int_equal(batch.spans[0].pid, 4712);
+    assert_int_equal(batch.spans[0].record.start_ns, 7);
+    assert_int_equal(batch.spans[0].end_ns, 8);
     assert_int_equal(batch_apply(&batch, state), 0);
     spill_taken(spill, next);
     batch_finish(&batch);
@@ -231,6 +246,37 @@ static void a_failed_write_leaves_nothing_of_the_batch(void **unused) {
     state_map_finish(&state);
 }
 
+static void a_frame_of_before_there_were_spans_is_read(void **unused) {
+    (void)unused;
+    struct batch batch = BATCH_EMPTY, decoded = BATCH_EMPTY;
+    struct buffer frame = BUFFER_EMPTY;
+    fill(&batch, "message", 9);
+    batch.span_count = 0;
+    assert_int_equal(spill_frame_encode(&batch, 3, 100, &frame), 0);
+    assert_int_equal(state_u64_get(frame.data + 8), 1); /* the version, as eight bytes */
+    assert_int_equal(spill_frame_decode(buffer_text(&frame), 3, 100, &decoded), 0);
+    assert_int_equal(decoded.entry_count, 1);
+    assert_int_equal(decoded.span_count, 0);
+    buffer_finish(&frame);
+    batch_finish(&batch);
+    batch_finish(&decoded);
+}
+
+static void a_batch_of_spans_alone_keeps_their_host(void **unused) {
+    (void)unused;
+    struct batch batch = BATCH_EMPTY, decoded = BATCH_EMPTY;
+    struct buffer frame = BUFFER_EMPTY;
+    fill(&batch, "message", 9);
+    batch.entry_count = 0;
+    assert_int_equal(spill_frame_encode(&batch, 3, 100, &frame), 0);
+    assert_int_equal(spill_frame_decode(buffer_text(&frame), 3, 100, &decoded), 0);
+    assert_int_equal(decoded.span_count, 1);
+    assert_true(text_is(decoded.spans[0].host, "host"));
+    buffer_finish(&frame);
+    batch_finish(&batch);
+    batch_finish(&decoded);
+}
+
 static void no_flipped_bit_of_a_frame_goes_through(void **unused) {
     (void)unused;
     struct batch batch = BATCH_EMPTY, decoded = BATCH_EMPTY;
@@ -266,6 +312,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_damaged_frame_is_passed_over_and_the_ones_behind_it_are_not, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_nothing_of_the_batch, make_folder, remove_folder),
+        cmocka_unit_test(a_frame_of_before_there_were_spans_is_read),
+        cmocka_unit_test(a_batch_of_spans_alone_keeps_their_host),
         cmocka_unit_test(no_flipped_bit_of_a_frame_goes_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,7 +161,7 @@ static void expect_error(int fd, const char *request, int code, const char *sent
 static void answers_one_request_after_the_other(void **state) {
     struct server *server = *state;
     int fd = control_connect(server->path, NULL);
-    char who[64];
+    char who[128];
 
     expect(fd, "echo", "");
     expect(fd, "echo  a  b ", "a  b\n");

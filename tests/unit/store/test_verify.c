@@ -2,6 +2,7 @@
 #include "common/base/hash.h"
 #include "common/store/reader.h"
 #include "store_entries.h"
+#include "store_spans.h"
 
 static unsigned faults;
 static char last_fault[700];
@@ -94,6 +95,68 @@ static void finds_a_block_that_strayed_to_another_sequence(void **state) {
     assert_fault("checksum");
 }
 
+static void put_spans(const char *path, uint64_t first, uint64_t count) {
+    struct partition *partition = fixture_create(path, 1);
+    struct partition_txn *txn = fixture_begin(partition, true);
+    for (uint64_t i = first; i < first + count; i++) {
+        struct span span = make_span((uint8_t)(i % 3), (uint8_t)i, i);
+        put_span(txn, i, &span);
+    }
+    must(partition_commit(txn, &error));
+    partition_close(partition);
+}
+
+static void sound_spans_have_no_faults(void **state) {
+    (void)state;
+    put_spans(fixture_path(1), 5, 5000); /* more than in one transaction */
+    verify();
+    if (faults)
+        fail_msg("%s", last_fault);
+}
+
+static void put_one(uint64_t sequence, const struct partition_span_time *time, struct text value) {
+    struct partition *partition;
+    must(partition_open(fixture_path(1), PARTITION_WRITE, FIXTURE_MAP, &partition, &error));
+    struct partition_txn *txn = fixture_begin(partition, true);
+    struct partition_span_time at = *time;
+    at.sequence = sequence;
+    must(partition_span_put(txn, &at, value, &error));
+    must(partition_commit(txn, &error));
+    partition_close(partition);
+}
+
+static void finds_spans_that_are_damaged_missing_or_not_to_be_found(void **state) {
+    (void)state;
+    _cleanup_buffer_ struct buffer value = BUFFER_EMPTY;
+    struct span span = make_span(1, 1, 0);
+    struct partition_span_time time = { .start_ns = span.record.start_ns,
+                                        .service_hash = span_service_hash(span.record.service) };
+    memcpy(time.trace_id, span.record.trace_id, 16);
+    put_spans(fixture_path(1), 0, 3);
+    put_one(3, &time, TEXT_LITERAL("no span"));
+    assert_fault("span 3: it is damaged");
+    must(span_encode(&span, 3, &value));
+    put_one(3, &time, buffer_text(&value));
+    verify();
+    assert_int_equal(faults, 0);
+    time.start_ns++; /* a way that leads nowhere, beside the right one */
+    put_one(3, &time, buffer_text(&value));
+    assert_fault("more ways");
+    time.start_ns--;
+    time.trace_id[3] = 9;
+    buffer_clear(&value);
+    must(span_encode(&span, 4, &value));
+    put_one(4, &time, buffer_text(&value));
+    verify();
+    assert_true(faults > 0);
+    buffer_clear(&value);
+    time.trace_id[3] = 0;
+    must(span_encode(&span, 6, &value));
+    put_one(6, &time, buffer_text(&value));
+    verify();
+    assert_true(faults >= 2);
+}
+
 /* A checksum over every entry and every state that the store gives, or 0 when it gives an error. */
 static uint64_t sum;
 
@@ -119,13 +182,35 @@ static int add_block(void *argument, const struct index_entry *index) {
     return result;
 }
 
+static int add_span(void *argument, const struct span *span) {
+    (void)argument;
+    sum = hash_bytes_seeded(span->record.span_id, sizeof(span->record.span_id), sum + span->record.start_ns);
+    sum = hash_bytes_seeded(span->record.status.data, span->record.status.length, sum);
+    return 0;
+}
+
+/* Each trace by its starts: whatever leads to a span counts. */
+static int add_spans(struct store_reader *reader) {
+    struct span_walk *walk;
+    struct partition_span_time time;
+    int result = span_walk_open(reader, UINT64_MAX, &walk, &error);
+    if (result < 0)
+        return result;
+    while (result == 0 && (result = span_walk_next(walk, &time, &error)) == 1) {
+        sum = hash_bytes_seeded(&time, sizeof(time), sum);
+        result = store_reader_trace(reader, time.trace_id, add_span, NULL, &error);
+    }
+    span_walk_close(walk);
+    return result;
+}
+
 static uint64_t content_sum(void) {
     struct store_reader *reader;
     sum = 1;
     if (store_reader_open(fixture_folder, NULL, NULL, &reader, &error) < 0)
         return 0;
     if (store_reader_walk(reader, 0, UINT64_MAX, false, add_block, reader, &error) < 0 ||
-        store_reader_state_walk(reader, TEXT_EMPTY, add_state, NULL, &error) < 0)
+        store_reader_state_walk(reader, TEXT_EMPTY, add_state, NULL, &error) < 0 || add_spans(reader) < 0)
         sum = 0;
     store_reader_close(reader);
     return sum;
@@ -143,6 +228,10 @@ static void what_it_does_not_find_changes_nothing(void **state) {
         must(partition_block_put(txn, i, buffer_text(&block), buffer_text(&index), &error));
     }
     must(partition_state_put(txn, TEXT_LITERAL("lane/1"), TEXT_LITERAL("position"), &error));
+    for (uint8_t i = 0; i < 12; i++) {
+        struct span span = make_span(i % 5, i, i * 10);
+        put_span(txn, i, &span);
+    }
     must(partition_commit(txn, &error));
     partition_close(partition);
     uint64_t good = content_sum();
@@ -196,6 +285,8 @@ int main(void) {
         test(finds_entries_missing_between_partitions),
         test(finds_an_index_that_tells_of_another_block),
         test(finds_a_block_that_strayed_to_another_sequence),
+        test(sound_spans_have_no_faults),
+        test(finds_spans_that_are_damaged_missing_or_not_to_be_found),
         test(what_it_does_not_find_changes_nothing),
         test(finds_a_cut_at_every_page),
     };
