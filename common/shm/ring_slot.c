@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/id.h"
+#include "common/shm/fault.h"
 #include "common/shm/geometry.h"
 #include "common/shm/liveness.h"
 
@@ -16,7 +17,9 @@ int ring_allocate(struct ring *ring, uint64_t at, uint64_t size) {
     _Atomic uint64_t *allocated = &ring->header->allocated;
     /* relaxed: a budget, no order hangs on it. */
     uint64_t before = atomic_fetch_add_explicit(allocated, size, memory_order_relaxed);
+    fault_point(pages_counted);
     int result = before + size > ring->size_limit ? -ENOSPC : map_allocate(&ring->map, at, size);
+    fault_point(pages_allocated);
     if (result < 0)
         atomic_fetch_sub_explicit(allocated, size, memory_order_relaxed);
     return result;
@@ -67,9 +70,11 @@ static int take_in(struct ring *ring, uint32_t index) {
     int result = ring_allocate(ring, at, RING_SLOT_HEAD_SIZE);
     if (result < 0)
         return result;
+    fault_point(slot_page);
     /* release: its page is there for whoever counts on it. Lost: another did the same, and the page is counted twice. */
     atomic_compare_exchange_strong_explicit(&ring->header->slots_used, &index, index + 1, memory_order_release,
                                             memory_order_relaxed);
+    fault_point(slot_taken_in);
     return 0;
 }
 
@@ -103,6 +108,7 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, uint
             slot_lock_drop(ring->map.fd, index);
         return -EAGAIN;
     }
+    fault_point(slot_locked);
     result = ring_slot_allocate(ring, slot, SLOT_PAGES_CLAIM, ring->slots_at + (uint64_t)index * RING_SLOT_SIZE,
                                 RING_SLOT_CLAIM_SIZE);
     if (result == 0)
@@ -112,8 +118,11 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, uint
         return result;
     }
     uint32_t generation = (uint32_t)(word >> 8) + 1;
+    fault_point(slot_filled);
     atomic_store(&slot->state, slot_state_word(generation, SLOT_ACTIVE)); /* publishes what fill_slot wrote */
+    fault_point(slot_active);
     result = announce(ring);
+    fault_point(slot_announced);
     if (result < 0) {
         atomic_store(&slot->state, slot_state_word(generation, SLOT_FREE));
         slot_lock_drop(ring->map.fd, index);
@@ -145,10 +154,12 @@ int ring_slot_claim(struct ring *ring, struct text service, uint8_t min_level, s
 void ring_slot_release(struct ring *ring, const struct slot_claim *claim, bool untouched) {
     uint64_t expected = slot_state_word(claim->generation, SLOT_ACTIVE);
     uint64_t next = slot_state_word(claim->generation, untouched ? SLOT_FREE : SLOT_CLOSED);
+    fault_point(slot_releasing);
     /* release: all we wrote into the slot comes before. Lost: the slot was taken from us, and its lock is not ours. */
     if (!atomic_compare_exchange_strong_explicit(&claim->slot->state, &expected, next, memory_order_acq_rel,
                                                  memory_order_relaxed))
         return;
+    fault_point(slot_released);
     if (map_owns_descriptor(&ring->map))
         slot_lock_drop(ring->map.fd, claim->index);
 }
@@ -192,7 +203,9 @@ int ring_site_add(const struct slot_claim *claim, enum level level, struct text 
         .level = level,
     };
     slot->site_text_used = end;
+    fault_point(site_written);
     /* release: the site and its text are there before the reader can see its number. */
     atomic_store_explicit(&slot->site_count, count + 1, memory_order_release);
+    fault_point(site_added);
     return (int)count + 1;
 }
