@@ -13,15 +13,60 @@ static bool is_state(uint64_t word, enum slot_state state) {
     return (word & 0xff) == (uint64_t)state;
 }
 
-int ring_allocate(struct ring *ring, uint64_t at, uint64_t size) {
+/* --- the budget of pages --- */
+
+/* What the marks in the ring say is allocated. */
+static uint64_t count_pages(const struct ring *ring) {
+    uint64_t bytes = ring->slots_at;
+    for (uint32_t lane = 0; lane < ring->lane_count; lane++)
+        if (atomic_load_explicit(&ring_lane_header(ring, lane)->allocated, memory_order_relaxed) == 1)
+            bytes += lane < ring->overflow_count ? RING_OVERFLOW_SIZE : RING_LANE_SIZE;
+    for (uint32_t slot = 0, used = ring_slots_used(ring); slot < used; slot++) {
+        uint32_t pages = atomic_load_explicit(&ring_slot_at(ring, slot)->pages, memory_order_relaxed);
+        bytes += pages & SLOT_PAGES_CLAIM ? RING_SLOT_CLAIM_SIZE : RING_SLOT_HEAD_SIZE;
+        bytes += pages & SLOT_PAGES_METRICS ? RING_SLOT_METRICS_SIZE : 0;
+    }
+    return bytes;
+}
+
+/* Count before the pages are there. Who is killed in between leaves the count too high, for ever: so when it says that there is no
+ * room, it is counted anew, once. That misses what others are about to allocate: the ring may come to have as much too many. */
+static bool take_budget(struct ring *ring, uint64_t size) {
     _Atomic uint64_t *allocated = &ring->header->allocated;
-    /* relaxed: a budget, no order hangs on it. */
-    uint64_t before = atomic_fetch_add_explicit(allocated, size, memory_order_relaxed);
+    /* relaxed throughout: a budget, no order hangs on it. */
+    uint64_t now = atomic_load_explicit(allocated, memory_order_relaxed);
+    for (bool counted = false;;) {
+        if (now <= ring->size_limit && size <= ring->size_limit - now) {
+            if (atomic_compare_exchange_weak_explicit(allocated, &now, now + size, memory_order_relaxed,
+                                                      memory_order_relaxed))
+                return true;
+            continue;
+        }
+        uint64_t pages = count_pages(ring);
+        if (counted || pages >= now)
+            return false;
+        counted = true;
+        if (atomic_compare_exchange_strong_explicit(allocated, &now, pages, memory_order_relaxed, memory_order_relaxed))
+            now = pages;
+    }
+}
+
+static void give_budget(struct ring *ring, uint64_t size) {
+    _Atomic uint64_t *allocated = &ring->header->allocated;
+    uint64_t now = atomic_load_explicit(allocated, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(allocated, &now, now > size ? now - size : 0, memory_order_relaxed,
+                                                  memory_order_relaxed))
+        ; /* it may have been counted anew, without ours */
+}
+
+int ring_allocate(struct ring *ring, uint64_t at, uint64_t size) {
+    if (!take_budget(ring, size))
+        return -ENOSPC;
     fault_point(pages_counted);
-    int result = before + size > ring->size_limit ? -ENOSPC : map_allocate(&ring->map, at, size);
+    int result = map_allocate(&ring->map, at, size);
     fault_point(pages_allocated);
     if (result < 0)
-        atomic_fetch_sub_explicit(allocated, size, memory_order_relaxed);
+        give_budget(ring, size);
     return result;
 }
 
@@ -34,6 +79,8 @@ int ring_slot_allocate(struct ring *ring, struct ring_slot *slot, enum slot_page
         atomic_fetch_or_explicit(&slot->pages, (uint32_t)pages, memory_order_relaxed);
     return result;
 }
+
+/* --- slots --- */
 
 static uint16_t fit_name(struct text service) {
     return (uint16_t)(service.length < ENTRY_NAME_BYTES ? service.length : ENTRY_NAME_BYTES);
