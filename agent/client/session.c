@@ -9,6 +9,7 @@
 
 #include "common/base/hash.h"
 #include "common/model/template.h"
+#include "common/shm/fault.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 enum { GOODBYE_TRIES = 100 }; /* a millisecond each */
@@ -257,6 +258,7 @@ static void session_open(struct tf_client *client) {
         return;
     }
     client->attach_error.text[0] = '\0';
+    fault_point(session_claimed);
     client->session = session;
     atomic_store(&client->seen_control,
                  UINT32_MAX); /* the settings are read by the first call: no control word is that */
@@ -264,6 +266,7 @@ static void session_open(struct tf_client *client) {
     client_publish_control(client, (const uint32_t *)&session->claim.slot->control);
     atomic_store(&client->ledger, &session->claim.slot->ledger);
     atomic_store_explicit(&client->session_id, session->id, memory_order_release);
+    fault_point(session_open);
     client_leave_waiting_room(client);
     client_carry_losses(client);
 }
@@ -430,6 +433,7 @@ static void fork_prepare(void) {
 
 /* The child owns none of its parent's slots and lanes: it forgets them (the parent goes on with them) and claims its own. */
 static void fork_child(void) {
+    fault_point(fork_child);
     threads_after_fork();
     for (struct tf_client *client = clients; client; client = client->next) {
         atomic_store(&client->session_id, 0);
@@ -446,6 +450,7 @@ static void fork_child(void) {
     }
     while (sessions)
         session_free(sessions);
+    fault_point(fork_forgotten);
     registry_unlock();
 }
 

@@ -50,12 +50,14 @@ void *lane_claim(struct lane_writer *writer, uint32_t size, enum level level, ui
             .length = (uint32_t)rest, .kind = RECORD_PADDING, .version = RECORD_VERSION, .position = writer->head
         };
         memcpy(writer->data + offset, &padding, sizeof(padding));
+        fault_point(span_padded);
         writer->head += rest; /* ours alone: the commit that follows publishes the padding with its record */
         offset = 0;
     } else if (!lane_has_room(writer, writer->head + size, limit)) {
         return NULL;
     }
     *ret_position = writer->head;
+    fault_point(span_claimed);
     return writer->data + offset;
 }
 

@@ -13,6 +13,7 @@
 #include "common/base/check.h"
 #include "common/model/level.h"
 #include "common/model/record.h"
+#include "common/shm/fault.h"
 #include "common/shm/layout.h"
 
 struct lane_writer {
@@ -51,14 +52,17 @@ static inline char *lane_claim_within(struct lane_writer *writer, uint32_t most,
     if (unlikely(writer->size - offset < (uint64_t)most + RECORD_HEADER_SIZE) ||
         unlikely(!lane_has_room(writer, writer->head + most, writer->limits[level])))
         return NULL;
+    fault_point(span_claimed);
     return writer->data + offset;
 }
 
 /* Publish without checks, for what lane_claim_within gave. */
 static inline void lane_publish(struct lane_writer *writer, uint32_t size) {
     writer->head += size;
+    fault_point(commit);
     /* release: all bytes below the new head are visible to whoever acquires it. This store is the commit. */
     atomic_store_explicit(&writer->header->head, writer->head, memory_order_release);
+    fault_point(committed);
 }
 
 /* A span of `size` bytes (a multiple of 8, at least a record's header, at most an eighth of the lane) at *ret_position,

@@ -1,5 +1,6 @@
 /* ledger.c - counting losses (ring.h). */
 #include "common/base/check.h"
+#include "common/shm/fault.h"
 #include "common/shm/ring.h"
 
 static const char *const names[LOSS_REASON_COUNT] = {
@@ -27,5 +28,7 @@ void loss_count(struct loss_ledger *ledger, enum loss_reason reason, enum level 
         atomic_compare_exchange_strong_explicit(&cell->first_ns, &none, now_ns, memory_order_relaxed,
                                                 memory_order_relaxed);
     atomic_store_explicit(&cell->last_ns, now_ns, memory_order_relaxed);
+    fault_point(loss_timed);
     atomic_fetch_add_explicit(&cell->count, count, memory_order_release);
+    fault_point(loss_counted);
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/shm/fault.h"
 #include "common/shm/geometry.h"
 #include "common/shm/ring_file.h"
 
@@ -77,7 +78,7 @@ int ring_attach(const char *runtime_dir, uint64_t size, struct ring *ret, struct
         return error_set(error, -EAGAIN, "%s/rings/%u comes and goes: try again", runtime_dir, (unsigned)uid);
     if (fd < 0)
         return error_prefix(error, fd, "%s/rings", runtime_dir);
-
+    fault_point(ring_opened);
     int result = ring_map(fd, true, &ring, error);
     if (result < 0)
         return error_prefix(error, result, "%s/rings/%u", runtime_dir, (unsigned)uid);
@@ -90,6 +91,7 @@ int ring_attach(const char *runtime_dir, uint64_t size, struct ring *ret, struct
         ring_finish(&ring);
         return error_set(error, -ESTALE, "%s/rings/%u is retired: try again", runtime_dir, (unsigned)uid);
     }
+    fault_point(ring_mapped);
     ring.level = settings.level;
     ring.recorder_levels = settings.recorder_levels;
     *ret = ring;

@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
+#include "common/shm/fault.h"
 #include "common/shm/geometry.h"
 
 enum { FOLDER_PATH_MAX = 4096, NAME_SIZE = 64, RINGS_MODE = 03773, RING_MODE = 0660, RUNTIME_MODE = 0755 };
@@ -159,14 +160,17 @@ static int build(int rings_fd, int fd, uid_t uid, uint64_t size) {
         return -EFBIG;
     if (ftruncate(fd, (off_t)geometry.file_size) < 0)
         return -errno;
+    fault_point(ring_sized);
     int result = allocate(fd, 0, geometry.slots_at);
     if (result < 0)
         return result;
+    fault_point(ring_allocated);
     char *front = draw_front(&geometry, uid);
     if (!front)
         return -ENOMEM;
     result = write_at_start(fd, front, geometry.slots_at);
     free(front);
+    fault_point(ring_written);
     return result < 0 ? result : set_access(rings_fd, fd);
 }
 
@@ -183,9 +187,12 @@ int ring_file_create(int rings_fd, uid_t uid, uint64_t size, struct error *error
     if (fd < 0)
         return error_set(error, -errno, "cannot make ring %s: %s", name, strerror(errno));
     fd = above_standard_streams(fd);
+    fault_point(ring_named);
     result = fd < 0 ? fd : build(rings_fd, fd, uid, size);
+    fault_point(ring_whole);
     if (result == 0 && linkat(rings_fd, temporary, rings_fd, name, 0) < 0)
         result = -errno;
+    fault_point(ring_linked);
     unlinkat(rings_fd, temporary, 0);
     if (result == 0)
         return fd;

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "common/base/check.h"
+#include "common/shm/fault.h"
 #include "common/shm/geometry.h"
 #include "common/shm/liveness.h"
 #include "common/shm/ring_reader.h"
@@ -28,6 +29,7 @@ static int begin(struct ring *ring, uint32_t lane, struct lane_header *header, b
         int result = ring_allocate(ring, at, size);
         if (result < 0)
             return result;
+        fault_point(lane_allocated);
         atomic_store_explicit(&header->allocated, 1, memory_order_relaxed);
     }
     return lane_writer_init(ret, header, ring->map.base + at, size, overwrites);
@@ -46,6 +48,7 @@ static int take_released(struct ring *ring, uint64_t own, bool recorder, struct 
         uint64_t taken = lane_owner_next_turn(owner);
         if (!swap_owner(header, owner, taken))
             continue;
+        fault_point(lane_retaken);
         if (begin(ring, lane, header, recorder, ret) == 0) {
             *ret_lane = lane;
             return 0;
@@ -77,6 +80,7 @@ static int take_free(struct ring *ring, uint64_t own, struct lane_writer *ret, u
             continue;
         if (atomic_load_explicit(&header->owner, memory_order_relaxed) != 0 || !swap_owner(header, 0, own))
             continue;
+        fault_point(lane_taken);
         int begun = begin(ring, lane, header, own & LANE_OWNER_RECORDER, ret);
         if (begun == 0) {
             *ret_lane = lane;
@@ -93,15 +97,20 @@ int ring_lane_claim(struct ring *ring, const struct slot_claim *claim, bool reco
                     uint32_t *ret_lane) {
     uint64_t own = lane_owner(claim->index, claim->generation) | (recorder ? LANE_OWNER_RECORDER : 0);
     int result = take_released(ring, own, recorder, ret, ret_lane);
-    return result == 0 ? 0 : take_free(ring, own, ret, ret_lane);
+    if (result < 0)
+        result = take_free(ring, own, ret, ret_lane);
+    fault_point(lane_claimed);
+    return result;
 }
 
 void ring_lane_release(struct ring *ring, const struct slot_claim *claim, uint32_t lane) {
     struct lane_header *header = ring_lane_header(ring, lane);
     uint64_t own = lane_owner(claim->index, claim->generation);
     uint64_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+    fault_point(lane_releasing);
     if (lane_owner_identity(owner) == own) /* else it was taken from us: nothing to give */
         swap_owner(header, owner, owner | LANE_OWNER_RELEASED);
+    fault_point(lane_released);
 }
 
 /* --- overflow lanes --- */
@@ -158,6 +167,7 @@ int ring_overflow_take(struct ring *ring, const struct slot_claim *claim, struct
         struct lane_header *header = ring_lane_header(ring, lane);
         if (!swap_owner(header, 0, own))
             continue;
+        fault_point(overflow_taken);
         int begun = begin(ring, lane, header, false, ret);
         if (begun == 0) {
             *ret_lane = lane;
@@ -186,6 +196,8 @@ int ring_overflow_take(struct ring *ring, const struct slot_claim *claim, struct
 
 void ring_overflow_give(struct ring *ring, uint32_t lane) {
     check(lane < ring->overflow_count);
+    fault_point(overflow_giving);
     /* release: the next holder, who acquires the owner word, begins behind our last commit. */
     atomic_store_explicit(&ring_lane_header(ring, lane)->owner, 0, memory_order_release);
+    fault_point(overflow_given);
 }

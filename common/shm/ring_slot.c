@@ -6,6 +6,7 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/id.h"
+#include "common/shm/fault.h"
 #include "common/shm/geometry.h"
 #include "common/shm/liveness.h"
 
@@ -13,13 +14,60 @@ static bool is_state(uint64_t word, enum slot_state state) {
     return (word & 0xff) == (uint64_t)state;
 }
 
-int ring_allocate(struct ring *ring, uint64_t at, uint64_t size) {
+/* --- the budget of pages --- */
+
+/* What the marks in the ring say is allocated. */
+static uint64_t count_pages(const struct ring *ring) {
+    uint64_t bytes = ring->slots_at;
+    for (uint32_t lane = 0; lane < ring->lane_count; lane++)
+        if (atomic_load_explicit(&ring_lane_header(ring, lane)->allocated, memory_order_relaxed) == 1)
+            bytes += lane < ring->overflow_count ? RING_OVERFLOW_SIZE : RING_LANE_SIZE;
+    for (uint32_t slot = 0, used = ring_slots_used(ring); slot < used; slot++) {
+        uint32_t pages = atomic_load_explicit(&ring_slot_at(ring, slot)->pages, memory_order_relaxed);
+        bytes += pages & SLOT_PAGES_CLAIM ? RING_SLOT_CLAIM_SIZE : RING_SLOT_HEAD_SIZE;
+        bytes += pages & SLOT_PAGES_METRICS ? RING_SLOT_METRICS_SIZE : 0;
+    }
+    return bytes;
+}
+
+/* Count before the pages are there. Who is killed in between leaves the count too high, for ever: so when it says that there is no
+ * room, it is counted anew, once. That misses what others are about to allocate: the ring may come to have as much too many. */
+static bool take_budget(struct ring *ring, uint64_t size) {
     _Atomic uint64_t *allocated = &ring->header->allocated;
-    /* relaxed: a budget, no order hangs on it. */
-    uint64_t before = atomic_fetch_add_explicit(allocated, size, memory_order_relaxed);
-    int result = before + size > ring->size_limit ? -ENOSPC : map_allocate(&ring->map, at, size);
+    /* relaxed throughout: a budget, no order hangs on it. */
+    uint64_t now = atomic_load_explicit(allocated, memory_order_relaxed);
+    for (bool counted = false;;) {
+        if (now <= ring->size_limit && size <= ring->size_limit - now) {
+            if (atomic_compare_exchange_weak_explicit(allocated, &now, now + size, memory_order_relaxed,
+                                                      memory_order_relaxed))
+                return true;
+            continue;
+        }
+        uint64_t pages = count_pages(ring);
+        if (counted || pages >= now)
+            return false;
+        counted = true;
+        if (atomic_compare_exchange_strong_explicit(allocated, &now, pages, memory_order_relaxed, memory_order_relaxed))
+            now = pages;
+    }
+}
+
+static void give_budget(struct ring *ring, uint64_t size) {
+    _Atomic uint64_t *allocated = &ring->header->allocated;
+    uint64_t now = atomic_load_explicit(allocated, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(allocated, &now, now > size ? now - size : 0, memory_order_relaxed,
+                                                  memory_order_relaxed))
+        ; /* it may have been counted anew, without ours */
+}
+
+int ring_allocate(struct ring *ring, uint64_t at, uint64_t size) {
+    if (!take_budget(ring, size))
+        return -ENOSPC;
+    fault_point(pages_counted);
+    int result = map_allocate(&ring->map, at, size);
+    fault_point(pages_allocated);
     if (result < 0)
-        atomic_fetch_sub_explicit(allocated, size, memory_order_relaxed);
+        give_budget(ring, size);
     return result;
 }
 
@@ -32,6 +80,8 @@ int ring_slot_allocate(struct ring *ring, struct ring_slot *slot, enum slot_page
         atomic_fetch_or_explicit(&slot->pages, (uint32_t)pages, memory_order_relaxed);
     return result;
 }
+
+/* --- slots --- */
 
 static uint16_t fit_name(struct text service) {
     return (uint16_t)(service.length < ENTRY_NAME_BYTES ? service.length : ENTRY_NAME_BYTES);
@@ -68,9 +118,11 @@ static int take_in(struct ring *ring, uint32_t index) {
     int result = ring_allocate(ring, at, RING_SLOT_HEAD_SIZE);
     if (result < 0)
         return result;
+    fault_point(slot_page);
     /* release: its page is there for whoever counts on it. Lost: another did the same, and the page is counted twice. */
     atomic_compare_exchange_strong_explicit(&ring->header->slots_used, &index, index + 1, memory_order_release,
                                             memory_order_relaxed);
+    fault_point(slot_taken_in);
     return 0;
 }
 
@@ -104,6 +156,7 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, uint
             slot_lock_drop(ring->map.fd, index);
         return -EAGAIN;
     }
+    fault_point(slot_locked);
     result = ring_slot_allocate(ring, slot, SLOT_PAGES_CLAIM, ring->slots_at + (uint64_t)index * RING_SLOT_SIZE,
                                 RING_SLOT_CLAIM_SIZE);
     if (result == 0)
@@ -113,8 +166,11 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, uint
         return result;
     }
     uint32_t generation = (uint32_t)(word >> 8) + 1;
+    fault_point(slot_filled);
     atomic_store(&slot->state, slot_state_word(generation, SLOT_ACTIVE)); /* publishes what fill_slot wrote */
+    fault_point(slot_active);
     result = announce(ring);
+    fault_point(slot_announced);
     if (result < 0) {
         atomic_store(&slot->state, slot_state_word(generation, SLOT_FREE));
         slot_lock_drop(ring->map.fd, index);
@@ -146,10 +202,12 @@ int ring_slot_claim(struct ring *ring, struct text service, uint8_t min_level, s
 void ring_slot_release(struct ring *ring, const struct slot_claim *claim, bool untouched) {
     uint64_t expected = slot_state_word(claim->generation, SLOT_ACTIVE);
     uint64_t next = slot_state_word(claim->generation, untouched ? SLOT_FREE : SLOT_CLOSED);
+    fault_point(slot_releasing);
     /* release: all we wrote into the slot comes before. Lost: the slot was taken from us, and its lock is not ours. */
     if (!atomic_compare_exchange_strong_explicit(&claim->slot->state, &expected, next, memory_order_acq_rel,
                                                  memory_order_relaxed))
         return;
+    fault_point(slot_released);
     if (map_owns_descriptor(&ring->map))
         slot_lock_drop(ring->map.fd, claim->index);
 }
@@ -201,7 +259,9 @@ int ring_site_add(const struct slot_claim *claim, enum level level, struct text 
         .level = level,
     };
     slot->site_text_used = end;
+    fault_point(site_written);
     /* release: the site and its text are there before the reader can see its number. */
     atomic_store_explicit(&slot->site_count, count + 1, memory_order_release);
+    fault_point(site_added);
     return (int)count + 1;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
+#include "common/shm/fault.h"
 
 enum { WORD = sizeof(uint64_t) };
 
@@ -78,6 +79,7 @@ static int area_begin(struct ring *ring, const struct slot_claim *claim) {
     if (result < 0)
         return result == -EBADF ? result : -ENOSPC;
     memset(area_of(claim->slot), 0, RING_SLOT_METRICS_SIZE);
+    fault_point(area_cleared);
     atomic_store_explicit(&claim->slot->metric_marks, 0, memory_order_relaxed);
     return 0;
 }
@@ -116,6 +118,7 @@ int slot_metric_add(struct ring *ring, const struct slot_claim *claim, const str
     int64_t at = take_bottom(slot, head.size);
     if (at < 0)
         return (int)at;
+    fault_point(metric_room);
     char *to = area_of(slot) + at;
     memset(to, 0, head.size); /* a chunk that was given back may have stood here */
     memcpy(to, &head, sizeof(head));
@@ -124,8 +127,10 @@ int slot_metric_add(struct ring *ring, const struct slot_claim *claim, const str
     to = put_text(to, definition->unit);
     to = put_text(to, definition->help);
     put_text(to, definition->bounds);
+    fault_point(metric_written);
     /* release: the series is there before the reader can see that there is one more. */
     atomic_store_explicit(&slot->metric_count, count + 1, memory_order_release);
+    fault_point(metric_added);
     *ret_place = (uint32_t)((uint64_t)at + sizeof(head)) / WORD;
     return 0;
 }
@@ -151,11 +156,13 @@ uint64_t *slot_counter_cell(struct ring_slot *slot, uint32_t place) {
 void slot_counter_add(struct ring_slot *slot, uint32_t place, uint64_t n) {
     _Atomic uint64_t *total = cell_at(slot, place);
     atomic_fetch_add_explicit(total, n, memory_order_relaxed);
+    fault_point(counter_added);
 }
 
 void slot_gauge_set(struct ring_slot *slot, uint32_t place, double value, uint64_t now_ns) {
     struct slot_gauge_cell *cell = cell_at(slot, place);
     atomic_store_explicit(&cell->bits, bits_of(value), memory_order_relaxed);
+    fault_point(gauge_valued);
     atomic_store_explicit(&cell->set_ns, now_ns, memory_order_release); /* as the struct says */
 }
 
@@ -172,12 +179,14 @@ static _Atomic uint64_t *octave_counts(struct ring_slot *slot, struct slot_histo
         int chunk = take_chunk(slot);
         if (chunk < 0)
             return NULL;
+        fault_point(chunk_taken);
         /* release: whoever sees the number sees marks that hold the chunk. */
         if (atomic_compare_exchange_strong_explicit(&cell->octaves[octave], &number, (uint16_t)(chunk + 1),
                                                     memory_order_acq_rel, memory_order_acquire))
             number = (uint16_t)(chunk + 1);
         else
             give_chunk(slot, chunk);
+        fault_point(chunk_placed);
     }
     if (unlikely(number > SLOT_METRIC_CHUNKS_MAX)) /* scribbled on */
         return NULL;
@@ -197,6 +206,7 @@ int slot_histogram_observe(struct ring_slot *slot, uint32_t place, double value)
             return -ENOSPC;
         atomic_fetch_add_explicit(&counts[bucket], 1, memory_order_relaxed);
     }
+    fault_point(histogram_counted);
     atomic_add_double(&cell->sum_bits, value);
     return 0;
 }

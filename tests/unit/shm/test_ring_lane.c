@@ -246,6 +246,34 @@ static void a_full_tmpfs_is_an_error_and_no_signal(void **state) {
     assert_int_equal(umount(f->runtime_dir), 0);
 }
 
+/* As many processes as it takes were killed between counting pages and allocating them. */
+static void pages_that_were_counted_and_never_allocated_are_counted_no_more(void **state) {
+    struct ring_fixture *f = *state;
+    struct ring ring;
+    struct slot_claim claim;
+    struct lane_writer writer;
+    uint32_t lane;
+    fixture_attach(f, &ring);
+    atomic_store(&ring.header->allocated, ring.size_limit);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
+    for (unsigned claimed = 0; claimed < 2; claimed++) {
+        atomic_store(&ring.header->allocated, claimed == 0 ? ring.size_limit : UINT64_MAX);
+        assert_int_equal(ring_lane_claim(&ring, &claim, false, &writer, &lane), 0);
+        assert_int_equal(atomic_load(&ring.header->allocated),
+                         ring.slots_at + RING_SLOT_CLAIM_SIZE + (claimed + 1) * RING_LANE_SIZE);
+    }
+    /* What is there by its marks is there: no room is no room. */
+    for (uint32_t i = ring.overflow_count; i < ring.lane_count; i++)
+        atomic_store(&ring_lane_header(&ring, i)->allocated, 1);
+    for (uint32_t i = 0; i < ring.slot_count; i++)
+        atomic_store(&ring_slot_at(&ring, i)->pages, SLOT_PAGES_CLAIM | SLOT_PAGES_METRICS);
+    atomic_store(&ring.header->slots_used, ring.slot_count);
+    atomic_store(&ring.header->allocated, ring.size_limit - 4096);
+    assert_int_equal(ring_overflow_take(&ring, &claim, &writer, &lane), -ENOSPC);
+    assert_true(atomic_load(&ring.header->allocated) <= ring.size_limit);
+    ring_finish(&ring);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void) {
@@ -261,6 +289,7 @@ int main(void) {
         CASE(a_live_holder_keeps_its_overflow_lane),
         CASE(a_file_size_limit_is_an_error_and_no_signal),
         CASE(a_full_tmpfs_is_an_error_and_no_signal),
+        CASE(pages_that_were_counted_and_never_allocated_are_counted_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
