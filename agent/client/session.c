@@ -393,7 +393,8 @@ static uint32_t site_register(struct session *session, const struct tf_site_ *si
     for (uint32_t i = 0; i < session->site_count; i++)
         if (session->site_hashes[i] == hash)
             return i + 1;
-    int number = ring_site_add(&session->claim, specimen.level, specimen.module, specimen.operation, format);
+    int number = ring_site_add(&session->attachment->ring, &session->claim, specimen.level, specimen.module,
+                               specimen.operation, format);
     if (number < 1 || number > SLOT_SITES_MAX)
         return 0;
     atomic_store(&session->touched, true);

@@ -5,7 +5,12 @@
 #include "common/base/check.h"
 #include "common/shm/ring_reader.h"
 
-enum { PAGE = 4096, SLOT_SHARE = 64 * 1024 /* one slot for each */, OVERFLOW_SHARE = 16 * 1024 * 1024 };
+enum {
+    PAGE = 4096,
+    SLOT_SHARE = 64 * 1024, /* of the ring: one slot for each */
+    SLOT_TYPICAL_SIZE = 16 * 1024 /* what a process takes that has a page of call sites and no metric */,
+    OVERFLOW_SHARE = 16 * 1024 * 1024,
+};
 
 static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high) {
     return value < low ? low : value > high ? high : value;
@@ -36,8 +41,8 @@ void geometry_of_size(uint64_t size, struct geometry *ret) {
     uint32_t slots = (uint32_t)clamp(size / SLOT_SHARE, RING_SLOTS_MIN, RING_SLOTS_MAX);
     uint32_t overflow = (uint32_t)clamp(size / OVERFLOW_SHARE, 1, RING_OVERFLOW_MAX);
     geometry_of_counts(slots, overflow, overflow, ret);
-    /* As many lanes as there is memory for; slots are claimed out of the same (layout.h, pages). */
-    uint64_t fixed = ret->slots_at + (uint64_t)overflow * RING_OVERFLOW_SIZE;
+    /* As many lanes as there is memory for beside all slots; larger slots are claimed out of the same (layout.h, pages). */
+    uint64_t fixed = ret->slots_at + (uint64_t)overflow * RING_OVERFLOW_SIZE + (uint64_t)slots * SLOT_TYPICAL_SIZE;
     uint64_t private = (size - fixed) / (RING_LANE_SIZE + RING_LANE_HEADER_SIZE);
     geometry_of_counts(slots, overflow, (uint32_t)clamp(overflow + private, overflow + 1, RING_LANES_MAX), ret);
     ret->size_limit = size;

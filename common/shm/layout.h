@@ -38,9 +38,10 @@
  *  +------------------------------------+------------+------------+------------------------------------------------+
  *
  * Pages: header, ledger and lane headers are allocated when the file is made (a read of a hole in tmpfs takes a page too, and a
- * full tmpfs would be SIGBUS); the first page of a slot before `slots_used` takes it in; the first 32 KiB of a slot, and a lane's
- * data, when claimed; its metric area with the first metric (slot_metrics.h draws what stands there). All of it together stays
- * within ring.size (the header's size_limit): whoever allocates adds to `allocated` before.
+ * full tmpfs would be SIGBUS); the first page of a slot before `slots_used` takes it in; the pages of its open spans, and a lane's
+ * data, when claimed; those of its call sites as they fill, before one is published; its metric area with the first metric
+ * (slot_metrics.h draws what stands there). All of it together stays within ring.size (the header's size_limit): whoever allocates
+ * adds to `allocated` before, and leaves what slots that were never claimed will take: no process is shut out by others' lanes.
  *
  *   In a private lane the owner's slot says whose records these are. In an overflow lane each claim is two records, a
  *   PROCESS_HELLO and the record itself, published by one store: it needs no slot to be understood.
@@ -65,7 +66,8 @@ enum {
     RING_HEADER_SIZE = 4096,
     RING_LANE_HEADER_SIZE = 256,
     RING_SLOT_SIZE = 128 * 1024,
-    RING_SLOT_CLAIM_SIZE = 32 * 1024, /* of it, what a claim allocates; the metric area follows */
+    RING_SLOT_CLAIM_SIZE = 32 * 1024, /* of it, all but the metric area, which follows */
+    RING_SLOT_SPANS_AT = 24 * 1024,   /* of that, the pages of the open spans, with the end of the call sites' texts */
     RING_SLOT_METRICS_SIZE = RING_SLOT_SIZE - RING_SLOT_CLAIM_SIZE,
     RING_LANE_SIZE = 512 * 1024,      /* a power of two */
     RING_OVERFLOW_SIZE = 4096 * 1024, /* a power of two */
@@ -237,8 +239,12 @@ struct ring_slot {
     char site_text[SLOT_SITE_TEXT_SIZE];
     struct slot_span spans[SLOT_SPANS_MAX];
 };
-enum slot_pages { SLOT_PAGES_CLAIM = 1, SLOT_PAGES_METRICS = 2 };
 enum { RING_SLOT_HEAD_SIZE = 4096 }; /* all that is read of a slot that may be free */
+enum slot_pages {
+    SLOT_PAGES_CLAIM = 1, /* of the open spans */
+    SLOT_PAGES_METRICS = 2,
+    SLOT_PAGES_SITES = 1 << 8, /* the first page behind the head; a bit for each that follows up to the open spans' */
+};
 static_assert(offsetof(struct ring_slot, sites) <= RING_SLOT_HEAD_SIZE, "a slot's head fits its first page");
 
 /* The metric area: series one behind the other from its begin, each a head, its cell and its texts, 8-aligned; chunks from
@@ -279,6 +285,7 @@ static inline uint64_t slot_state_word(uint32_t generation, enum slot_state stat
 }
 
 static_assert(sizeof(struct ring_slot) <= RING_SLOT_CLAIM_SIZE, "the metric area begins behind it");
+static_assert(offsetof(struct ring_slot, spans) >= RING_SLOT_SPANS_AT, "a claim allocates all of them");
 static_assert(RING_SLOT_CLAIM_SIZE % 4096 == 0, "the metric area has pages of its own");
 
 /* The control word of a slot whose client writes nothing below min_level, under a threshold and a flight recorder for these levels (a

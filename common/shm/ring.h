@@ -48,9 +48,11 @@ struct slot_claim {
     struct ring_slot *slot;
 };
 
-/* Really allocate a part of the file, within the ring's budget: -ENOSPC when that, or the file system, is full. And the same for a
- * part of a slot, once in the slot's life. */
-int ring_allocate(struct ring *ring, uint64_t at, uint64_t size);
+/* Really allocate a part of the file, within the ring's budget less `kept`: -ENOSPC when that, or the file system, is full. And the
+ * same for a part of a slot, once in the slot's life: metrics and call sites leave what ring_kept_for_slots says, as lanes do, a claim
+ * need not. */
+int ring_allocate(struct ring *ring, uint64_t at, uint64_t size, uint64_t kept);
+uint64_t ring_kept_for_slots(const struct ring *ring);
 int ring_slot_allocate(struct ring *ring, struct ring_slot *slot, enum slot_pages pages, uint64_t at, uint64_t size);
 
 /* How many slots were ever claimed: only those are looked at. */
@@ -73,10 +75,10 @@ void ring_slot_say_goodbye(const struct slot_claim *claim);
  * -EBADF when our descriptor itself is gone, -ESTALE when the slot is ours no more: attach anew. */
 int ring_slot_relock(struct ring *ring, const struct slot_claim *claim);
 
-/* Register a call site in the slot: its number (from 1), or -ENOSPC when the table is full. Serialised by the caller.
- */
-int ring_site_add(const struct slot_claim *claim, enum level level, struct text module, struct text operation,
-                  struct text format);
+/* Register a call site in the slot: its number (from 1), or -ENOSPC when the table is full or has no pages left. Serialised by the
+ * caller. */
+int ring_site_add(struct ring *ring, const struct slot_claim *claim, enum level level, struct text module,
+                  struct text operation, struct text format);
 
 /* Claim a private lane for a thread, one that overwrites where it is the flight recorder's: from those released by earlier threads of this slot first (go on behind their
  * records), then from the pool, as long as that leaves some for other processes; its pages are allocated. -EAGAIN: none left; -ENOSPC; -EBADF: our descriptor is gone.

@@ -26,7 +26,7 @@ static int begin(struct ring *ring, uint32_t lane, struct lane_header *header, b
                  struct lane_writer *ret) {
     uint64_t size = ring_lane_size(ring, lane), at = ring_lane_data_at(ring, lane);
     if (!is_allocated(header)) {
-        int result = ring_allocate(ring, at, size);
+        int result = ring_allocate(ring, at, size, ring_kept_for_slots(ring));
         if (result < 0)
             return result;
         fault_point(lane_allocated);

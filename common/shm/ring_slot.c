@@ -10,6 +10,8 @@
 #include "common/shm/geometry.h"
 #include "common/shm/liveness.h"
 
+enum { SITE_PAGE = 4096 };
+
 static bool is_state(uint64_t word, enum slot_state state) {
     return (word & 0xff) == (uint64_t)state;
 }
@@ -24,7 +26,8 @@ static uint64_t count_pages(const struct ring *ring) {
             bytes += lane < ring->overflow_count ? RING_OVERFLOW_SIZE : RING_LANE_SIZE;
     for (uint32_t slot = 0, used = ring_slots_used(ring); slot < used; slot++) {
         uint32_t pages = atomic_load_explicit(&ring_slot_at(ring, slot)->pages, memory_order_relaxed);
-        bytes += pages & SLOT_PAGES_CLAIM ? RING_SLOT_CLAIM_SIZE : RING_SLOT_HEAD_SIZE;
+        bytes += RING_SLOT_HEAD_SIZE + (pages & SLOT_PAGES_CLAIM ? RING_SLOT_CLAIM_SIZE - RING_SLOT_SPANS_AT : 0);
+        bytes += (uint64_t)__builtin_popcount(pages & ~(SLOT_PAGES_SITES - 1U)) * SITE_PAGE;
         bytes += pages & SLOT_PAGES_METRICS ? RING_SLOT_METRICS_SIZE : 0;
     }
     return bytes;
@@ -32,12 +35,12 @@ static uint64_t count_pages(const struct ring *ring) {
 
 /* Count before the pages are there. Who is killed in between leaves the count too high, for ever: so when it says that there is no
  * room, it is counted anew, once. That misses what others are about to allocate: the ring may come to have as much too many. */
-static bool take_budget(struct ring *ring, uint64_t size) {
+static bool take_budget(struct ring *ring, uint64_t size, uint64_t kept) {
     _Atomic uint64_t *allocated = &ring->header->allocated;
     /* relaxed throughout: a budget, no order hangs on it. */
     uint64_t now = atomic_load_explicit(allocated, memory_order_relaxed);
     for (bool counted = false;;) {
-        if (now <= ring->size_limit && size <= ring->size_limit - now) {
+        if (now <= ring->size_limit && size + kept <= ring->size_limit - now) {
             if (atomic_compare_exchange_weak_explicit(allocated, &now, now + size, memory_order_relaxed,
                                                       memory_order_relaxed))
                 return true;
@@ -60,8 +63,13 @@ static void give_budget(struct ring *ring, uint64_t size) {
         ; /* it may have been counted anew, without ours */
 }
 
-int ring_allocate(struct ring *ring, uint64_t at, uint64_t size) {
-    if (!take_budget(ring, size))
+uint64_t ring_kept_for_slots(const struct ring *ring) {
+    uint64_t unclaimed = ring->slot_count - ring_slots_used(ring);
+    return unclaimed * (RING_SLOT_HEAD_SIZE + RING_SLOT_CLAIM_SIZE - RING_SLOT_SPANS_AT);
+}
+
+int ring_allocate(struct ring *ring, uint64_t at, uint64_t size, uint64_t kept) {
+    if (!take_budget(ring, size, kept))
         return -ENOSPC;
     fault_point(pages_counted);
     int result = map_allocate(&ring->map, at, size);
@@ -75,7 +83,8 @@ int ring_slot_allocate(struct ring *ring, struct ring_slot *slot, enum slot_page
     /* relaxed: only the slot's owner asks, under its record lock. */
     if (atomic_load_explicit(&slot->pages, memory_order_relaxed) & (uint32_t)pages)
         return 0;
-    int result = ring_allocate(ring, at, size);
+    uint64_t kept = pages == SLOT_PAGES_CLAIM ? 0 : ring_kept_for_slots(ring);
+    int result = ring_allocate(ring, at, size, kept);
     if (result == 0)
         atomic_fetch_or_explicit(&slot->pages, (uint32_t)pages, memory_order_relaxed);
     return result;
@@ -96,7 +105,8 @@ static int fill_slot(const struct ring *ring, struct ring_slot *slot, struct tex
         return result;
     process_identity_own(&own);
     uint32_t pages = atomic_load_explicit(&slot->pages, memory_order_relaxed);
-    memset((char *)slot + sizeof(slot->state), 0, RING_SLOT_CLAIM_SIZE - sizeof(slot->state));
+    memset((char *)slot + sizeof(slot->state), 0, RING_SLOT_HEAD_SIZE - sizeof(slot->state));
+    memset((char *)slot + RING_SLOT_SPANS_AT, 0, RING_SLOT_CLAIM_SIZE - RING_SLOT_SPANS_AT);
     atomic_store_explicit(&slot->pages, pages, memory_order_relaxed);
     memcpy(slot->producer_id, producer_id, sizeof(producer_id));
     slot->pid = own.pid;
@@ -115,13 +125,14 @@ static int fill_slot(const struct ring *ring, struct ring_slot *slot, struct tex
 /* Take one more slot in: its first page, then the count. Nobody looks at it before. */
 static int take_in(struct ring *ring, uint32_t index) {
     uint64_t at = ring->slots_at + (uint64_t)index * RING_SLOT_SIZE;
-    int result = ring_allocate(ring, at, RING_SLOT_HEAD_SIZE);
+    int result = ring_allocate(ring, at, RING_SLOT_HEAD_SIZE, 0);
     if (result < 0)
         return result;
     fault_point(slot_page);
-    /* release: its page is there for whoever counts on it. Lost: another did the same, and the page is counted twice. */
-    atomic_compare_exchange_strong_explicit(&ring->header->slots_used, &index, index + 1, memory_order_release,
-                                            memory_order_relaxed);
+    /* release: its page is there for whoever counts on it. Lost: another did the same with the same page. */
+    if (!atomic_compare_exchange_strong_explicit(&ring->header->slots_used, &index, index + 1, memory_order_release,
+                                                 memory_order_relaxed))
+        give_budget(ring, RING_SLOT_HEAD_SIZE);
     fault_point(slot_taken_in);
     return 0;
 }
@@ -157,8 +168,9 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, uint
         return -EAGAIN;
     }
     fault_point(slot_locked);
-    result = ring_slot_allocate(ring, slot, SLOT_PAGES_CLAIM, ring->slots_at + (uint64_t)index * RING_SLOT_SIZE,
-                                RING_SLOT_CLAIM_SIZE);
+    result = ring_slot_allocate(ring, slot, SLOT_PAGES_CLAIM,
+                                ring->slots_at + (uint64_t)index * RING_SLOT_SIZE + RING_SLOT_SPANS_AT,
+                                RING_SLOT_CLAIM_SIZE - RING_SLOT_SPANS_AT);
     if (result == 0)
         result = fill_slot(ring, slot, service, min_level);
     if (result < 0) {
@@ -232,8 +244,19 @@ int ring_slot_relock(struct ring *ring, const struct slot_claim *claim) {
     return result;
 }
 
-int ring_site_add(const struct slot_claim *claim, enum level level, struct text module, struct text operation,
-                  struct text format) {
+/* The pages of [from, to), offsets in the slot, are there. */
+static int allocate_site_pages(struct ring *ring, const struct slot_claim *claim, size_t from, size_t to) {
+    uint64_t slot_at = ring->slots_at + (uint64_t)claim->index * RING_SLOT_SIZE;
+    int result = 0;
+    for (size_t page = from / SITE_PAGE; page <= (to - 1) / SITE_PAGE && result == 0; page++)
+        if (page > 0 && page < RING_SLOT_SPANS_AT / SITE_PAGE)
+            result = ring_slot_allocate(ring, claim->slot, (enum slot_pages)(SLOT_PAGES_SITES << (page - 1)),
+                                        slot_at + page * SITE_PAGE, SITE_PAGE);
+    return result;
+}
+
+int ring_site_add(struct ring *ring, const struct slot_claim *claim, enum level level, struct text module,
+                  struct text operation, struct text format) {
     check((unsigned)level < LEVEL_COUNT);
     struct ring_slot *slot = claim->slot;
     /* relaxed: only we (serialised) write it. What stands there is checked all the same: others can write to the file.
@@ -247,10 +270,16 @@ int ring_site_add(const struct slot_claim *claim, enum level level, struct text 
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
         if (parts[i].length > SLOT_SITE_TEXT_SIZE - end)
             return -ENOSPC;
-        if (parts[i].length > 0)
-            memcpy(slot->site_text + end, parts[i].data, parts[i].length);
         end += (uint32_t)parts[i].length;
     }
+    size_t site_at = offsetof(struct ring_slot, sites) + count * sizeof(struct slot_site);
+    size_t text_at = offsetof(struct ring_slot, site_text);
+    if (allocate_site_pages(ring, claim, site_at, site_at + sizeof(struct slot_site)) < 0 ||
+        (end > used && allocate_site_pages(ring, claim, text_at + used, text_at + end) < 0))
+        return -ENOSPC;
+    for (size_t i = 0, at = used; i < COUNT_OF(parts); at += parts[i++].length)
+        if (parts[i].length > 0)
+            memcpy(slot->site_text + at, parts[i].data, parts[i].length);
     slot->sites[count] = (struct slot_site) {
         .text_at = used,
         .module_length = (uint16_t)module.length,

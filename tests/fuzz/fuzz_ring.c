@@ -63,7 +63,7 @@ static void make_ring(void) {
     uint32_t lane;
     check(ring_slot_claim(&ring, TEXT_LITERAL("fuzz"), 0, &claim) == 0);
     check(ring_lane_claim(&ring, &claim, false, &writer, &lane) == 0 && lane == 1);
-    check(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f %d")) == 1);
+    check(ring_site_add(&ring, &claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f %d")) == 1);
     uint32_t place;
     const struct metric_definition counter = { .kind = METRIC_COUNTER, .name = TEXT_LITERAL("jobs") };
     const struct metric_definition timer = { .kind = METRIC_TIMER, .name = TEXT_LITERAL("work") };

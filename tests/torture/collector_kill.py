@@ -56,6 +56,8 @@ class Producer:
 def numbers_by_thread(instance, service):
     found = {}
     for entry in instance.query("-s", service):
+        if entry["module"] == "crash":
+            continue  # that it was killed
         _, thread, number, *_ = entry["message"].split(" ", 3)
         found.setdefault(int(thread), []).append(int(number))
     return found

@@ -113,7 +113,8 @@ static void some_records(struct ring *ring) {
     require(ring_lane_claim(ring, &claim, false, &writer, &lane) == 0, "lane");
     for (uint64_t place = 1; place < 200; place++)
         stream_write(&writer, 1, place);
-    require(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f")) == 1, "site");
+    require(ring_site_add(ring, &claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f")) == 1,
+            "site");
     some_metrics(ring, &claim);
 }
 
@@ -163,7 +164,7 @@ static void produce_on(struct ring *ring, uint64_t *random) {
         ring_lane_release(ring, &claim, lane);
     }
     stream_write_overflow(ring, &claim, 2, 1);
-    ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f"));
+    ring_site_add(ring, &claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f"));
     some_metrics(ring, &claim);
     ring_slot_relock(ring, &claim);
     ring_slot_release(ring, &claim, *random % 2);

@@ -168,7 +168,7 @@ static void what_has_no_room_at_all_waits(void **state) {
 
 static void without_memory_for_the_slot_s_pages_it_goes_by_name(void **state) {
     struct fixture *fixture = *state;
-    if (geteuid() != 0 || mount("none", fixture->runtime_dir, "tmpfs", 0, "size=640k") < 0)
+    if (geteuid() != 0 || mount("none", fixture->runtime_dir, "tmpfs", 0, "size=616k") < 0)
         skip();
     struct shared_settings settings;
     settings_read(fixture->runtime_dir, &settings);

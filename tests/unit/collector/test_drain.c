@@ -277,7 +277,8 @@ static void call_sites_are_formatted(void **state) {
     uint64_t position;
     setup_open(*state, &s);
     claim_lane(&s, &a, &lane);
-    int site = ring_site_add(&s.claim, LEVEL_INFO, TEXT_LITERAL("mod"), TEXT_LITERAL("op"), TEXT_LITERAL("took %d ms"));
+    int site = ring_site_add(&s.producer, &s.claim, LEVEL_INFO, TEXT_LITERAL("mod"), TEXT_LITERAL("op"),
+                             TEXT_LITERAL("took %d ms"));
     assert_true(site > 0);
     char arguments[8];
     state_u64_put(arguments, 42);

@@ -27,8 +27,8 @@ static void write_call(struct ring *ring, const struct slot_claim *claim, int si
     ring_overflow_give(ring, lane);
 }
 
-static int add_site(const struct slot_claim *claim) {
-    return ring_site_add(claim, LEVEL_INFO, TEXT_LITERAL("mod"), TEXT_LITERAL("op"), TEXT_LITERAL("took %d ms"));
+static int add_site(struct ring *ring, const struct slot_claim *claim) {
+    return ring_site_add(ring, claim, LEVEL_INFO, TEXT_LITERAL("mod"), TEXT_LITERAL("op"), TEXT_LITERAL("took %d ms"));
 }
 
 static void a_process_that_came_between_two_scans_is_known_by_its_first_record(void **state) {
@@ -37,7 +37,7 @@ static void a_process_that_came_between_two_scans_is_known_by_its_first_record(v
     setup_open(*state, &s);
     reap_scan(&s.rings);
     assert_int_equal(ring_slot_claim(&s.producer, TEXT_LITERAL("shared"), 0, &late), 0);
-    write_call(&s.producer, &late, add_site(&late));
+    write_call(&s.producer, &late, add_site(&s.producer, &late));
     round_and_gather(&s);
     EXPECT_MESSAGES(&s, "took 42 ms");
     settle(&s);
@@ -49,7 +49,7 @@ static void a_slot_stays_while_a_shared_lane_holds_what_it_explains(void **state
     struct slot_claim ended;
     setup_open(*state, &s);
     assert_int_equal(ring_slot_claim(&s.producer, TEXT_LITERAL("shared"), 0, &ended), 0);
-    write_call(&s.producer, &ended, add_site(&ended));
+    write_call(&s.producer, &ended, add_site(&s.producer, &ended));
     ring_slot_release(&s.producer, &ended, false);
     reap_scan(&s.rings);
     assert_true(reap_finish(&s.rings));

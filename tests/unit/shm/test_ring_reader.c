@@ -341,8 +341,11 @@ static void call_sites_come_out_as_they_went_in(void **state) {
     struct pair pair;
     static struct site_info site;
     pair_open(f, &pair);
-    assert_int_equal(ring_site_add(&pair.claim, LEVEL_WARN, TEXT_LITERAL("mod"), TEXT_EMPTY, TEXT_LITERAL("a %d")), 1);
-    assert_int_equal(ring_site_add(&pair.claim, LEVEL_INFO, TEXT_LITERAL("m2"), TEXT_LITERAL("op"), TEXT_EMPTY), 2);
+    assert_int_equal(
+        ring_site_add(&pair.producer, &pair.claim, LEVEL_WARN, TEXT_LITERAL("mod"), TEXT_EMPTY, TEXT_LITERAL("a %d")),
+        1);
+    assert_int_equal(
+        ring_site_add(&pair.producer, &pair.claim, LEVEL_INFO, TEXT_LITERAL("m2"), TEXT_LITERAL("op"), TEXT_EMPTY), 2);
     assert_int_equal(ring_reader_site(&pair.reader, pair.claim.index, 1, &site), 0);
     assert_int_equal(site.level, LEVEL_WARN);
     assert_true(text_is(site.module, "mod") && text_is(site.operation, "") && text_is(site.format, "a %d"));
@@ -358,7 +361,8 @@ static void scribbled_call_sites_are_refused(void **state) {
     struct pair pair;
     static struct site_info out;
     pair_open(f, &pair);
-    assert_int_equal(ring_site_add(&pair.claim, LEVEL_WARN, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_EMPTY), 1);
+    assert_int_equal(
+        ring_site_add(&pair.producer, &pair.claim, LEVEL_WARN, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_EMPTY), 1);
     struct slot_site *site = &pair.claim.slot->sites[0], good = *site;
     site->level = LEVEL_COUNT;
     assert_int_equal(ring_reader_site(&pair.reader, pair.claim.index, 1, &out), -EBADMSG);

@@ -159,8 +159,9 @@ static void call_sites_are_numbered_from_one_until_the_table_is_full(void **stat
     fixture_attach(f, &ring);
     assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     for (int i = 1; i <= SLOT_SITES_MAX; i++)
-        assert_int_equal(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("mod"), TEXT_LITERAL("op"), TEXT_EMPTY), i);
-    assert_int_equal(ring_site_add(&claim, LEVEL_INFO, TEXT_EMPTY, TEXT_EMPTY, TEXT_EMPTY), -ENOSPC);
+        assert_int_equal(ring_site_add(&ring, &claim, LEVEL_INFO, TEXT_LITERAL("mod"), TEXT_LITERAL("op"), TEXT_EMPTY),
+                         i);
+    assert_int_equal(ring_site_add(&ring, &claim, LEVEL_INFO, TEXT_EMPTY, TEXT_EMPTY, TEXT_EMPTY), -ENOSPC);
     ring_finish(&ring);
 }
 
@@ -173,9 +174,10 @@ static void a_call_site_whose_text_does_not_fit_is_refused(void **state) {
     fixture_attach(f, &ring);
     assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
     struct text format = { big, sizeof(big) - 4 };
-    assert_int_equal(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("abc"), TEXT_LITERAL("de"), format), -ENOSPC);
-    assert_int_equal(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("ab"), TEXT_LITERAL("de"), format), 1);
-    assert_int_equal(ring_site_add(&claim, LEVEL_INFO, TEXT_LITERAL("a"), TEXT_EMPTY, TEXT_EMPTY), -ENOSPC);
+    assert_int_equal(ring_site_add(&ring, &claim, LEVEL_INFO, TEXT_LITERAL("abc"), TEXT_LITERAL("de"), format),
+                     -ENOSPC);
+    assert_int_equal(ring_site_add(&ring, &claim, LEVEL_INFO, TEXT_LITERAL("ab"), TEXT_LITERAL("de"), format), 1);
+    assert_int_equal(ring_site_add(&ring, &claim, LEVEL_INFO, TEXT_LITERAL("a"), TEXT_EMPTY, TEXT_EMPTY), -ENOSPC);
     ring_finish(&ring);
 }
 
