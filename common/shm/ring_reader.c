@@ -88,9 +88,11 @@ static int look_at_lane(void *argument) {
     for (int attempt = 0; attempt < SNAPSHOT_ATTEMPTS && !(sound && settled); attempt++) {
         uint64_t before = atomic_load_explicit(&access->header->owner, memory_order_acquire);
         state->tail = atomic_load_explicit(&access->header->tail, memory_order_acquire);
-        uint64_t most = before & LANE_OWNER_RECORDER ? UINT64_MAX : access->size;
-        sound = state->tail % RECORD_ALIGN == 0 && lane_head(access->header, most, state->tail, &state->head) == 0;
+        sound =
+            state->tail % RECORD_ALIGN == 0 && lane_head(access->header, UINT64_MAX, state->tail, &state->head) == 0;
         state->owner = atomic_load_explicit(&access->header->owner, memory_order_acquire);
+        /* By the owner that is told, or who reads it as a lane like the others would copy more than its size. */
+        sound = sound && (state->owner & LANE_OWNER_RECORDER || state->head - state->tail <= access->size);
         settled = state->owner == before;
     }
     if (!sound)

@@ -1,6 +1,7 @@
 #include "tests/torture/ring_lib.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+#include "common/shm/slot_metrics.h"
 
 enum { MESSAGE_MAX = 30000 };
 
@@ -39,6 +42,14 @@ pid_t torture_fork(void) {
     if (child == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
         _exit(1);
     return child;
+}
+
+int open_rings(const char *directory) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s/rings", directory);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    require(fd >= 0, "%s: %s", path, strerror(errno));
+    return fd;
 }
 
 void torture_directory(char out[64]) {
@@ -120,6 +131,96 @@ int stream_write_overflow(struct ring *ring, const struct slot_claim *claim, uin
     }
     ring_overflow_give(ring, lane);
     return span ? 0 : -EAGAIN;
+}
+
+/* --- a ring with something in it --- */
+
+/* A counter, a gauge and a timer, updated a few times; the ring may be full of nasty values. */
+void torture_metrics(struct ring *ring, const struct slot_claim *claim) {
+    const struct metric_definition definitions[] = {
+        { .kind = METRIC_COUNTER, .name = TEXT_LITERAL("jobs") },
+        { .kind = METRIC_GAUGE, .name = TEXT_LITERAL("depth"), .help = TEXT_LITERAL("how deep") },
+        { .kind = METRIC_TIMER, .name = TEXT_LITERAL("work") },
+    };
+    uint32_t place;
+    for (unsigned i = 0; i < sizeof(definitions) / sizeof(definitions[0]); i++) {
+        if (slot_metric_add(ring, claim, &definitions[i], &place) < 0)
+            continue;
+        if (i == 0)
+            slot_counter_add(claim->slot, place, 3);
+        else if (i == 1)
+            slot_gauge_add(claim->slot, place, 2.5, 1);
+        for (double value = 0x1p-40; i == 2 && value < 0x1p60; value *= 8)
+            slot_histogram_observe(claim->slot, place, value);
+    }
+}
+
+void torture_fill(struct ring *ring) {
+    struct slot_claim claim;
+    struct lane_writer writer;
+    uint32_t lane;
+    require(ring_slot_claim(ring, TEXT_LITERAL("torture"), 0, &claim) == 0, "slot");
+    require(ring_lane_claim(ring, &claim, false, &writer, &lane) == 0, "lane");
+    for (uint64_t place = 1; place < 200; place++)
+        stream_write(&writer, 1, place);
+    require(ring_site_add(ring, &claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f")) == 1, "site");
+    torture_metrics(ring, &claim);
+}
+
+/* --- scribbling --- */
+
+/* Values that hurt: limits, neighbours, other people's numbers. */
+uint64_t torture_nasty(uint64_t *random) {
+    static const uint64_t values[] = {
+        0,
+        1,
+        7,
+        8,
+        24,
+        255,
+        256,
+        4095,
+        4096,
+        4104,
+        65535,
+        65536,
+        RING_LANE_SIZE,
+        RING_OVERFLOW_SIZE,
+        INT32_MAX,
+        UINT32_MAX,
+        INT64_MAX,
+        UINT64_MAX,
+        UINT64_MAX - 7,
+        LANE_OWNER_RELEASED | 1,
+        LANE_OWNER_RELEASED,
+        LANE_OWNER_RECORDER | 1,
+        LANE_OWNER_RECORDER | LANE_OWNER_RELEASED | LANE_OWNER_TURN | 1 << 16 | 1,
+        SLOT_ACTIVE | 1 << 8,
+        SLOT_CLOSED | 1 << 8,
+    };
+    uint64_t draw = torture_random(random);
+    return draw % 4 == 0 ? torture_random(random) : values[draw / 4 % (sizeof(values) / sizeof(values[0]))];
+}
+
+/* A place in one of the parts, the small ones as often as the large. */
+uint64_t torture_place(const struct ring *ring, uint64_t *random) {
+    const uint64_t slot = ring->slots_at; /* the one in use */
+    const uint64_t bounds[][2] = {
+        { 0, RING_HEADER_SIZE },
+        { 0, sizeof(struct ring_header) },
+        { RING_HEADER_SIZE, ring->lanes_at },
+        { ring->lanes_at, ring->slots_at },
+        { ring->slots_at, ring->data_at },
+        { ring->data_at, ring->data_at + 65536 },
+        { ring->data_at, ring->map.size },
+        { slot, slot + offsetof(struct ring_slot, ledger) },
+        { slot + offsetof(struct ring_slot, site_count), slot + offsetof(struct ring_slot, sites) + 64 },
+        { slot + offsetof(struct ring_slot, spans), slot + sizeof(struct ring_slot) },
+        { slot, slot + RING_SLOT_CLAIM_SIZE },
+        { slot + RING_SLOT_CLAIM_SIZE, slot + RING_SLOT_CLAIM_SIZE + 1024 },
+    };
+    const uint64_t *part = bounds[torture_random(random) % (sizeof(bounds) / sizeof(bounds[0]))];
+    return part[0] + torture_random(random) % (part[1] - part[0] - 8) / 8 * 8;
 }
 
 /* --- the reader --- */

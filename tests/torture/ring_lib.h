@@ -33,12 +33,23 @@ pid_t torture_fork(void);
 /* A runtime directory of the test's own; torture_remove takes it away with all in it. */
 void torture_directory(char out[64]);
 void torture_remove(const char *directory);
+int open_rings(const char *directory); /* a descriptor of its folder of rings */
 
 /* Write record `place` of a stream into a private lane: false when there is no room. */
 bool stream_write(struct lane_writer *writer, uint64_t stream, uint64_t place);
 
 /* The same through an overflow lane, with its hello: 0, or -EAGAIN. */
 int stream_write_overflow(struct ring *ring, const struct slot_claim *claim, uint64_t stream, uint64_t place);
+
+/* Register a counter, a gauge and a timer in the slot and update them. The ring may be full of nasty values. */
+void torture_metrics(struct ring *ring, const struct slot_claim *claim);
+/* In a sound one: claim a slot, which stays, and put records, a call site and metrics into it. */
+void torture_fill(struct ring *ring);
+
+/* A value that hurts (limits, neighbours, other people's numbers), and a place for it in one of the ring's parts, the small ones as often
+ * as the large. */
+uint64_t torture_nasty(uint64_t *random);
+uint64_t torture_place(const struct ring *ring, uint64_t *random);
 
 /* The reader of one ring. */
 struct follower {

@@ -18,11 +18,14 @@ static uint64_t sweep_lane(struct ring *ring, uint32_t lane, char *copy, bool ch
     struct lane_state state;
     if (ring_reader_lane(ring, lane, &state) < 0)
         return 0;
-    check(state.tail <= state.head && state.head - state.tail <= ring_lane_size(ring, lane));
+    uint64_t size = ring_lane_size(ring, lane), from = state.tail;
+    check(state.tail <= state.head && (state.recorder || state.head - state.tail <= size));
     check(state.owner == 0 || state.slot < ring->slot_count);
-    if (ring_reader_copy(ring, lane, state.tail, state.head, copy) < 0)
+    if (state.head - state.tail > size)
+        from = state.head - size;
+    if (ring_reader_copy(ring, lane, from, state.head, copy) < 0)
         return 0;
-    uint64_t records = sweep_span(copy, state.tail, state.head);
+    uint64_t records = sweep_span(copy, from, state.head);
     if (change) {
         ring_reader_set_tail(ring, lane, state.head);
         if (state.released)
@@ -75,6 +78,11 @@ static void sweep_slot(struct ring *ring, uint32_t slot, bool change) {
     }
 }
 
+uint64_t ring_sweep_one(struct ring *ring, uint32_t lane, uint32_t slot, char *copy) {
+    sweep_slot(ring, slot, false);
+    return sweep_lane(ring, lane, copy, false);
+}
+
 uint64_t ring_sweep(struct ring *ring, char *copy, bool change) {
     struct loss_counts losses;
     struct error error;
@@ -82,6 +90,7 @@ uint64_t ring_sweep(struct ring *ring, char *copy, bool change) {
     ring_reader_check(ring, &error);
     for (uint32_t lane = 0; lane < ring->lane_count; lane++)
         records += sweep_lane(ring, lane, copy, change);
+    check(ring_reader_slots_used(ring) <= ring->slot_count);
     for (uint32_t slot = 0; slot < ring->slot_count; slot++)
         sweep_slot(ring, slot, change);
     ring_reader_losses(ring, RING_SLOTS_MAX, &losses);

@@ -8,4 +8,7 @@
  * here is bounded by the ring's own counts; returns how many records came out. */
 uint64_t ring_sweep(struct ring *ring, char *copy, bool change);
 
+/* The same of one lane and one slot, without changing anything. */
+uint64_t ring_sweep_one(struct ring *ring, uint32_t lane, uint32_t slot, char *copy);
+
 #endif
