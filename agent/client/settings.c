@@ -11,10 +11,23 @@ static void copy_keys(const struct shared_settings *shared, struct client_settin
     }
 }
 
-static struct client_settings *settings_create(const struct shared_settings *shared) {
+/* Whether what was read has the number that the control word speaks of; 0 there: nobody has told yet. */
+static bool has_number(uint64_t sequence, uint32_t control) {
+    uint32_t told = (control & SLOT_CONTROL_SETTINGS_MASK) >> SLOT_CONTROL_SETTINGS_SHIFT;
+    return told == 0 || told == (sequence & 0xff);
+}
+
+/* Out of what was read when the ring was attached, where that is still it; else the file is read anew. */
+static struct client_settings *settings_create(const struct tf_client *client, uint32_t control) {
+    const struct shared_settings *shared = &client->session->attachment->ring.settings;
+    struct shared_settings read;
     struct client_settings *settings = calloc(1, sizeof(*settings));
     if (!settings)
         return NULL;
+    if (!has_number(shared->sequence, control)) {
+        settings_read(client->runtime_dir, &read);
+        shared = &read;
+    }
     settings->sequence = shared->sequence;
     settings->recorder_keep_ns = shared->recorder_keep_ns;
     settings->recorder_levels = shared->recorder_levels;
@@ -36,10 +49,8 @@ static uint32_t special_levels(const struct tf_client *client, const struct clie
     return special;
 }
 
-/* Whether what was read is what the control word speaks of; 0 there: nobody has told yet. */
 static bool is_current(const struct client_settings *settings, uint32_t control) {
-    uint32_t told = (control & SLOT_CONTROL_SETTINGS_MASK) >> SLOT_CONTROL_SETTINGS_SHIFT;
-    return settings && (told == 0 || told == (settings->sequence & 0xff));
+    return settings && has_number(settings->sequence, control);
 }
 
 void client_settings_follow(struct tf_client *client) {
@@ -48,9 +59,7 @@ void client_settings_follow(struct tf_client *client) {
     uint32_t control = __atomic_load_n(client->head.control, __ATOMIC_RELAXED);
     const struct client_settings *settings = atomic_load(&client->settings);
     if (client->session && !is_current(settings, control)) {
-        struct shared_settings shared;
-        settings_read(client->runtime_dir, &shared);
-        struct client_settings *fresh = settings_create(&shared);
+        struct client_settings *fresh = settings_create(client, control);
         if (fresh) {
             fresh->older = (struct client_settings *)settings;
             atomic_store(&client->settings, fresh);

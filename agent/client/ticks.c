@@ -13,7 +13,7 @@
 #include <cpuid.h>
 #endif
 
-enum { RATE_UNKNOWN = 0, RATE_UNUSABLE = 1 };
+enum { RATE_UNKNOWN = 0, RATE_UNUSABLE = 1, RATE_TO_MEASURE = 2 /* it may be used */ };
 
 /* A tenth of a nanosecond (10 GHz) to ten (100 MHz). */
 #define RATE_MIN ((UINT64_C(1) << 32) / 10)
@@ -58,8 +58,8 @@ static bool is_invariant(void) {
 
 void ticks_attach(_Atomic uint64_t *shared) {
     uint64_t rate = atomic_load_explicit(shared, memory_order_relaxed);
-    if (rate == RATE_UNKNOWN && !is_invariant()) {
-        rate = RATE_UNUSABLE;
+    if (rate == RATE_UNKNOWN) {
+        rate = is_invariant() ? RATE_TO_MEASURE : RATE_UNUSABLE;
         atomic_store_explicit(shared, rate, memory_order_relaxed);
     }
     if (is_plausible(rate) && TICKS_EXIST)

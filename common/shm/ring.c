@@ -41,7 +41,6 @@ int ring_map(int fd, bool writable, struct ring *ret, struct error *error) {
         .slots_at = header.slots_at,
         .data_at = header.data_at,
         .size_limit = header.size_limit,
-        .level = LEVEL_TRACE,
     };
     memcpy(ret->ring_id, header.ring_id, sizeof(ret->ring_id));
     return 0;
@@ -92,8 +91,7 @@ int ring_attach(const char *runtime_dir, uint64_t size, struct ring *ret, struct
         return error_set(error, -ESTALE, "%s/rings/%u is retired: try again", runtime_dir, (unsigned)uid);
     }
     fault_point(ring_mapped);
-    ring.level = settings.level;
-    ring.recorder_levels = settings.recorder_levels;
+    ring.settings = settings;
     *ret = ring;
     return 0;
 }

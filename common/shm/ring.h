@@ -26,8 +26,7 @@ struct ring {
     uint32_t slot_count, overflow_count, lane_count;
     uint64_t lanes_at, slots_at, data_at;
     uint64_t size_limit;
-    uint32_t level; /* of the settings file at attach, and the next: what slots claimed here start with */
-    uint32_t recorder_levels;
+    struct shared_settings settings; /* as they were at attach: what slots claimed here start with */
 };
 
 /* Map header, check everything (magic, version, sizes against the file, offsets, alignment) and fill *ret. Shared by

@@ -117,7 +117,7 @@ static int fill_slot(const struct ring *ring, struct ring_slot *slot, struct tex
     if (slot->service_length > 0)
         memcpy(slot->service, service.data, slot->service_length);
     slot->min_level = min_level;
-    atomic_store_explicit(&slot->control, slot_control_compose(ring->level, min_level, ring->recorder_levels, 0),
+    atomic_store_explicit(&slot->control, slot_control_compose(ring->settings.level, min_level, ring->settings.recorder_levels, 0),
                           memory_order_relaxed);
     return 0;
 }
