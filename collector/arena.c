@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { ARENA_CHUNK = 256 * 1024 };
+enum { ARENA_CHUNK = 256 * 1024, ARENA_SPARE_MAX = 32 };
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -15,7 +15,13 @@ void *arena_allocate(struct arena *arena, size_t size) {
     struct arena_chunk *chunk = arena->chunks;
     if (!chunk || chunk->size - arena->used < size) {
         size_t room = size > ARENA_CHUNK ? size : ARENA_CHUNK;
-        chunk = malloc(sizeof(*chunk) + room);
+        if (room == ARENA_CHUNK && arena->spare) {
+            chunk = arena->spare;
+            arena->spare = chunk->next;
+            arena->spare_count--;
+        } else {
+            chunk = malloc(sizeof(*chunk) + room);
+        }
         if (!chunk) {
             arena->failed = true;
             return NULL;
@@ -49,21 +55,29 @@ struct text arena_hex(struct arena *arena, struct text bytes) {
 }
 
 void arena_reset(struct arena *arena) {
-    struct arena_chunk *kept = NULL;
     for (struct arena_chunk *chunk = arena->chunks, *next; chunk; chunk = next) {
         next = chunk->next;
-        if (!kept && chunk->size == ARENA_CHUNK) {
-            kept = chunk;
-            kept->next = NULL;
+        if (chunk->size == ARENA_CHUNK && arena->spare_count < ARENA_SPARE_MAX) {
+            chunk->next = arena->spare;
+            arena->spare = chunk;
+            arena->spare_count++;
         } else {
             free(chunk);
         }
     }
-    *arena = (struct arena) { .chunks = kept };
+    *arena = (struct arena) { .spare = arena->spare, .spare_count = arena->spare_count };
+}
+
+void arena_trim(struct arena *arena) {
+    while (arena->spare) {
+        struct arena_chunk *chunk = arena->spare;
+        arena->spare = chunk->next;
+        free(chunk);
+    }
+    arena->spare_count = 0;
 }
 
 void arena_finish(struct arena *arena) {
     arena_reset(arena);
-    free(arena->chunks);
-    *arena = ARENA_EMPTY;
+    arena_trim(arena);
 }

@@ -124,6 +124,11 @@ static void on_maintenance(struct loop_timer *timer, void *context) {
     uint64_t now = clock_monotonic_ns();
     rings_scan(&collector->rings);
     rings_maintain(&collector->rings, now);
+    if (collector->drain.entries == collector->trimmed_entries) { /* nothing came for a second */
+        drain_trim(&collector->drain);
+        arena_trim(&collector->batch.arena);
+    }
+    collector->trimmed_entries = collector->drain.entries;
     collector_look_at_itself(collector);
     fold_maintain(&collector->fold, clock_real_ns(), collector->last_commit_real_ns);
     /* On a disk that is full nothing is waited for: what may go makes the store writable again. */

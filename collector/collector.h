@@ -55,6 +55,7 @@ struct collector {
     struct loop_fd *watch, *deaths;
     uint64_t poll_ns;          /* now between two looks */
     uint64_t waiting_since_ns; /* monotonic: since when something is in hand; 0: nothing */
+    uint64_t trimmed_entries;  /* drain.entries at the last maintenance */
     uint64_t pending_records;  /* seen since the last flush */
     bool urgent;               /* an error is among them */
     uint64_t last_commit_ns, last_scan_ns, last_retention_ns, last_cursor_ns, last_cells_ns,

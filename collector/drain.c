@@ -266,8 +266,6 @@ static void lane_settle(struct rings *rings, struct lane *lane) {
     lane->position = lane->taken;
     if (lane->hand.length == 0) {
         lane->hand_time = 0;
-        if (lane->hand.capacity > HAND_BUFFER_KEPT)
-            buffer_finish(&lane->hand);
     }
     if (lane->ring->phase == RING_BROKEN)
         return;
@@ -284,6 +282,15 @@ void drain_settle(struct drain *drain) {
         crash_settle(ring);
     }
     drain->rings->removal_count = 0;
+}
+
+void drain_trim(struct drain *drain) {
+    for (size_t r = 0; r < drain->rings->count; r++) {
+        struct collector_ring *ring = drain->rings->items[r];
+        for (uint32_t i = 0; i < ring->ring.lane_count; i++)
+            if (ring->lanes[i].hand.length == 0)
+                buffer_finish(&ring->lanes[i].hand);
+    }
 }
 
 void drain_discard(struct drain *drain) {

@@ -52,6 +52,9 @@ bool drain_gather(struct drain *drain, bool whole, uint64_t now_ns, struct batch
 void drain_settle(struct drain *drain);
 void drain_discard(struct drain *drain);
 
+/* Give back memory that was kept for what might have come. */
+void drain_trim(struct drain *drain);
+
 /* An entry of our own: service "taskforge"; module, operation, message and metadata are the caller's. */
 void drain_own_entry(struct drain *drain, struct batch *batch, uint64_t time_ns, enum level level, const char *module,
                      const char *operation, struct text message, struct text metadata);

@@ -13,7 +13,7 @@ enum {
     HAND_RING_BYTES = 16 * 1024 * 1024,
     HAND_LANE_BYTES_MAX = 1024 * 1024,
     HAND_LANE_BYTES_MIN = 128 * 1024,
-    HAND_BUFFER_KEPT = 64 * 1024, /* a lane's buffer that grew beyond is given back after the flush */
+    FRAME_BUFFER_KEPT = 64 * 1024, /* the spill's buffer that grew beyond is given back */
 
     BATCH_ENTRIES_MAX = 65536, /* and spans, of one commit; what is left goes into the next */
     BATCH_FLUSH_BYTES = 8 * 1024 * 1024,

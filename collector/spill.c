@@ -326,6 +326,6 @@ void spill_taken(struct spill *spill, uint64_t next) {
     close(spill->fd);
     spill->fd = -1;
     spill->taken = spill->end = 0;
-    if (spill->frame.capacity > HAND_BUFFER_KEPT)
+    if (spill->frame.capacity > FRAME_BUFFER_KEPT)
         buffer_finish(&spill->frame);
 }
