@@ -18,12 +18,14 @@ enum {
     BATCH_ENTRIES_MAX = 65536, /* of one commit; what is left goes into the next */
     BATCH_FLUSH_BYTES = 8 * 1024 * 1024,
 
-    FOLD_SERIES_MAX = 100000, /* metric series; updates of further ones are refused and counted; a user's share: shares.h */
-    FOLD_SERIES_OWN = 1000,   /* more, of the collector itself */
+    FOLD_SERIES_MAX =
+        100000, /* metric series; updates of further ones are refused and counted; a user's share: shares.h */
+    FOLD_SERIES_OWN = 1000, /* more, of the collector itself */
 
-    LOCKS_LOOKED_AT = 512, /* of a ring's processes that cannot be watched, in one scan; the others in the next */
-    FILES_KEPT = 256,      /* descriptors that are not taken for watching processes */
-    CRASH_HEARD_MAX = 64,  /* signals that were told of lately; the oldest goes */
+    LOCKS_LOOKED_AT = 256,   /* of a ring's processes that cannot be watched, in one scan; the others in the next */
+    LEDGERS_LOOKED_AT = 256, /* of a ring's processes, for losses to be told, in one scan; a flush looks at all */
+    FILES_KEPT = 256,        /* descriptors that are not taken for watching processes */
+    CRASH_HEARD_MAX = 64,    /* signals that were told of lately; the oldest goes */
 
     MERGE_TAIL_MAX = 256,      /* blocks at the end of a partition that may still be merged */
     REMOVALS_MAX = 16 * 1024,  /* state prefixes to be deleted; beyond that they are left to the next start */
@@ -53,8 +55,8 @@ enum {
 #define POLL_IDLE_NS (20 * CLOCK_MILLISECOND)
 #define SLOT_SCAN_NS (200 * CLOCK_MILLISECOND)
 #define DEATH_SCAN_NS (10 * CLOCK_MILLISECOND) /* the same when a process is known to have ended */
-#define CELLS_NS CLOCK_SECOND       /* cells that grew are committed at least so often */
-#define SELF_NS (10 * CLOCK_SECOND) /* our own metrics alone make a commit no more often */
+#define CELLS_NS CLOCK_SECOND                  /* cells that grew are committed at least so often */
+#define SELF_NS (10 * CLOCK_SECOND)            /* our own metrics alone make a commit no more often */
 #define MAINTENANCE_NS CLOCK_SECOND
 #define RETENTION_NS (30 * CLOCK_SECOND)
 #define URGENT_GAP_NS (20 * CLOCK_MILLISECOND) /* between commits made for errors: at most 50 a second */

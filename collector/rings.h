@@ -102,13 +102,14 @@ struct collector_ring {
     uid_t uid;
     dev_t device;
     ino_t inode;
-    struct lane *lanes;  /* ring.lane_count */
-    struct slot *slots;  /* ring.slot_count, and one more for the anonymous ledger */
-    uint32_t slots_used; /* of them, those that were ever claimed, the first ones */
-    uint32_t next_look;  /* of slots whose locks are looked at: where the next scan goes on */
-    uint16_t *producers; /* a hash table of slots by producer id, number + 1 (slots.h); NULL until it is needed */
+    struct lane *lanes;   /* ring.lane_count */
+    struct slot *slots;   /* ring.slot_count, and one more for the anonymous ledger */
+    uint32_t slots_used;  /* of them, those that were ever claimed, the first ones */
+    uint32_t next_look;   /* of slots whose locks are looked at: where the next scan goes on */
+    uint32_t next_ledger; /* the same of ledgers */
+    uint16_t *producers;  /* a hash table of slots by producer id, number + 1 (slots.h); NULL until it is needed */
     bool producers_are_old;
-    bool looked_again; /* for a producer that was not known, since the last round */
+    bool looked_again;   /* for a producer that was not known, since the last round */
     uint64_t cut_ns;     /* records made later wait, see order.h */
     uint64_t busy_ns;    /* monotonic: when a process or a record was last seen */
     uint64_t leaving_ns; /* monotonic: since when */
@@ -130,20 +131,21 @@ struct removal {
 
 struct rings {
     char runtime_dir[PATHS_MAX];
-    int folder_fd; /* RUNTIME_DIR/rings */
-    int watch_fd;  /* inotify on it, or -1 */
-    int deaths_fd; /* epoll of the processes' descriptors: readable when one has ended; or -1 */
+    int folder_fd;    /* RUNTIME_DIR/rings */
+    int watch_fd;     /* inotify on it, or -1 */
+    int deaths_fd;    /* epoll of the processes' descriptors: readable when one has ended; or -1 */
     int watch_fd_end; /* descriptors from this number on are kept for other things */
     struct collector_ring *items[RINGS_MAX];
     size_t count;
     struct state_map *state;  /* borrowed */
     struct removal *removals; /* of what is gone for good, to be deleted with a later commit */
     size_t removal_count, removal_capacity;
-    uint64_t broken_count;               /* rings set aside so far */
-    bool said_full;                      /* one line for each stretch of too many rings */
-    bool starting;                       /* what is found now was there before us */
-    bool deaths;                         /* a watched process has ended since the last scan */
-    bool hurry; /* somebody may be waiting for the lanes of a process that ended: what is in them is to be stored at once */
+    uint64_t broken_count; /* rings set aside so far */
+    bool said_full;        /* one line for each stretch of too many rings */
+    bool starting;         /* what is found now was there before us */
+    bool deaths;           /* a watched process has ended since the last scan */
+    bool
+        hurry; /* somebody may be waiting for the lanes of a process that ended: what is in them is to be stored at once */
     struct slot_metrics_view cells_view; /* of the slot being read */
 };
 
