@@ -5,6 +5,7 @@
 
 #include "collector/losses.h"
 #include "collector/origin.h"
+#include "collector/slots.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
 
@@ -75,7 +76,7 @@ static void lane_round(struct rings *rings, struct lane *lane, uint64_t budget, 
     if (take > 0) {
         if (seen.slot < ring->ring.slot_count &&
             (!ring->slots[seen.slot].known || ring->slots[seen.slot].info.generation != seen.generation))
-            rings_slot_refresh(rings, ring, seen.slot);
+            slots_meet(rings, ring, seen.slot);
         if (!buffer_reserve(&lane->hand, take)) {
             lane->hand.failed = false; /* out of memory: it stays in the lane until the next round */
             take = 0;

@@ -22,9 +22,10 @@ enum {
         100000, /* metric series; updates of further ones are refused and counted; a user's share: shares.h */
     FOLD_SERIES_OWN = 1000, /* more, of the collector itself */
 
-    LOCKS_LOOKED_AT = 512, /* of a ring's processes that cannot be watched, in one scan; the others in the next */
-    FILES_KEPT = 256,      /* descriptors that are not taken for watching processes */
-    CRASH_HEARD_MAX = 64,  /* signals that were told of lately; the oldest goes */
+    LOCKS_LOOKED_AT = 256,   /* of a ring's processes that cannot be watched, in one scan; the others in the next */
+    LEDGERS_LOOKED_AT = 256, /* of a ring's processes, for losses to be told, in one scan; a flush looks at all */
+    FILES_KEPT = 256,        /* descriptors that are not taken for watching processes */
+    CRASH_HEARD_MAX = 64,    /* signals that were told of lately; the oldest goes */
 
     MERGE_TAIL_MAX = 256,      /* blocks at the end of a partition that may still be merged */
     REMOVALS_MAX = 16 * 1024,  /* state prefixes to be deleted; beyond that they are left to the next start */

@@ -162,9 +162,15 @@ bool losses_are_untold(struct collector_ring *ring, uint32_t index) {
 bool losses_any_untold(struct rings *rings) {
     for (size_t r = 0; r < rings->count; r++) {
         struct collector_ring *ring = rings->items[r];
-        for (uint32_t i = 0; ring->phase != RING_BROKEN && i <= ring->ring.slot_count; i = rings_next_ledger(ring, i))
-            if (losses_are_untold(ring, i))
+        if (ring->phase == RING_BROKEN)
+            continue;
+        if (losses_are_untold(ring, ring->ring.slot_count))
+            return true;
+        for (uint32_t n = 0; n < ring->slots_used && n < LEDGERS_LOOKED_AT; n++) {
+            ring->next_ledger = (ring->next_ledger + 1) % ring->slots_used;
+            if (losses_are_untold(ring, ring->next_ledger))
                 return true;
+        }
     }
     return false;
 }

@@ -13,6 +13,7 @@ void losses_discard(struct collector_ring *ring);
 
 /* Whether the slot's ledger (ring.slot_count: the anonymous one) holds what is to be told now; false too when it cannot be read. */
 bool losses_are_untold(struct collector_ring *ring, uint32_t slot);
+/* The same of any; of a ring with many processes some are looked at with each call, the others with the next ones. */
 bool losses_any_untold(struct rings *rings);
 
 /* A loss that a producer tells of by a record of its own. */

@@ -104,11 +104,12 @@ struct collector_ring {
     uid_t uid;
     dev_t device;
     ino_t inode;
-    struct lane *lanes;  /* ring.lane_count */
-    struct slot *slots;  /* ring.slot_count, and one more for the anonymous ledger */
-    uint32_t slots_used; /* of them, those that were ever claimed, the first ones */
-    uint32_t next_look;  /* of slots whose locks are looked at: where the next scan goes on */
-    uint16_t *producers; /* a hash table of slots by producer id, number + 1 (slots.h); NULL until it is needed */
+    struct lane *lanes;   /* ring.lane_count */
+    struct slot *slots;   /* ring.slot_count, and one more for the anonymous ledger */
+    uint32_t slots_used;  /* of them, those that were ever claimed, the first ones */
+    uint32_t next_look;   /* of slots whose locks are looked at: where the next scan goes on */
+    uint32_t next_ledger; /* the same of ledgers */
+    uint16_t *producers;  /* a hash table of slots by producer id, number + 1 (slots.h); NULL until it is needed */
     bool producers_are_old;
     bool looked_again;   /* for a producer that was not known, since the last round */
     uint64_t cut_ns;     /* records made later wait, see order.h */

@@ -102,6 +102,11 @@ bool slots_watch(struct rings *rings, struct collector_ring *ring, uint32_t inde
     return true;
 }
 
+void slots_meet(struct rings *rings, struct collector_ring *ring, uint32_t index) {
+    if (rings_slot_refresh(rings, ring, index) && !slots_watch(rings, ring, index))
+        rings->deaths = true;
+}
+
 /* Taken out before it is closed: a child of ours may hold a copy of it. */
 void slot_unwatch(struct slot *slot) {
     if (slot->watch.fd < 0)

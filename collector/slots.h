@@ -17,6 +17,9 @@ void slots_look(struct rings *rings, struct collector_ring *ring);
 /* The slot of a producer, or NULL. Where it is not known, slots are looked at once for each round: it may have come just now. */
 struct slot *slots_find(struct rings *rings, struct collector_ring *ring, const uint8_t producer_id[16]);
 
+/* Somebody new is in a slot, and has written already: read who it is and watch him. Whom that comes too late for makes the next scan due. */
+void slots_meet(struct rings *rings, struct collector_ring *ring, uint32_t index);
+
 /* Watch a slot's process, once tried: false where that cannot be. */
 bool slots_watch(struct rings *rings, struct collector_ring *ring, uint32_t index);
 void slot_unwatch(struct slot *slot);
