@@ -35,7 +35,7 @@ struct command {
 };
 
 extern const struct command command_query, command_tail, command_stats, command_losses, command_verify, command_metrics;
-extern const struct command command_alerts, command_ack, command_resolve, command_health;
+extern const struct command command_alerts, command_ack, command_resolve, command_health, command_traces, command_trace;
 
 /* --- options; every command takes the common ones, too --- */
 
