@@ -9,9 +9,11 @@
  *   health NAME STATE TTL_MS DETAILS                           tf_health_report                                     -> its result
  *   request OPERATION DURATION_MS FAILED                       tf_request                                           -> its result
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/client/producer.h"
 #include "agent/client/taskforge.h"
@@ -37,7 +39,10 @@ static void read_id(const char *digits, uint8_t *ret, size_t size) {
 
 static void write_span(const struct record_span *span, uint64_t end_ns) {
     const struct record record = { .kind = RECORD_SPAN, .time_ns = end_ns, .span = *span };
-    check(producer_write_record(producer, &record) == 0);
+    int result;
+    while ((result = producer_write_record(producer, &record)) == -EAGAIN)
+        nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL); /* a full lane */
+    check(result == 0);
 }
 
 static void do_span(char *rest) {

@@ -83,6 +83,11 @@ def checkout(instance):
     return probe
 
 
+def metric(instance, name):
+    done = instance.run("tfctl", "metrics", name, "-o", "json", check=False)
+    return sum(row["value"] for row in map(json.loads, done.stdout.splitlines()))
+
+
 def traces_are_listed_the_last_one_last():
     with Instance() as instance:
         instance.start("collector")
@@ -100,6 +105,9 @@ def traces_are_listed_the_last_one_last():
         columns = [head.rindex(word) + len(word) for word in ("duration", "spans", "failed")]
         expect(first[: columns[0]].endswith(" ms") and first[: columns[1]].endswith(" 5") and first[: columns[2]].endswith(" 1"), f"{head}\n{first}")
         expect(instance.run("tfctl", "traces", "extra", check=False).returncode == 2, "wrong usage")
+        wait_until(lambda: metric(instance, "taskforge_store_spans_total") == 6, "the metric")
+        Probe(instance, "shop").tell(f"span {'0' * 32} 01 - 0 1 nowhere")
+        wait_until(lambda: metric(instance, "taskforge_store_spans_invalid_total") == 1, "the metric of what is no span")
         expect(instance.run("tfctl", "traces", "-n", "x", check=False).returncode == 2, "wrong usage")
 
 
