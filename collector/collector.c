@@ -166,8 +166,8 @@ static void on_levels(struct control_call *call, struct text arguments, void *co
 
 static void on_spans(struct control_call *call, struct text arguments, void *context) {
     struct collector *collector = context;
-    (void)arguments;
-    spans_answer(&collector->rings, collector->drain.host, call);
+    rings_scan(&collector->rings);
+    spans_answer(&collector->rings, collector->drain.host, call, control_word(&arguments));
 }
 
 static const struct control_verb verbs[] = {
@@ -176,7 +176,7 @@ static const struct control_verb verbs[] = {
     { "levels", "", on_levels },
     { "status", "", collector_on_status },
     { "metric", "KIND NAMING NAME", collector_on_metric },
-    { "spans", "", on_spans },
+    { "spans", "[TRACE]", on_spans },
 };
 
 /* --- start --- */

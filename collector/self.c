@@ -75,9 +75,13 @@ static void gather_entries(struct fold *fold, uint64_t now_ns, struct batch *bat
     }
     if (batch->repaired > 0)
         fold_add(fold, OWN_STORE_REPAIRED, NULL, (double)batch->repaired, now_ns, batch);
-    if (batch->span_count > 0)
+}
+
+/* Shown with 0, too. */
+static void gather_spans(const struct self *self, struct fold *fold, uint64_t now_ns, struct batch *batch) {
+    if (batch->span_count > 0 || !self->shown)
         fold_add(fold, OWN_STORE_SPANS, NULL, (double)batch->span_count, now_ns, batch);
-    if (batch->invalid_spans > 0)
+    if (batch->invalid_spans > 0 || !self->shown)
         fold_add(fold, OWN_STORE_SPANS_INVALID, NULL, (double)batch->invalid_spans, now_ns, batch);
 }
 
@@ -134,6 +138,7 @@ static void gather_commits(struct self *self, struct fold *fold, uint64_t now_ns
 void self_gather(struct self *self, struct fold *fold, bool all, uint64_t now_ns, struct batch *batch) {
     fold->user = SHARES_SELF;
     gather_entries(fold, now_ns, batch);
+    gather_spans(self, fold, now_ns, batch);
     if (!all)
         return;
     gather_counters(self, fold, now_ns, batch);

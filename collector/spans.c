@@ -40,6 +40,8 @@ int spans_put(struct partition_txn *txn, const struct batch *batch, uint64_t fir
 struct answer {
     struct control_call *call;
     const char *host;
+    bool one; /* trace alone */
+    uint8_t trace[SPAN_TRACE_BYTES];
     struct buffer line;
     size_t bytes;
 };
@@ -62,18 +64,24 @@ static void answer_span(struct answer *answer, const struct slot_info *info, con
 
 static void answer_ring(struct answer *answer, struct rings *rings, struct collector_ring *ring) {
     static struct open_span spans[SLOT_SPANS_MAX]; /* 6 KiB; the collector reads rings on one thread */
+    rings_slots_count(ring);
     for (uint32_t i = 0; i < ring->slots_used && answer->bytes < SPANS_ANSWER_BYTES; i++) {
         const struct slot *slot = &ring->slots[i];
         if (!rings_slot_refresh(rings, ring, i) || slot->ending || slot->info.state != SLOT_ACTIVE)
             continue;
         int count = ring_reader_spans(&ring->ring, i, spans);
         for (int s = 0; s < count; s++)
-            answer_span(answer, &slot->info, &spans[s]);
+            if (!answer->one || memcmp(spans[s].trace_id, answer->trace, SPAN_TRACE_BYTES) == 0)
+                answer_span(answer, &slot->info, &spans[s]);
     }
 }
 
-void spans_answer(struct rings *rings, const char *host, struct control_call *call) {
-    struct answer answer = { .call = call, .host = host };
+void spans_answer(struct rings *rings, const char *host, struct control_call *call, struct text trace) {
+    struct answer answer = { .call = call, .host = host, .one = trace.length > 0 };
+    if (answer.one && span_trace_parse(trace, answer.trace) < 0) {
+        control_fail(call, "expected: spans [TRACE], the trace as 32 hex digits");
+        return;
+    }
     bool all = control_may_change(call); /* root, ourselves, and the group that the store is readable to */
     uid_t asker = control_peer(call).uid;
     for (size_t r = 0; r < rings->count; r++) {

@@ -13,8 +13,8 @@ void spans_add(const struct drain *drain, const struct origin *origin, const str
 /* The batch's spans into the partition; the first gets the sequence `first`. */
 int spans_put(struct partition_txn *txn, const struct batch *batch, uint64_t first, struct error *error);
 
-/* The control verb `spans`: those that are open in the rings now, a line of JSON each (common/model/span.h); of the asker's own rings, or of
+/* The control verb `spans [TRACE]`: those, of that trace, that are open in the rings now, a line of JSON each (common/model/span.h); of the asker's own rings, or of
  * all, if he may read the store. Beyond SPANS_ANSWER_BYTES the last line is {"more":true}. */
-void spans_answer(struct rings *rings, const char *host, struct control_call *call);
+void spans_answer(struct rings *rings, const char *host, struct control_call *call, struct text trace);
 
 #endif

@@ -22,6 +22,8 @@ API(api_metric)
 API(api_system)
 API(api_health)
 API(api_healthz)
+API(api_traces)
+API(api_trace)
 API(api_alerts)
 API(api_alert_change)
 
@@ -46,11 +48,11 @@ const struct http_route routes[] = {
     { "/api/v1/metrics", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_metrics },
     { "/api/v1/metrics/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_metric },
     { "/api/v1/system", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_system },
+    { "/api/v1/traces", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_traces },
+    { "/api/v1/traces/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_trace },
     { "/api/v1/alerts", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_alerts },
     { "/api/v1/alerts/", HTTP_POST, HTTP_READ, HTTP_ADMIN, HTTP_QUERY, route_api_alert_change },
     NOT_BUILT("/api/v1/logs/tail"),
-    NOT_BUILT("/api/v1/traces"),
-    NOT_BUILT("/api/v1/traces/"),
     NOT_BUILT("/api/v1/services"),
     NOT_BUILT("/api/v1/services/"),
     NOT_BUILT("/api/v1/silences"),

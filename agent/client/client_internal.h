@@ -47,6 +47,7 @@ enum {
     NESTED_PACKED_SIZE = 512,     /* metadata, and error details, in a nested call */
     NESTED_STRING_MAX = 128,      /* bytes kept of a string argument in a nested call */
     HELLO_SIZE_MAX = 512,         /* an encoded PROCESS_HELLO */
+    RECORD_OTHER_SIZE_MAX = 9216, /* an encoded record that is neither entry nor span */
     SITE_FORMATTED_HERE = 0xffff, /* in a site's cache: no number, the library formats */
     SITE_NUMBER_BITS = 16,        /* of a site's cache entry; the rest is the session */
     SITE_COMPLEX = 18,            /* in a site's types: whether it takes precisions or stars (not the quick way) */

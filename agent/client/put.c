@@ -16,7 +16,7 @@ static int put_size(const struct put *put, uint32_t *ret_size) {
         return record_entry_size(put->entry, ret_size);
     if (put->other->kind == RECORD_SPAN)
         return record_span_size(&put->other->span, ret_size);
-    char room[8192]; /* other kinds are small; one that is not is refused */
+    char room[RECORD_OTHER_SIZE_MAX]; /* other kinds are small; one that is not is refused */
     int size = record_encode(put->other, room, sizeof(room));
     if (size < 0)
         return size == -ENOSPC ? -E2BIG : size;

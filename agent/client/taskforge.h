@@ -660,6 +660,24 @@ TF_API int tf_worker_stats(tf_client *client, uint64_t total, uint64_t online, u
 TF_API int tf_job_stats(tf_client *client, uint64_t total, uint64_t pending, uint64_t processing, uint64_t succeeded,
                         uint64_t failed);
 
+/* A request that the application has served: counts it in requests (on /metrics taskforge_requests_total{service,operation,status}, status "ok"
+ * or "error") and observes its duration in the timer request_duration (taskforge_request_duration_seconds{service,operation}), both by
+ * name, and so two records. service NULL: the client's. 0; -EINVAL, -EEXIST; -EAGAIN (no room for one of them, or no ring: counted
+ * as lost). */
+TF_API int tf_request(tf_client *client, const char *service, const char *operation, uint64_t duration_ns, int failed);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Health
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+enum tf_health_state { TF_HEALTH_HEALTHY = 0, TF_HEALTH_DEGRADED = 1, TF_HEALTH_UNHEALTHY = 2 };
+
+/* Say how a part of the application is: a check named SERVICE/NAME of the exporter's /api/v1/health and of tfctl health, and so part of the
+ * health of all (/healthz is 503 while one is unhealthy). To be said anew before ttl_ns (0: 60 s; at most 30 days) have passed: without a
+ * newer one the check is unhealthy from then on, and forgotten after ten times that or an hour, whichever is longer. name: 1 to 100 bytes of UTF-8;
+ * details: one sentence for people, at most 8192 bytes, NULL: none. 0, -EINVAL, -EAGAIN (no room or no ring: counted as lost at level error). */
+TF_API int tf_health_report(tf_client *client, const char *name, int state, const char *details, uint64_t ttl_ns);
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Is a level wanted?
  * ------------------------------------------------------------------------------------------------------------------ */

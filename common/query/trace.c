@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/check.h"
+#include "common/base/clock.h"
 #include "common/query/scan.h"
 
 static const size_t text_fields[] = {
@@ -109,29 +110,29 @@ void trace_summarize(const struct trace *trace, struct trace_summary *ret) {
 
 /* --- its entries --- */
 
-struct entry_search {
-    struct store_reader *reader;
-    struct entry_copies *out;
-    bool more;
-    struct scan_options options;
-};
-
-static int search(struct entry_search *search, struct text id, struct error *error) {
+static int find_entries(struct trace_search *search, struct store_reader *reader, struct text id,
+                        struct entry_copies *ret, struct error *error) {
+    struct scan_options options = SCAN_EVERYTHING;
     struct filter filter;
     struct scan *scan = NULL;
     struct entry entry;
     uint64_t sequence;
+    options.damaged = search->damaged;
+    options.damaged_argument = search->argument;
     filter_init(&filter);
     int result = filter_add_matcher(&filter, TEXT_LITERAL("trace_id"), FILTER_EQUAL, id, error);
     if (result == 0)
-        result = scan_open(search->reader, &filter, &search->options, &scan, error);
+        result = scan_open(reader, &filter, &options, &scan, error);
     while (result >= 0 && (result = scan_next(scan, &sequence, error)) > 0) {
-        if (search->out->count >= TRACE_ENTRIES_MAX || search->out->bytes.length >= TRACE_BYTES_MAX) {
+        if (ret->count >= TRACE_ENTRIES_MAX || ret->bytes.length >= TRACE_BYTES_MAX) {
             search->more = true;
             break;
         }
-        result = scan_entry(scan, &entry, error);
-        if (result > 0 && entry_copies_add(search->out, &entry) < 0)
+        if (search->give_up_ns && clock_monotonic_ns() >= search->give_up_ns)
+            result = error_set(error, -ETIMEDOUT, "it takes too long to find its entries");
+        else
+            result = scan_entry(scan, &entry, error);
+        if (result > 0 && entry_copies_add(ret, &entry) < 0)
             result = error_set(error, -ENOMEM, "out of memory");
     }
     scan_close(scan);
@@ -146,26 +147,22 @@ static int compare_entries(const void *left, const void *right) {
     return memcmp(a->id.bytes, b->id.bytes, sizeof(a->id.bytes));
 }
 
-int trace_entries(struct store_reader *reader, struct text text, struct entry_copies *ret, bool *ret_more,
-                  void (*damaged)(void *argument, const char *why), void *argument, struct error *error) {
-    struct entry_search run = { .reader = reader, .out = ret, .options = SCAN_EVERYTHING };
+int trace_entries(struct trace_search *search, struct store_reader *reader, struct entry_copies *ret,
+                  struct error *error) {
     struct uuid uuid;
     char digits[SPAN_TRACE_DIGITS], dashed[UUID_TEXT_SIZE];
-    struct text spellings[3] = { text };
+    struct text spellings[3] = { search->id };
     size_t count = 1;
     int result = 0;
-    run.options.damaged = damaged;
-    run.options.damaged_argument = argument;
-    if (uuid_parse(text, &uuid) == 0) {
+    if (uuid_parse(search->id, &uuid) == 0) {
         text_hex(uuid.bytes, sizeof(uuid.bytes), digits);
         uuid_format(&uuid, dashed);
         spellings[count++] = (struct text) { digits, sizeof(digits) };
         spellings[count++] = text_of(dashed);
     }
     for (size_t i = 0; i < count && result == 0; i++)
-        if (i == 0 || !text_equal(spellings[i], text))
-            result = search(&run, spellings[i], error);
-    *ret_more = run.more;
+        if (i == 0 || !text_equal(spellings[i], search->id))
+            result = find_entries(search, reader, spellings[i], ret, error);
     if (ret->count > 1)
         qsort(ret->entries, ret->count, sizeof(ret->entries[0]), compare_entries);
     return result;

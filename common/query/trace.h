@@ -39,10 +39,16 @@ int trace_add_open(struct trace *trace, const struct span *span);
 int trace_load(struct trace *trace, struct store_reader *reader, const uint8_t id[SPAN_TRACE_BYTES],
                struct error *error);
 
-/* The entries that carry its id, in whichever of its two spellings, by time. `text` is the id as it was asked for: entries may carry one that
- * no span can have. *ret_more: there are more than TRACE_ENTRIES_MAX. */
-int trace_entries(struct store_reader *reader, struct text text, struct entry_copies *ret, bool *ret_more,
-                  void (*damaged)(void *argument, const char *why), void *argument, struct error *error);
+/* The entries that carry its id, in whichever of its two spellings, by time. */
+struct trace_search {
+    struct text id;      /* as it was asked for: entries may carry one that no span can have */
+    uint64_t give_up_ns; /* monotonic; 0: never */
+    void (*damaged)(void *argument, const char *why); /* of a block, which is passed over; NULL: -EBADMSG */
+    void *argument;
+    bool more; /* set: there are more than TRACE_ENTRIES_MAX */
+};
+int trace_entries(struct trace_search *search, struct store_reader *reader, struct entry_copies *ret,
+                  struct error *error);
 
 struct trace_summary {
     size_t root; /* the first of those at the top: one without a parent, if there is one; SIZE_MAX without any span */

@@ -12,6 +12,7 @@ void api_init(struct api *api, const char *runtime_dir, const char *data_dir, ap
 void api_finish(struct api *api) {
     segment_close(api->segment);
     api->segment = NULL;
+    check_results_finish(&api->results);
 }
 
 struct store_reader *api_store(struct api *api, struct http_answer *answer) {
@@ -46,7 +47,8 @@ static void look(struct api *api) {
     if (api->looked_ns && now - api->looked_ns < API_HEALTH_CACHE_NS)
         return;
     api_look_at_store(api);
-    api->result_count = checks_run(&api->checks, api->results);
+    check_results_finish(&api->results);
+    checks_run(&api->checks, &api->results);
     api->looked_ns = clock_monotonic_ns();
 }
 
@@ -56,12 +58,13 @@ void api_health(const struct http_request *request, struct http_answer *answer, 
     if (!api_parameters_none(request, answer))
         return;
     look(api);
-    checks_overall(api->results, api->result_count, &overall);
+    checks_overall(&api->results, &overall);
+    answer->compress = true;
     buffer_append_format(out, "{\"status\":\"%s\",\"checks\":[", check_state_name(overall.state));
-    for (size_t i = 0; i < api->result_count; i++) {
+    for (size_t i = 0; i < api->results.count; i++) {
         if (i > 0)
             buffer_append_char(out, ',');
-        check_append_json(out, &api->results[i]);
+        check_append_json(out, &api->results.items[i]);
     }
     buffer_append_string(out, "]}\n");
 }
@@ -70,7 +73,7 @@ void api_healthz(const struct http_request *request, struct http_answer *answer,
     (void)request;
     struct check_result overall;
     look(api);
-    checks_overall(api->results, api->result_count, &overall);
+    checks_overall(&api->results, &overall);
     answer->status = overall.state == CHECK_UNHEALTHY ? 503 : 200;
     check_append_json(&answer->body, &overall);
     buffer_append_char(&answer->body, '\n');

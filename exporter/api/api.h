@@ -16,6 +16,7 @@ enum {
     API_LIMIT_MAX = 10000,
     API_BODY_MAX = 32 * 1024 * 1024, /* a page is ended when it has grown to this */
     API_BUCKETS_MAX = 120,           /* of a count over time */
+    API_TRACES_MAX = 1000,
 };
 #define API_QUERY_NS (10 * CLOCK_SECOND) /* then a query gives up */
 #define API_HEALTH_CACHE_NS CLOCK_SECOND /* how long the looks of the checks hold */
@@ -30,8 +31,7 @@ struct api {
     void *store_context;
     char trouble[ERROR_TEXT_SIZE]; /* why there is no store, or its damage */
     struct segment *segment;
-    struct check_result results[CHECKS_MAX];
-    size_t result_count;
+    struct check_results results;
     uint64_t looked_ns; /* monotonic: when the checks looked last; 0: never */
 };
 
@@ -55,6 +55,8 @@ void api_system(const struct http_request *request, struct http_answer *answer, 
 void api_health(const struct http_request *request, struct http_answer *answer, struct api *api); /* every check */
 void api_healthz(const struct http_request *request, struct http_answer *answer,
                  struct api *api); /* overall; 503 unhealthy */
+void api_traces(const struct http_request *request, struct http_answer *answer, struct api *api);
+void api_trace(const struct http_request *request, struct http_answer *answer, struct api *api); /* .../ID */
 void api_alerts(const struct http_request *request, struct http_answer *answer, struct api *api);
 void api_alert_change(const struct http_request *request, struct http_answer *answer, struct api *api); /* .../ID/ack */
 

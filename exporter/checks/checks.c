@@ -1,8 +1,8 @@
 #include "exporter/checks/checks.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
@@ -15,7 +15,6 @@ const struct check check_table[] = {
     { "pipeline", check_pipeline },
 };
 const size_t check_count = COUNT_OF(check_table);
-static_assert(COUNT_OF(check_table) <= CHECKS_MAX, "there is room for every result");
 
 const char *check_state_name(enum check_state state) {
     static const char *const names[] = { "healthy", "degraded", "unhealthy" };
@@ -33,38 +32,63 @@ void check_say(struct check_result *result, enum check_state state, const char *
     va_end(arguments);
 }
 
-size_t checks_run(const struct checks *checks, struct check_result ret[CHECKS_MAX]) {
-    for (size_t i = 0; i < check_count; i++) {
-        ret[i] = (struct check_result) { .name = check_table[i].name };
-        check_table[i].look(checks, &ret[i]);
-        ret[i].timestamp_ns = clock_real_ns();
+struct check_result *check_results_add(struct check_results *results) {
+    if (results->count == results->capacity) {
+        size_t capacity = results->capacity ? results->capacity * 2 : 8;
+        struct check_result *grown = reallocarray(results->items, capacity, sizeof(*grown));
+        if (!grown)
+            return NULL;
+        results->items = grown;
+        results->capacity = capacity;
     }
-    return check_count;
+    struct check_result *result = &results->items[results->count++];
+    *result = (struct check_result) { 0 };
+    return result;
 }
 
-void checks_overall(const struct check_result *results, size_t count, struct check_result *ret) {
+void check_results_finish(struct check_results *results) {
+    for (size_t i = 0; i < results->count; i++)
+        free(results->items[i].owned);
+    free(results->items);
+    *results = CHECK_RESULTS_EMPTY;
+}
+
+void checks_run(const struct checks *checks, struct check_results *ret) {
+    for (size_t i = 0; i < check_count; i++) {
+        struct check_result *result = check_results_add(ret);
+        if (!result)
+            return;
+        result->name = check_table[i].name;
+        check_table[i].look(checks, result);
+        result->timestamp_ns = clock_real_ns();
+    }
+    checks_reported(checks, ret);
+}
+
+void checks_overall(const struct check_results *results, struct check_result *ret) {
     size_t used = 0;
     *ret = (struct check_result) { .name = "overall", .timestamp_ns = clock_real_ns() };
-    for (size_t i = 0; i < count; i++) {
-        if (results[i].state == CHECK_HEALTHY)
+    for (size_t i = 0; i < results->count; i++)
+        if (results->items[i].state > ret->state)
+            ret->state = results->items[i].state;
+    for (size_t i = 0; i < results->count && used < sizeof(ret->details); i++) {
+        const struct check_result *result = &results->items[i];
+        if (result->state == CHECK_HEALTHY)
             continue;
-        if (results[i].state > ret->state)
-            ret->state = results[i].state;
-        int length =
-            snprintf(ret->details + used, sizeof(ret->details) - used, "%s%s", used ? ", " : "", results[i].details);
-        used += length > 0 ? (size_t)length : 0;
-        if (used >= sizeof(ret->details)) /* cut: the list of all has the rest */
-            return;
+        int length = snprintf(ret->details + used, sizeof(ret->details) - used, "%s%s%s%s", used ? ", " : "",
+                              result->words ? result->name : "", result->words ? ": " : "", check_details(result));
+        used += length > 0 ? (size_t)length : 0; /* cut: the list of all has the rest */
     }
     if (used == 0)
-        snprintf(ret->details, sizeof(ret->details), "all of %zu checks are healthy", count);
+        snprintf(ret->details, sizeof(ret->details), "all of %zu checks are healthy", results->count);
 }
 
 void check_append_json(struct buffer *out, const struct check_result *result) {
     char time[CLOCK_RFC3339_SIZE];
     clock_format(result->timestamp_ns, time);
-    buffer_append_format(out, "{\"name\":\"%s\",\"status\":\"%s\",\"details\":", result->name,
-                         check_state_name(result->state));
-    json_append_string(out, text_of(result->details));
+    buffer_append_string(out, "{\"name\":");
+    json_append_string(out, text_of(result->name));
+    buffer_append_format(out, ",\"status\":\"%s\",\"details\":", check_state_name(result->state));
+    json_append_string(out, text_of(check_details(result)));
     buffer_append_format(out, ",\"timestamp\":\"%s\"}", time);
 }

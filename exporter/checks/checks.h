@@ -1,4 +1,4 @@
-/* checks.h - the health checks, as a table: a name and a function that looks. What /healthz, /api/v1/health and `tfctl health`
+/* checks.h - the health checks: those of the table, a name and a function that looks, and those that applications report. What /healthz, /api/v1/health and `tfctl health`
  * tell. Each look is bounded in time; none needs another process to run. One thread for each struct checks.
  */
 #ifndef TASKFORGE_EXPORTER_CHECKS_CHECKS_H
@@ -15,14 +15,24 @@
 enum check_state { CHECK_HEALTHY, CHECK_DEGRADED, CHECK_UNHEALTHY };
 const char *check_state_name(enum check_state state); /* "healthy" "degraded" "unhealthy" */
 
-enum { CHECK_DETAILS_SIZE = 512, CHECKS_MAX = 16 };
+enum { CHECK_DETAILS_SIZE = 512 };
 
 struct check_result {
     const char *name;
     enum check_state state;
     char details[CHECK_DETAILS_SIZE]; /* one sentence */
     uint64_t timestamp_ns;            /* real */
+    const char *words;                /* of a report, instead of details; they may be long, and of any characters */
+    char *owned;                      /* a report's name and words */
 };
+
+struct check_results {
+    struct check_result *items;
+    size_t count, capacity;
+};
+#define CHECK_RESULTS_EMPTY ((struct check_results) { 0 })
+void check_results_finish(struct check_results *results);
+struct check_result *check_results_add(struct check_results *results); /* all zero; NULL: no memory */
 
 /* Where to look; set by the caller. */
 struct checks {
@@ -41,11 +51,16 @@ struct check {
 extern const struct check check_table[];
 extern const size_t check_count;
 
-/* Run all; *ret has room for CHECKS_MAX. Returns how many. */
-size_t checks_run(const struct checks *checks, struct check_result ret[CHECKS_MAX]);
+/* Run all, into an empty *ret; what there is no memory for is left out. */
+void checks_run(const struct checks *checks, struct check_results *ret);
 
 /* The worst of them, named "overall", with the details of those that are not healthy. */
-void checks_overall(const struct check_result *results, size_t count, struct check_result *ret);
+void checks_overall(const struct check_results *results, struct check_result *ret);
+
+/* One sentence. */
+static inline const char *check_details(const struct check_result *result) {
+    return result->words ? result->words : result->details;
+}
 
 /* {"name","status","details","timestamp"} */
 void check_append_json(struct buffer *out, const struct check_result *result);
@@ -58,5 +73,8 @@ void check_database(const struct checks *checks, struct check_result *ret);
 void check_memory(const struct checks *checks, struct check_result *ret);
 void check_disk(const struct checks *checks, struct check_result *ret);
 void check_pipeline(const struct checks *checks, struct check_result *ret);
+
+/* reported.c: add what applications report, by name. */
+void checks_reported(const struct checks *checks, struct check_results *results);
 
 #endif

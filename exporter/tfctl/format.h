@@ -33,6 +33,10 @@ void format_printable(struct buffer *out, struct text text);
 /* "2026-11-23 18:15:04.123+07:00": what -S and -U take, too. */
 void format_time(struct buffer *out, uint64_t real_ns, bool utc);
 
+/* The pairs of a map, "  key=value" each, as text has them behind a message; a level by its name, coloured. */
+void format_metadata(struct buffer *out, const struct format_style *style, struct text map);
+void format_level(struct buffer *out, const struct format_style *style, enum level level);
+
 /* JSON whose strings hold control characters beyond C0 (DEL, C1, direction marks) as they are: the same with \u escapes. */
 void format_harden_json(struct buffer *out, struct text json);
 

@@ -81,7 +81,7 @@ static void append_packed(struct buffer *out, struct text packed) {
 }
 
 /* The pairs of a checked map: values that are containers are passed over whole by standing behind them. */
-static void append_metadata(struct buffer *out, const struct format_style *style, struct text map) {
+void format_metadata(struct buffer *out, const struct format_style *style, struct text map) {
     struct pack_reader reader = { map.data, map.data + map.length };
     struct pack_value whole, key, value;
     if (map.length == 0 || !pack_is_map(map) || pack_next(&reader, &whole) <= 0)
@@ -104,7 +104,7 @@ static void append_fields(struct buffer *out, const struct format_style *style, 
     append_text_field(out, style, "correlation_id", entry->correlation_id);
     append_uuid_field(out, style, "user_id", &entry->user_id);
     append_uuid_field(out, style, "organization_id", &entry->organization_id);
-    append_metadata(out, style, entry->metadata);
+    format_metadata(out, style, entry->metadata);
     if (entry->error_details.length > 0) {
         append_key(out, style, TEXT_LITERAL("error_details"));
         append_packed(out, entry->error_details);
@@ -123,6 +123,12 @@ static struct text take_line(struct text *rest) {
     return line;
 }
 
+void format_level(struct buffer *out, const struct format_style *style, enum level level) {
+    colour(out, style, levels[level].colour);
+    buffer_append_string(out, levels[level].name);
+    colour(out, style, COLOUR_OFF);
+}
+
 static void append_head(struct buffer *out, const struct format_style *style, const struct entry *entry, bool match) {
     if (style->context)
         buffer_append_string(out, match ? "> " : "  ");
@@ -130,9 +136,7 @@ static void append_head(struct buffer *out, const struct format_style *style, co
     format_time(out, entry->timestamp_ns, style->utc);
     colour(out, style, COLOUR_OFF);
     buffer_append_char(out, ' ');
-    colour(out, style, levels[entry->level].colour);
-    buffer_append_string(out, levels[entry->level].name);
-    colour(out, style, COLOUR_OFF);
+    format_level(out, style, entry->level);
     buffer_append_char(out, ' ');
     colour(out, style, COLOUR_BOLD);
     format_printable(out, entry->service);

@@ -7,6 +7,8 @@
 #include "exporter/tfctl/format.h"
 #include "exporter/tfctl/output.h"
 
+enum { NAME_WIDTH = 10 };
+
 struct health {
     struct session *session;
     bool json;
@@ -33,8 +35,12 @@ static void append_result(struct health *health, struct buffer *out, const struc
         format_harden_json(out, buffer_text(&line));
         buffer_finish(&line);
     } else {
-        buffer_append_format(out, "%-10s %-9s ", result->name, check_state_name(result->state));
-        format_printable(out, text_of(result->details));
+        size_t before = out->length;
+        format_printable(out, text_of(result->name));
+        size_t characters = text_utf8_count((struct text) { out->data + before, out->length - before });
+        buffer_append_format(out, "%*s %-9s ", (int)(characters < NAME_WIDTH ? NAME_WIDTH - characters : 0), "",
+                             check_state_name(result->state));
+        format_printable(out, text_of(check_details(result)));
     }
     buffer_append_char(out, '\n');
 }
@@ -42,7 +48,8 @@ static void append_result(struct health *health, struct buffer *out, const struc
 static int look(struct health *health) {
     struct session *session = health->session;
     struct checks checks = { .limits = session->health, .meminfo = "/proc/meminfo", .trouble = health->damage };
-    struct check_result results[CHECKS_MAX], overall;
+    struct check_results results = CHECK_RESULTS_EMPTY;
+    struct check_result overall;
     struct error error = { "" };
     struct output output;
     snprintf(checks.runtime_dir, sizeof(checks.runtime_dir), "%s", session->runtime_dir);
@@ -51,13 +58,14 @@ static int look(struct health *health) {
         checks.reader = NULL;
         snprintf(health->damage, sizeof(health->damage), "%s", error.text);
     }
-    size_t count = checks_run(&checks, results);
+    checks_run(&checks, &results);
     store_reader_close(checks.reader);
-    checks_overall(results, count, &overall);
+    checks_overall(&results, &overall);
     output_init(&output, false);
-    for (size_t i = 0; i < count; i++)
-        append_result(health, &output.buffer, &results[i]);
+    for (size_t i = 0; i < results.count; i++)
+        append_result(health, &output.buffer, &results.items[i]);
     append_result(health, &output.buffer, &overall);
+    check_results_finish(&results);
     if (output_finish(&output, &error) < 0)
         return fault(session, &error);
     return overall.state == CHECK_UNHEALTHY ? EXIT_FAULT : EXIT_FINE;
@@ -86,8 +94,10 @@ const struct command command_health = {
     .name = "health",
     .run = run,
     .help = "usage: tfctl health [--format text|json]\n"
-            "Look at the database, memory, disk and pipeline, a line for each and one for all. Exit status 1 when\n"
-            "something is unhealthy. The limits are the configuration's (exporter.health).\n\n"
+            "Look at the database, memory, disk and pipeline, and at what applications report of themselves: a line "
+            "for each\n"
+            "and one for all. Exit status 1 when something is unhealthy. The limits are the configuration's "
+            "(exporter.health).\n\n"
             "  -o, --format FORMAT       text or json (an object a line)\n"
             "      --data-dir DIR        --runtime-dir DIR       --config FILE\n",
 };

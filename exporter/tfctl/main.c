@@ -7,12 +7,13 @@
 #include "exporter/tfctl/command.h"
 
 static const struct command *const built[] = {
-    &command_query, &command_tail,    &command_stats,  &command_losses,  &command_verify, &command_alerts,
-    &command_ack,   &command_resolve, &command_health, &command_metrics, &command_level,
+    &command_query,  &command_tail,  &command_stats,   &command_losses, &command_verify,
+    &command_alerts, &command_ack,   &command_resolve, &command_health, &command_metrics,
+    &command_traces, &command_trace, &command_level,
 };
 
 static const char *const not_built[] = {
-    "eval", "service", "traces", "trace", "silence", "top", "sinks", "export", "import", "keygen",
+    "eval", "service", "silence", "top", "sinks", "export", "import", "keygen",
 };
 
 enum { HEAP_KEPT = 32 * 1024 * 1024 };
@@ -28,6 +29,8 @@ static const char usage[] =
     "  losses            what was dropped: from whom, how many, when, why\n"
     "  verify            check the store\n"
     "  metrics [PREFIX]  what all metrics are now\n"
+    "  traces [--active] the latest traces, or those with a span open now\n"
+    "  trace ID          one trace as a waterfall, its entries in place\n"
     "  health            how database, memory, disk and pipeline are\n"
     "  alerts            what is active; ack ID, resolve ID\n"
     "  level             which levels running programs write: set LEVEL, show, reset\n\n"

@@ -308,3 +308,45 @@ int rings_losses(struct rings *rings, struct store_reader *reader,
     }
     return status;
 }
+
+/* --- open spans --- */
+
+static int add_open(struct rings *rings, const struct slot_info *info, const struct open_span *found,
+                    struct trace *open) {
+    struct span span = { .record = { .start_ns = found->start_ns,
+                                     .thread = found->thread,
+                                     .service = info->service,
+                                     .operation = { found->operation, found->operation_length } },
+                         .host = text_of(rings->entries.host),
+                         .pid = info->pid };
+    memcpy(span.record.trace_id, found->trace_id, sizeof(span.record.trace_id));
+    memcpy(span.record.span_id, found->span_id, sizeof(span.record.span_id));
+    memcpy(span.record.parent_id, found->parent_id, sizeof(span.record.parent_id));
+    return trace_add(open, &span);
+}
+
+static int look_at_slot(struct rings *rings, struct ring *ring, uint32_t slot, const uint8_t *trace_id,
+                        struct trace *open) {
+    struct open_span spans[SLOT_SPANS_MAX];
+    struct slot_info info;
+    if (ring_reader_slot(ring, slot, &info) < 0 || info.state != SLOT_ACTIVE ||
+        ring_reader_slot_dead(ring, slot, &info))
+        return 0;
+    int count = ring_reader_spans(ring, slot, spans);
+    for (int i = 0; i < count; i++)
+        if ((!trace_id || memcmp(spans[i].trace_id, trace_id, SPAN_TRACE_BYTES) == 0) &&
+            add_open(rings, &info, &spans[i], open) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+int rings_spans(struct rings *rings, const uint8_t *trace_id, struct trace *open) {
+    refresh(rings);
+    for (size_t i = 0; i < rings->count; i++) {
+        struct ring *ring = &rings->items[i].ring;
+        for (uint32_t slot = 0; slot < ring_reader_slots_used(ring); slot++)
+            if (look_at_slot(rings, ring, slot, trace_id, open) < 0)
+                return -ENOMEM;
+    }
+    return 0;
+}

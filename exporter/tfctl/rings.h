@@ -7,7 +7,7 @@
 #ifndef TASKFORGE_EXPORTER_TFCTL_RINGS_H
 #define TASKFORGE_EXPORTER_TFCTL_RINGS_H
 
-#include "common/query/entry_copy.h"
+#include "common/query/trace.h"
 #include "common/shm/ring_reader.h"
 #include "common/store/reader.h"
 
@@ -30,5 +30,8 @@ struct ring_loss {
 };
 int rings_losses(struct rings *rings, struct store_reader *reader,
                  int (*visit)(void *argument, const struct ring_loss *loss), void *argument, struct error *error);
+
+/* Add the spans that processes have open now, of one trace, or of all (NULL): 0, -ENOMEM. */
+int rings_spans(struct rings *rings, const uint8_t *trace_id, struct trace *open);
 
 #endif

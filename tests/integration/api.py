@@ -147,7 +147,7 @@ def what_cannot_be_asked_is_refused_with_the_reason():
         ):
             api.refused(400, word, "/api/v1/logs", **parameters)
         api.refused(404, "", "/api/v1/nothing")
-        for path in ("/api/v1/logs/tail", "/api/v1/traces/1", "/api/v1/services", "/prometheus/api/v1/query", "/loki/api/v1/push"):
+        for path in ("/api/v1/logs/tail", "/api/v1/services", "/prometheus/api/v1/query", "/loki/api/v1/push"):
             api.refused(501, path + " is not built yet", path)
         api.refused(405, "", "/api/v1/logs", method="POST")
         api.refused(400, "unknown parameter", "/api/v1/system", x="1")

@@ -1,9 +1,10 @@
 /* collector_probe.c - a producer whose count of accepted records survives its death, and the asker of `positions`.
  *
- *   collector_probe produce RUNTIME_DIR SERVICE COUNTERS THREADS COUNT PAYLOAD LEVEL wait|drop|slow
+ *   collector_probe produce RUNTIME_DIR SERVICE COUNTERS THREADS COUNT PAYLOAD LEVEL wait|drop|slow|spans
  *       Each thread writes COUNT entries "SERVICE THREAD NUMBER ..." (0: for ever), with an input position (input SERVICE, key
  *       THREAD, value NUMBER + 1). COUNTERS is a file of 3 u64 for each thread: attempted, accepted, dropped; mapped, so
  *       that kill -9 loses nothing of it. wait: a full lane is waited for; drop: counted as lost. slow: a pause after each.
+ *       spans: spans instead, with a pause, of trace SERVICE NUMBER / 1000 (its first eight bytes, then the number), NUMBER + 1 the span's id.
  *   collector_probe positions RUNTIME_DIR INPUT
  */
 #include <errno.h>
@@ -32,11 +33,39 @@ struct job {
     uint64_t count;
     size_t payload;
     enum level level;
-    bool drop, slow;
+    bool drop, slow, spans;
 };
 
 static void pause_shortly(void) {
     nanosleep(&(struct timespec) { 0, 200000 }, NULL);
+}
+
+static int produce_span(const struct job *job, uint64_t number) {
+    char operation[32];
+    struct record record = { .kind = RECORD_SPAN, .span = { .start_ns = clock_real_ns() } };
+    uint64_t trace = number / 1000, id = number + 1;
+    memcpy(record.span.trace_id, job->service, strnlen(job->service, 8));
+    memcpy(record.span.trace_id + 8, &trace, sizeof(trace));
+    record.span.trace_id[15] = (uint8_t)job->thread;
+    memcpy(record.span.span_id, &id, sizeof(id));
+    record.span.operation =
+        (struct text) { operation, (size_t)snprintf(operation, sizeof(operation), "%llu", (unsigned long long)number) };
+    int result;
+    while ((result = producer_write_record(job->producer, &record)) == -EAGAIN)
+        pause_shortly();
+    return result;
+}
+
+static void *produce_spans(void *argument) {
+    const struct job *job = argument;
+    for (uint64_t i = 0; job->count == 0 || i < job->count; i++) {
+        atomic_store(&job->counters->attempted, i + 1);
+        if (produce_span(job, i) != 0)
+            exit(1);
+        atomic_fetch_add(&job->counters->accepted, 1);
+        pause_shortly();
+    }
+    return NULL;
 }
 
 static void *produce(void *argument) {
@@ -99,8 +128,9 @@ static int run_produce(char **argv) {
                                  strtoull(argv[5], NULL, 10),
                                  level,
                                  strcmp(argv[7], "drop") == 0,
-                                 strcmp(argv[7], "slow") == 0 };
-        if (pthread_create(&ids[i], NULL, produce, &jobs[i]) != 0)
+                                 strcmp(argv[7], "slow") == 0,
+                                 strcmp(argv[7], "spans") == 0 };
+        if (pthread_create(&ids[i], NULL, jobs[i].spans ? produce_spans : produce, &jobs[i]) != 0)
             return 1;
     }
     for (unsigned i = 0; i < threads && i < 64; i++)

@@ -38,6 +38,7 @@ void drain_finish(struct drain *drain) {
     buffer_finish(&drain->metrics);
     buffer_finish(&drain->updates);
     buffer_finish(&drain->cells);
+    buffer_finish(&drain->reports);
 }
 
 void drain_close(struct drain *drain) {
@@ -205,6 +206,11 @@ static void drain_lane(struct drain *drain, uint32_t lane, bool take) {
             take_metric(drain, slot.service, &record.metric_update);
             take_update(drain, &record.metric_update);
         }
+        if (record.kind == RECORD_HEALTH_REPORT)
+            buffer_append_format(&drain->reports, "%.*s %.*s %llu %.*s\n", TEXT_FORMAT(record.health_report.name),
+                                 TEXT_FORMAT(record.health_report.state),
+                                 (unsigned long long)record.health_report.time_to_live_ns,
+                                 TEXT_FORMAT(record.health_report.details));
         drain->positions += record.kind == RECORD_INPUT_POSITION;
     }
     if (r < 0)
@@ -241,6 +247,7 @@ unsigned drain_read(struct drain *drain, bool take) {
     buffer_clear(&drain->metrics);
     buffer_clear(&drain->updates);
     buffer_clear(&drain->cells);
+    buffer_clear(&drain->reports);
     drain->update_count = 0;
     drain->entries = drain->deferred = drain->in_overflow = drain->positions = 0;
     memset(drain->lost, 0, sizeof(drain->lost));
@@ -253,6 +260,7 @@ unsigned drain_read(struct drain *drain, bool take) {
     end_text(&drain->metrics);
     end_text(&drain->updates);
     end_text(&drain->cells);
+    end_text(&drain->reports);
     return drain->entries;
 }
 

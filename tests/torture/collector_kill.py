@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The table of the commit protocol (DESIGN section 5), line by line: the collector killed or failing at each named point, and
-at random instants, producers killed too. After each: every accepted entry is in the store once, in order, and the
+at random instants, producers killed too. After each: every accepted entry and span is in the store once, in order, and the
 producers' attempted = stored + told as lost. TASKFORGE_LONG=1: many more rounds."""
 
+import json
 import os
 import pathlib
 import random
@@ -25,7 +26,7 @@ class Producer:
     """A process that writes for ever until it is killed, or COUNT entries a thread."""
 
     def __init__(self, instance, service, threads=2, count=0, payload=150, level="info", mode="slow"):
-        self.instance, self.service, self.threads = instance, service, threads
+        self.instance, self.service, self.threads, self.mode = instance, service, threads, mode
         self.counters_path = instance.root / f"counters-{service}"
         self.process = subprocess.Popen(
             [PROBE, "produce", instance.runtime, service, self.counters_path, str(threads), str(count), str(payload), level, mode],
@@ -53,8 +54,20 @@ class Producer:
         expect(self.process.wait(120) == 0, f"{self.service}: exit status {self.process.returncode}")
 
 
-def numbers_by_thread(instance, service):
-    found = {}
+def span_numbers(instance, service, thread, count):
+    """Of all spans that are stored, doubled ones twice: the probe has a thousand of them in a trace."""
+    numbers = []
+    for part in range(count // 1000 + 1):
+        trace = service.encode()[:8].ljust(8, b"\0") + part.to_bytes(7, "little") + bytes([thread])
+        told = instance.run("tfctl", "trace", trace.hex(), "-o", "json").stdout
+        numbers += [int(span["operation"]) for span in json.loads(told)["spans"]] if told else []
+    return numbers
+
+
+def numbers_by_thread(instance, producer):
+    found, service = {}, producer.service
+    if producer.mode == "spans":
+        return {t: span_numbers(instance, service, t, c[0]) for t, c in enumerate(producer.counters())}
     for entry in instance.query("-s", service):
         if entry["module"] == "crash":
             continue  # that it was killed
@@ -65,7 +78,7 @@ def numbers_by_thread(instance, service):
 
 def judge(instance, producer, killed=True):
     """Everything accepted once: numbers 0 .. accepted - 1, and one more at most where a kill came between commit and count."""
-    found = numbers_by_thread(instance, producer.service)
+    found = numbers_by_thread(instance, producer)
     for thread, (attempted, accepted, _) in enumerate(producer.counters()):
         numbers = found.get(thread, [])
         expect(len(numbers) == len(set(numbers)), f"{producer.service} {thread}: {len(numbers) - len(set(numbers))} doubled")
@@ -96,13 +109,15 @@ def wait_killed(collector, producer=None):
 def killed_at(point, first, collector_config="", settled="collector", **produced):
     with Instance(collector="  output: none\n" + collector_config) as instance:
         settle(instance)
-        producer = Producer(instance, "app", **produced)
+        producers = [Producer(instance, "app", **produced), Producer(instance, "traced", threads=1, mode="spans")]
         for attempt in range(2):
             collector = fault(instance, f"{point}:{first + attempt}:1:kill")
             wait_killed(collector)
-        producer.kill()
+        for producer in producers:
+            producer.kill()
         settle(instance, settled)
-        judge(instance, producer)
+        for producer in producers:
+            judge(instance, producer)
         expect(instance.run("tfctl", "verify", check=False).returncode == 0, "tfctl verify")
 
 
@@ -160,7 +175,8 @@ def killed_at_random_instants_with_its_producers():
         for number in range(ROUNDS):
             collector = instance.start("collector", ready=None)
             while len(living) < 3:
-                producer = Producer(instance, f"app{len(producers)}", threads=dice.randint(1, 3), level=dice.choice(["info", "error"]))
+                mode = "spans" if len(producers) % 3 == 1 else "slow"
+                producer = Producer(instance, f"app{len(producers)}", threads=dice.randint(1, 3), level=dice.choice(["info", "error"]), mode=mode)
                 producers.append(producer)
                 living.append(producer)
             time.sleep(dice.random() * 0.6)  # the instant itself is what is random
@@ -203,6 +219,7 @@ def killed_at_each_point_of_the_spill():
         with Instance(ring_size="8MiB") as instance:
             settle(instance)
             producer = Producer(instance, "app", threads=2, count=12000, payload=400, mode="wait")
+            traced = Producer(instance, "traced", threads=1, count=2000, mode="spans")
             for _ in range(2):
                 wait_killed(fault(instance, f"{FAILING},{point}:{passed}:1:kill"))
             collector = fault(instance, FAILING)
@@ -213,8 +230,10 @@ def killed_at_each_point_of_the_spill():
             wait_killed(fault(instance, "spill_unlink:1:1:kill", ready=None))
             collector = instance.start("collector")
             producer.wait()
+            traced.wait()
             collector.stop()
             judge(instance, producer, killed=False)
+            judge(instance, traced, killed=False)
             expect(not spill_files(instance), "the spill file is gone")
 
 
