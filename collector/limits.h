@@ -5,7 +5,8 @@
 #include "common/base/clock.h"
 
 enum {
-    RINGS_MAX = 64, /* open at once; a further one is said once and waits */
+    RINGS_MAX = 64,      /* open at once; a further one is said once and waits */
+    RINGS_OF_A_USER = 4, /* likewise: the present one, and those it took the place of, which are read to their end */
 
     /* Bytes copied from lanes and not yet committed. A ring takes no more once HAND_BYTES_MAX are in hand and a flush is
      * due; one ring's share is parted among its lanes, never below what one record can need. */
@@ -18,12 +19,14 @@ enum {
     BATCH_ENTRIES_MAX = 65536, /* of one commit; what is left goes into the next */
     BATCH_FLUSH_BYTES = 8 * 1024 * 1024,
 
-    FOLD_SERIES_MAX = 100000, /* metric series; updates of further ones are refused and counted; a user's share: shares.h */
-    FOLD_SERIES_OWN = 1000,   /* more, of the collector itself */
+    FOLD_SERIES_MAX =
+        100000, /* metric series; updates of further ones are refused and counted; a user's share: shares.h */
+    FOLD_SERIES_OWN = 1000, /* more, of the collector itself */
 
-    MERGE_TAIL_MAX = 256,      /* blocks at the end of a partition that may still be merged */
-    REMOVALS_MAX = 16 * 1024,  /* state prefixes to be deleted; beyond that they are left to the next start */
-    QUARANTINE_FILES_MAX = 8,  /* rings set aside; the oldest goes */
+    MERGE_TAIL_MAX = 256,     /* blocks at the end of a partition that may still be merged */
+    REMOVALS_MAX = 16 * 1024, /* state prefixes to be deleted; beyond that they are left to the next start */
+    QUARANTINE_FILES_MAX = 8, /* rings set aside; the oldest goes */
+    RINGS_SAY_MAX = 20, /* lines about files that others put among the rings, within RINGS_SAY_NS; then only how many */
     POSITION_CALLS_MAX = 32,   /* control calls waiting for a commit */
     OUTPUT_FILES_KEPT = 10,    /* rotated output files */
     SPILL_FRAMES_A_FLUSH = 16, /* taken in before the rings are looked at again */
@@ -56,6 +59,7 @@ enum {
 #define FUTURE_NS CLOCK_SECOND               /* a record's time further ahead than this is not waited for */
 #define RING_IDLE_NS (600 * CLOCK_SECOND)    /* a ring without a process is removed after this */
 #define RING_LEAVING_NS (2 * CLOCK_SECOND)   /* an unlinked ring is watched at least so long */
+#define RINGS_SAY_NS (10 * CLOCK_SECOND)
 #define STALE_FILE_NS (60 * CLOCK_SECOND)    /* temporary files of a creator that was killed */
 #define POSITIONS_WAIT_NS (9 * CLOCK_SECOND) /* before an asker is told that the store cannot be written */
 
