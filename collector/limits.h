@@ -6,7 +6,7 @@
 
 enum {
     RINGS_MAX = 64,      /* open at once; a further one is said once and waits */
-    RINGS_OF_A_USER = 4, /* likewise: the present one, and those it took the place of, which are read to their end */
+    RINGS_OF_A_USER = 8, /* likewise: the present one, and those it took the place of, which are read to their end */
 
     /* Bytes copied from lanes and not yet committed. A ring takes no more once HAND_BYTES_MAX are in hand and a flush is
      * due; one ring's share is parted among its lanes, never below what one record can need. */
