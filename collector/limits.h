@@ -5,7 +5,8 @@
 #include "common/base/clock.h"
 
 enum {
-    RINGS_MAX = 64, /* open at once; a further one is said once and waits */
+    RINGS_MAX = 64,      /* open at once; a further one is said once and waits */
+    RINGS_OF_A_USER = 8, /* likewise: the present one, and those it took the place of, which are read to their end */
 
     /* Bytes copied from lanes and not yet committed. A ring takes no more once HAND_BYTES_MAX are in hand and a flush is
      * due; one ring's share is parted among its lanes, never below what one record can need. */
@@ -32,6 +33,7 @@ enum {
     QUARANTINE_FILES_MAX = 8,  /* rings set aside; the oldest goes */
     HEALTH_REPORTS_MAX = 1024, /* kept; then the oldest goes */
     HEALTH_REPORTS_USER = 256, /* of one user; likewise */
+    RINGS_SAY_MAX = 20, /* lines about files that others put among the rings, within RINGS_SAY_NS; then only how many */
     POSITION_CALLS_MAX = 32,   /* control calls waiting for a commit */
     LEVEL_CALLS_MAX = 32,      /* likewise */
     LEVELS_MAX = 1000,         /* thresholds: the default's, and of services; a further one is refused */
@@ -72,9 +74,10 @@ enum {
 #define FUTURE_NS CLOCK_SECOND               /* a record's time further ahead than this is not waited for */
 #define RING_IDLE_NS (600 * CLOCK_SECOND)    /* a ring without a process is removed after this */
 #define RING_LEAVING_NS (2 * CLOCK_SECOND)   /* an unlinked ring is watched at least so long */
-#define STALE_FILE_NS (60 * CLOCK_SECOND)    /* temporary files of a creator that was killed */
-#define COMMIT_WAIT_NS (9 * CLOCK_SECOND)    /* before an asker is told that the store cannot be written */
-#define LEVEL_FOR_MIN_NS CLOCK_SECOND        /* how long a level may be set for */
+#define RINGS_SAY_NS (10 * CLOCK_SECOND)
+#define STALE_FILE_NS (60 * CLOCK_SECOND) /* temporary files of a creator that was killed */
+#define COMMIT_WAIT_NS (9 * CLOCK_SECOND) /* before an asker is told that the store cannot be written */
+#define LEVEL_FOR_MIN_NS CLOCK_SECOND     /* how long a level may be set for */
 #define LEVEL_FOR_MAX_NS (366 * 86400 * CLOCK_SECOND)
 
 #endif

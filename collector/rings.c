@@ -253,8 +253,9 @@ void rings_break(struct rings *rings, struct collector_ring *ring, const char *w
     ring_reader_retire(&ring->ring, true); /* best effort: of a cut file nothing may be left to write to */
     if (was_active)
         rings_folder_quarantine(rings, ring);
-    diag_error("the ring of user %u is broken and set aside: %s; at least %llu bytes in it were not read",
-               (unsigned)ring->uid, why, (unsigned long long)unread);
+    if (rings_may_say(rings))
+        diag_error("the ring of user %u is broken and set aside: %s; at least %llu bytes in it were not read",
+                   (unsigned)ring->uid, why, (unsigned long long)unread);
 }
 
 void rings_leave(struct rings *rings, struct collector_ring *ring) {

@@ -131,6 +131,19 @@ struct removal {
     char prefix[REMOVAL_BYTES];
 };
 
+/* What was said of files that others put into the folder: they must not fill our log. */
+enum { RINGS_SAID_OPEN = 16 };
+struct rings_said {
+    uint64_t since_ns; /* monotonic: RINGS_SAY_MAX lines within RINGS_SAY_NS from here */
+    unsigned lines;
+    uint64_t unsaid;
+    struct {
+        ino_t inode;
+        int why;
+    } open[RINGS_SAID_OPEN]; /* that cannot be opened: once for each file and reason */
+    unsigned next;
+};
+
 struct rings {
     char runtime_dir[PATHS_MAX];
     int folder_fd;    /* RUNTIME_DIR/rings */
@@ -146,8 +159,9 @@ struct rings {
     size_t removal_count, removal_capacity;
     uint64_t broken_count; /* rings set aside so far */
     bool said_full;        /* one line for each stretch of too many rings */
-    bool starting;         /* what is found now was there before us */
-    bool deaths;           /* a watched process has ended since the last scan */
+    struct rings_said said;
+    bool starting; /* what is found now was there before us */
+    bool deaths;   /* a watched process has ended since the last scan */
     bool
         hurry; /* somebody may be waiting for the lanes of a process that ended: what is in them is to be stored at once */
     struct slot_metrics_view cells_view; /* of the slot being read */

@@ -14,6 +14,42 @@
 
 enum { NAME_SIZE = 256 };
 
+/* What a file gets for a name that can neither be unlinked nor moved out of the folder: a full folder of somebody else's. */
+#define OUT_OF_THE_WAY ".removed."
+
+/* --- lines about what others do --- */
+
+bool rings_may_say(struct rings *rings) {
+    struct rings_said *said = &rings->said;
+    uint64_t now = clock_monotonic_ns();
+    if (said->lines == 0 || now - said->since_ns >= RINGS_SAY_NS) {
+        if (said->unsaid > 0)
+            diag_warn("%llu more such lines about files among the rings were not printed",
+                      (unsigned long long)said->unsaid);
+        said->since_ns = now;
+        said->lines = 0;
+        said->unsaid = 0;
+    }
+    if (said->lines == RINGS_SAY_MAX) {
+        said->unsaid++;
+        return false;
+    }
+    said->lines++;
+    return true;
+}
+
+/* Of a ring that cannot be opened, once for each file and reason. */
+static bool is_said(struct rings *rings, ino_t inode, int why) {
+    struct rings_said *said = &rings->said;
+    for (size_t i = 0; i < RINGS_SAID_OPEN; i++)
+        if (said->open[i].inode == inode && said->open[i].why == why)
+            return true;
+    said->open[said->next].inode = inode;
+    said->open[said->next].why = why;
+    said->next = (said->next + 1) % RINGS_SAID_OPEN;
+    return false;
+}
+
 int rings_folder_open(struct rings *rings, struct error *error) {
     char path[PATHS_MAX + 16];
     snprintf(path, sizeof(path), "%s/rings", rings->runtime_dir);
@@ -122,10 +158,20 @@ static bool parse_uid(const char *name, uid_t *ret) {
     return strcmp(again, name) == 0;
 }
 
+/* Another name in the same folder: where it is ours that takes no right to what is moved. */
+static bool move_out_of_the_way(struct rings *rings, const char *name) {
+    char target[NAME_SIZE];
+    if (strncmp(name, OUT_OF_THE_WAY, strlen(OUT_OF_THE_WAY)) == 0)
+        return false;
+    snprintf(target, sizeof(target), OUT_OF_THE_WAY "%llu", (unsigned long long)clock_real_ns());
+    return renameat(rings->folder_fd, name, rings->folder_fd, target) == 0;
+}
+
 /* What has no business here: unlinked, or, if that cannot be done (a folder), moved out of the way. */
 static void remove_foreign(struct rings *rings, const char *name, const char *what) {
-    if (unlinkat(rings->folder_fd, name, 0) == 0 || unlinkat(rings->folder_fd, name, AT_REMOVEDIR) == 0 ||
-        quarantine_move(rings, name))
+    if ((unlinkat(rings->folder_fd, name, 0) == 0 || unlinkat(rings->folder_fd, name, AT_REMOVEDIR) == 0 ||
+         quarantine_move(rings, name) || move_out_of_the_way(rings, name)) &&
+        rings_may_say(rings))
         diag_warn("removed rings/%s: %s", name, what);
 }
 
@@ -134,25 +180,38 @@ static bool is_stale(const struct stat *status) {
     return changed + STALE_FILE_NS < now;
 }
 
+/* A file that its name's user did not put there; we could perhaps not even open it. */
+static bool is_foreign(const struct stat *status, uid_t uid) {
+    return !S_ISREG(status->st_mode) || status->st_uid != uid;
+}
+
+/* Room for one more, whoever takes the place of his own over and over. */
+static bool has_room(struct rings *rings, uid_t uid, const char *name) {
+    size_t own = 0;
+    for (size_t i = 0; i < rings->count; i++)
+        own += rings->items[i]->uid == uid;
+    if (rings->count < RINGS_MAX)
+        return own < RINGS_OF_A_USER;
+    if (!rings->said_full)
+        diag_error("more than %d rings: rings/%s has to wait", RINGS_MAX, name);
+    rings->said_full = true;
+    return false;
+}
+
 /* True when the ring is open in the end, or is nothing to be opened. */
 static bool open_ring(struct rings *rings, uid_t uid, const struct stat *status, const char *name) {
-    if (rings->count == RINGS_MAX) {
-        if (!rings->said_full)
-            diag_error("more than %d rings: rings/%s has to wait", RINGS_MAX, name);
-        rings->said_full = true;
-        return false;
-    }
     struct ring ring;
     struct error error;
     int result = ring_reader_open(rings->folder_fd, uid, true, &ring, &error);
     if (result == 0)
         return rings_take_in(rings, &ring, uid, status->st_dev, status->st_ino) != -ENOMEM;
-    if (result == -EPERM || result == -ELOOP || !S_ISREG(status->st_mode)) {
+    if (result == -EPERM) { /* another one than a moment ago */
         remove_foreign(rings, name, error.text);
         return true;
     }
     if (result == -EBADMSG || result == -EFAULT) {
-        diag_error("set rings/%s aside: %s", name, error.text);
+        if (rings_may_say(rings))
+            diag_error("set rings/%s aside: %s", name, error.text);
         rings->broken_count++;
         if (!quarantine_move(rings, name))
             unlinkat(rings->folder_fd, name, 0);
@@ -160,7 +219,8 @@ static bool open_ring(struct rings *rings, uid_t uid, const struct stat *status,
     }
     if (result == -ENOENT)
         return true;
-    diag_error("cannot open rings/%s: %s", name, error.text);
+    if (!is_said(rings, status->st_ino, result) && rings_may_say(rings))
+        diag_error("cannot open rings/%s: %s", name, error.text);
     return false;
 }
 
@@ -174,12 +234,19 @@ static bool look_at(struct rings *rings, const char *name) {
             remove_foreign(rings, name, "no ring, and nobody finished it");
         return true;
     }
+    if (is_foreign(&status, uid)) {
+        char what[96];
+        snprintf(what, sizeof(what), "%s of user %u", S_ISREG(status.st_mode) ? "it is" : "no regular file, and",
+                 (unsigned)status.st_uid);
+        remove_foreign(rings, name, what);
+        return true;
+    }
     for (size_t i = 0; i < rings->count; i++) {
         struct collector_ring *ring = rings->items[i];
         if (ring->phase == RING_ACTIVE && ring->device == status.st_dev && ring->inode == status.st_ino)
             return true;
     }
-    return open_ring(rings, uid, &status, name);
+    return has_room(rings, uid, name) && open_ring(rings, uid, &status, name);
 }
 
 /* An active ring whose name now belongs to another file, or to none: whoever still writes to it is sent to the new one. */
@@ -190,7 +257,8 @@ static void notice_replaced(struct rings *rings) {
         snprintf(name, sizeof(name), "%u", (unsigned)ring->uid);
         if (ring->phase != RING_ACTIVE || is_this_ring(rings, name, ring))
             continue;
-        diag_warn("rings/%s was replaced by its owner: the old file is read to its end", name);
+        if (rings_may_say(rings))
+            diag_warn("rings/%s was replaced by its owner: the old file is read to its end", name);
         ring_reader_retire(&ring->ring, true);
         rings_leave(rings, ring);
     }

@@ -54,11 +54,12 @@ def wait_until(condition, what, seconds=60.0, pause=0.02):
 class Process:
     """A daemon under test; its stderr is kept line by line."""
 
-    def __init__(self, argv, env, stdin=None, stdout=None):
+    def __init__(self, argv, env, stdin=None, stdout=None, user=None):
         self.argv = [str(a) for a in argv]
         self.lines = []
         self.process = subprocess.Popen(
-            self.argv, env=env, stdin=stdin or subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL, stderr=subprocess.PIPE
+            self.argv, env=env, stdin=stdin or subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL, stderr=subprocess.PIPE,
+            user=user, group=user, extra_groups=None if user is None else [],
         )
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -139,8 +140,8 @@ class Instance:
     def program(self, name):
         return BUILD / PROGRAMS[name]
 
-    def start(self, name, *arguments, ready="ready", stdin=None, stdout=None):
-        process = Process([self.program(name), *arguments], self.env, stdin, stdout)
+    def start(self, name, *arguments, ready="ready", stdin=None, stdout=None, user=None):
+        process = Process([self.program(name), *arguments], self.env, stdin, stdout, user)
         self.processes.append(process)
         if ready:
             process.wait_line(ready)

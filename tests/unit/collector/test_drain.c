@@ -208,6 +208,9 @@ static void squatters_and_stale_files_are_removed(void **state) {
     close(fd);
     assert_true(rings_scan(&s.rings));
     assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(link(f->path, path), 0); /* a ring, but under the name of another */
+    assert_true(rings_scan(&s.rings));
+    assert_int_equal(access(path, F_OK), -1);
     snprintf(path, sizeof(path), "%s/rings/.new", f->runtime_dir);
     fd = open(path, O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0);
