@@ -28,3 +28,7 @@
 #define NO_SECOND_LOOK 24   /* the head is not read again behind the copy */
 #define SPAN_FORGOTTEN 25   /* what the producer may be writing beyond the head is not reckoned with */
 #define NO_POSITION 26      /* a header is believed whatever position it repeats */
+#define ANNOUNCE_FIRST 27   /* a process counts itself in the attach word before its slot is active */
+#define NOT_COUNTED 28      /* it only looks whether the ring is retired */
+#define RETIRE_BY_STORE 29  /* the collector sets the bit without compare-and-swap */
+#define STATES_FIRST 30     /* it reads the attach word behind the slots' states */

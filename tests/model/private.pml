@@ -1,28 +1,33 @@
-/* private.pml - private lanes: claimed from the pool, released by their thread, taken up by another thread of the process,
- * given back by the collector when they are drained, of the living and of the dead. Process 0 has TOGETHER threads (1 or 2), the
- * others one each. A thread claims a lane, writes a record and leaves. */
+/* private.pml - private lanes: claimed from the pool, released by their thread, taken up by another thread of the process, given
+ * back by the collector when they are drained, those of the living and of the dead. Process 0 has TOGETHER threads (1 or 2),
+ * the others one each. A thread claims a lane, writes EACH records and leaves. MAY_BE_SILENT: or it writes none, and then
+ * its process gives its slot back untouched. */
 #ifndef THREADS
 #define THREADS 3
 #endif
 #ifndef TOGETHER
 #define TOGETHER 2
 #endif
-#ifndef MAY_BE_SILENT /* a thread, and then its process gives its slot back untouched */
+#ifndef MAY_BE_SILENT
 #define MAY_BE_SILENT false
 #endif
 #define PROCESSES (THREADS - TOGETHER + 1)
-#define RECORDS THREADS
+#ifndef EACH
+#define EACH 1
+#endif
+#define RECORDS (THREADS * EACH)
 #define OVERFLOW false
 #include "owner.pml"
 
-#define number (_pid - OTHERS + 1) /* of a thread, and of its record */
-
+#define thread_number (_pid - OTHERS + 1) /* from 1 */
 #define threads_of(process) (process == 0 -> TOGETHER : 1)
-byte ended[PROCESSES];          /* threads that have let go of the process's session */
-byte session[PROCESSES];        /* 1: has a slot or did not get one, and it is in session_slot */
+
+/* What a process's threads share: its session, made by the first; the last to leave ends it. */
+bool session[PROCESSES];
 byte session_slot[PROCESSES];
-short session_own[PROCESSES];
-bool touched[PROCESSES]; /* had a private lane */
+short session_own[PROCESSES]; /* 0: there was no slot for it */
+bool touched[PROCESSES];      /* had a private lane */
+byte ended[PROCESSES];        /* threads */
 
 /* ring_lane_claim: those that threads of this slot released, then the pool. The look before a compare-and-swap from 0 only
  * saves it. */
@@ -82,11 +87,19 @@ inline write_and_release() {
     atomic { /* lane_writer_init: nobody else moves the head */
         writer_head = lane[l].head;
         writer_tail = lane[l].tail;
-        written_as[number] = own;
-        touched[process] = true
+        touched[process] = true;
+        number = (thread_number - 1) * EACH
     }
-    atomic { claim_span(l, number, HEADER, UNITS) }
-    fill_span(l, number, HEADER);
+    do
+    :: atomic {
+           number < thread_number * EACH ->
+           number++;
+           written_as[number] = own;
+           claim_span(l, number, HEADER, UNITS)
+       }
+       fill_span(l, number, HEADER)
+    :: number == thread_number * EACH -> break
+    od;
     atomic { /* ring_lane_release */
         assert(identity_of(lane[l].owner) == own && holder[l] == process + 1);
         lane[l].owner = lane[l].owner | RELEASED;
@@ -97,6 +110,7 @@ inline write_and_release() {
 inline leave() {
     l = 0;
     s = 0;
+    number = 0;
     writer_head = 0;
     writer_tail = 0;
     write = 0;
@@ -108,21 +122,21 @@ inline leave() {
 }
 
 active [THREADS] proctype thread() {
-    byte process = (number <= TOGETHER -> 0 : number - TOGETHER);
-    byte l, s, writer_head, writer_tail, write;
+    byte process = (thread_number <= TOGETHER -> 0 : thread_number - TOGETHER);
+    byte l, s, number, writer_head, writer_tail, write;
     short own, owner;
     bool placed, padding, last;
     {
         if
-        :: number == 1 || number > TOGETHER ->
+        :: thread_number == 1 || thread_number > TOGETHER ->
             claim_slot();
             atomic {
-                session[process] = 1;
+                session[process] = true;
                 session_own[process] = own;
                 session_slot[process] = s
             }
         :: atomic {
-               number > 1 && number <= TOGETHER && session[process] ->
+               thread_number > 1 && thread_number <= TOGETHER && session[process] ->
                own = session_own[process];
                s = session_slot[process]
            }
@@ -133,7 +147,7 @@ active [THREADS] proctype thread() {
         fi;
         if
         :: placed -> write_and_release()
-        :: else -> dropped = dropped | bit_of(number)
+        :: else
         fi;
         atomic {
             ended[process]++;
