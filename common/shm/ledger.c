@@ -19,7 +19,8 @@ void loss_count(struct loss_ledger *ledger, enum loss_reason reason, enum level 
     check((unsigned)reason < LOSS_REASON_COUNT && (unsigned)level < LEVEL_COUNT);
     struct loss_cell *cell = &ledger->cells[reason][level];
     uint64_t none = 0;
-    /* relaxed: the times are for people; the release on the count makes them visible to who acquires that count. */
+    /* relaxed: the times are for people; the release on the count makes them visible to who acquires that count. Counts
+     * of several threads are one release sequence: who acquires the last one has the times of all. */
     atomic_compare_exchange_strong_explicit(&cell->first_ns, &none, now_ns, memory_order_relaxed, memory_order_relaxed);
     atomic_store_explicit(&cell->last_ns, now_ns, memory_order_relaxed);
     atomic_fetch_add_explicit(&cell->count, count, memory_order_release);

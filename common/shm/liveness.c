@@ -67,8 +67,8 @@ bool slot_owner_is_dead(int fd, uint32_t slot, const struct process_identity *ow
     bool is_held = lock.l_type != F_UNLCK;
     if (!process_is_visible(owner))
         return !is_held;
-    /* Held by a process with another pid: one that is about to claim the slot, between its lock and its second look at the state. It
-     * may be stopped there, and must not keep the dead alive. */
+    /* Held by a process with another pid: one that is about to claim the slot, between its lock and its second look at
+     * the state. It may be stopped there, and must not keep the dead alive. */
     if (is_held && (lock.l_pid <= 0 || (uint32_t)lock.l_pid == owner->pid))
         return false;
     return process_is_gone(owner);

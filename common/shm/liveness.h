@@ -29,8 +29,8 @@ bool process_is_visible(const struct process_identity *process);
 int slot_lock_take(int fd, uint32_t slot);
 void slot_lock_drop(int fd, uint32_t slot);
 
-/* The rule of DESIGN section 3: dead is a lock that its owner does not hold, and a process that is gone where its pid namespace can
- * be seen; where it cannot, a lock that nobody holds. False when that cannot be found out. */
+/* The rule of DESIGN section 3: dead is a lock that its owner does not hold, and a process that is gone where its pid
+ * namespace can be seen; where it cannot, a lock that nobody holds. False when that cannot be found out. */
 bool slot_owner_is_dead(int fd, uint32_t slot, const struct process_identity *owner);
 
 #endif

@@ -77,8 +77,8 @@ struct site_info {
 };
 int ring_reader_site(struct ring *ring, uint32_t slot, uint32_t site, struct site_info *ret);
 
-/* Whether the slot's process is dead: its record lock is free, and pid with start time is gone where we share its pid
- * namespace. Never true for a live or stopped process. A slot that is not active: false. */
+/* Whether the slot's process is dead: it does not hold the record lock, and pid with start time is gone where we share
+ * its pid namespace. Never true for a live or stopped process. A slot that is not active: false. */
 bool ring_reader_slot_dead(struct ring *ring, uint32_t slot, const struct slot_info *info);
 
 /* Return a drained private lane to the pool, or take an overflow lane from its dead holder: compare-and-swap from

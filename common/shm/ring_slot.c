@@ -33,6 +33,7 @@ static int fill_slot(const struct ring *ring, struct ring_slot *slot, struct tex
     slot->service_length = fit_name(service);
     if (slot->service_length > 0)
         memcpy(slot->service, service.data, slot->service_length);
+    /* relaxed: the state word publishes it, with the rest. */
     atomic_store_explicit(&slot->control, ring->level & SLOT_CONTROL_LEVEL_MASK, memory_order_relaxed);
     return 0;
 }
@@ -57,6 +58,7 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, stru
     int result = slot_lock_take(ring->map.fd, index);
     if (result < 0)
         return result;
+    /* The acquire in it: who freed the slot has read all of it that he wanted before we write over it. */
     uint64_t word = atomic_load(&slot->state);
     if (!is_state(word, SLOT_FREE)) {
         /* Somebody claimed it between look and lock. If he has let go of the lock it is another process, or one that
@@ -75,7 +77,9 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, stru
         return result;
     }
     uint32_t generation = (uint32_t)(word >> 8) + 1;
-    atomic_store(&slot->state, slot_state_word(generation, SLOT_ACTIVE)); /* publishes what fill_slot wrote */
+    /* The release in it publishes what fill_slot wrote; that it is sequentially consistent, and before the
+     * announcement, is for the retirement. */
+    atomic_store(&slot->state, slot_state_word(generation, SLOT_ACTIVE));
     result = announce(ring);
     if (result < 0) {
         atomic_store(&slot->state, slot_state_word(generation, SLOT_FREE));
@@ -89,7 +93,7 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, stru
 int ring_slot_claim(struct ring *ring, struct text service, struct slot_claim *ret) {
     if (!map_owns_descriptor(&ring->map))
         return -EBADF;
-    if (atomic_load(&ring->header->attach) & 1)
+    if (atomic_load(&ring->header->attach) & 1) /* only saves the way: the announcement decides */
         return -ESTALE;
     int result = -EAGAIN;
     for (uint32_t index = 0; index < ring->slot_count && result == -EAGAIN; index++)
@@ -112,6 +116,8 @@ int ring_slot_relock(struct ring *ring, const struct slot_claim *claim) {
     if (!map_owns_descriptor(&ring->map))
         return -EBADF;
     uint64_t active = slot_state_word(claim->generation, SLOT_ACTIVE);
+    /* Any order will do: while we live only we change it, or somebody who took us for dead, and the lock tells us that
+     * as well. */
     if (atomic_load(&claim->slot->state) != active)
         return -ESTALE;
     int result = slot_lock_take(ring->map.fd, claim->index);
