@@ -22,7 +22,8 @@ static bool is_possible(uint64_t head, uint64_t tail, uint64_t size) {
 int lane_writer_init(struct lane_writer *writer, struct lane_header *header, char *data, uint64_t size,
                      bool overwrites) {
     check(size >= 4096 && (size & (size - 1)) == 0);
-    /* head: whoever owned the lane before released it through the owner word, which our claim acquired. */
+    /* relaxed: whoever owned the lane before released it through the owner word, which our claim acquired; of a dead
+     * owner see holder_is_dead in ring_lane.c. From here on only we move it. */
     uint64_t head = atomic_load_explicit(&header->head, memory_order_relaxed);
     /* acquire: the collector has copied what is below the tail before we overwrite it. */
     uint64_t tail = atomic_load_explicit(&header->tail, memory_order_acquire);
@@ -67,7 +68,7 @@ void lane_commit(struct lane_writer *writer, uint32_t size) {
 }
 
 int lane_head(const struct lane_header *header, uint64_t size, uint64_t from, uint64_t *ret_head) {
-    /* acquire: pairs with lane_commit. */
+    /* acquire: pairs with lane_commit; the copy that follows finds every byte below. */
     uint64_t head = atomic_load_explicit(&header->head, memory_order_acquire);
     if (!is_possible(head, from, size))
         return -EBADMSG;

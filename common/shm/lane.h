@@ -19,10 +19,10 @@
 struct lane_writer {
     struct lane_header *header;
     char *data;
-    uint64_t size;   /* of the data, a power of two */
-    uint64_t head;   /* private copy: only we move it */
-    uint64_t tail;   /* as last seen; reloaded when it looks full */
-    bool overwrites; /* a recorder lane: there is always room */
+    uint64_t size;                /* of the data, a power of two */
+    uint64_t head;                /* private copy: only we move it */
+    uint64_t tail;                /* as last seen; reloaded when it looks full */
+    bool overwrites;              /* a recorder lane: there is always room */
     uint64_t limits[LEVEL_COUNT]; /* bytes that each level may fill */
 };
 
@@ -60,7 +60,8 @@ static inline char *lane_claim_within(struct lane_writer *writer, uint32_t most,
 static inline void lane_publish(struct lane_writer *writer, uint32_t size) {
     writer->head += size;
     fault_point(commit);
-    /* release: all bytes below the new head are visible to whoever acquires it. This store is the commit. */
+    /* release: all bytes below the new head, padding included, are visible to whoever acquires it. This store is the
+     * commit. */
     atomic_store_explicit(&writer->header->head, writer->head, memory_order_release);
     fault_point(committed);
 }

@@ -23,7 +23,8 @@ void loss_count(struct loss_ledger *ledger, enum loss_reason reason, enum level 
     check((unsigned)reason < LOSS_REASON_COUNT && (unsigned)level < LEVEL_COUNT);
     struct loss_cell *cell = &ledger->cells[reason][level];
     uint64_t none = atomic_load_explicit(&cell->first_ns, memory_order_relaxed);
-    /* relaxed: the times are for people; the release on the count makes them visible to who acquires that count. */
+    /* relaxed: the times are for people; the release on the count makes them visible to who acquires that count. Counts
+     * of several threads are one release sequence: who acquires the last one has the times of all. */
     if (none == 0)
         atomic_compare_exchange_strong_explicit(&cell->first_ns, &none, now_ns, memory_order_relaxed,
                                                 memory_order_relaxed);

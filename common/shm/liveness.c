@@ -61,11 +61,6 @@ void slot_lock_drop(int fd, uint32_t slot) {
     fcntl(fd, F_SETLK, &lock); /* cannot fail on a descriptor that is ours; else there is no lock to drop */
 }
 
-bool slot_lock_is_free(int fd, uint32_t slot) {
-    struct flock lock = lock_of(F_WRLCK, slot);
-    return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
-}
-
 int slot_owner_watch(int fd, uint32_t slot, const struct process_identity *owner) {
     if (owner->pid == 0 || owner->pid > INT32_MAX)
         return -ESRCH;
@@ -82,7 +77,15 @@ int slot_owner_watch(int fd, uint32_t slot, const struct process_identity *owner
 }
 
 bool slot_owner_is_dead(int fd, uint32_t slot, const struct process_identity *owner) {
-    if (!slot_lock_is_free(fd, slot))
+    struct flock lock = lock_of(F_WRLCK, slot);
+    if (fcntl(fd, F_GETLK, &lock) < 0)
         return false;
-    return !process_is_visible(owner) || process_is_gone(owner);
+    bool is_held = lock.l_type != F_UNLCK;
+    if (!process_is_visible(owner))
+        return !is_held;
+    /* Held by a process with another pid: one that is about to claim the slot, between its lock and its second look at
+     * the state. It may be stopped there, and must not keep the dead alive. */
+    if (is_held && (lock.l_pid <= 0 || (uint32_t)lock.l_pid == owner->pid))
+        return false;
+    return process_is_gone(owner);
 }

@@ -29,14 +29,12 @@ bool process_is_visible(const struct process_identity *process);
 int slot_lock_take(int fd, uint32_t slot);
 void slot_lock_drop(int fd, uint32_t slot);
 
-/* Whether no other process holds it; false when that cannot be found out. */
-bool slot_lock_is_free(int fd, uint32_t slot);
-
 /* A descriptor that becomes readable when the slot's owner ends (close it): for who would else have to ask about each of many, again
  * and again. -ESRCH where the owner does not hold the slot's lock, or is not to be seen; -EMFILE and so on. */
 int slot_owner_watch(int fd, uint32_t slot, const struct process_identity *owner);
 
-/* The rule of DESIGN section 3: dead is a free lock, and a process that is gone where its pid namespace can be seen. */
+/* The rule of DESIGN section 3: dead is a lock that its owner does not hold, and a process that is gone where its pid
+ * namespace can be seen; where it cannot, a lock that nobody holds. False when that cannot be found out. */
 bool slot_owner_is_dead(int fd, uint32_t slot, const struct process_identity *owner);
 
 #endif

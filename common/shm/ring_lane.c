@@ -10,7 +10,7 @@
 enum { LANES_FEW = 2, LANES_MANY = 8 }; /* of one process, see has_its_share */
 
 /* Swap the owner word. acq_rel: what the last owner did with the lane comes before all we do; ours before the next
- * one's. */
+ * one's. relaxed where it fails: then the lane is not touched. */
 static bool swap_owner(struct lane_header *header, uint64_t expected, uint64_t next) {
     return atomic_compare_exchange_strong_explicit(&header->owner, &expected, next, memory_order_acq_rel,
                                                    memory_order_relaxed);
@@ -30,6 +30,8 @@ static int begin(struct ring *ring, uint32_t lane, struct lane_header *header, b
         if (result < 0)
             return result;
         fault_point(lane_allocated);
+        /* relaxed: whoever owns the lane next acquires the owner word. Dead before it was stored: allocated again, no
+         * harm. */
         atomic_store_explicit(&header->allocated, 1, memory_order_relaxed);
     }
     return lane_writer_init(ret, header, ring->map.base + at, size, overwrites);
@@ -41,6 +43,7 @@ static int begin(struct ring *ring, uint32_t lane, struct lane_header *header, b
 static int take_released(struct ring *ring, uint64_t own, bool recorder, struct lane_writer *ret, uint32_t *ret_lane) {
     for (uint32_t lane = ring->overflow_count; lane < ring->lane_count; lane++) {
         struct lane_header *header = ring_lane_header(ring, lane);
+        /* relaxed: a guess that the swap proves; what the thread before us wrote comes by the swap's acquire. */
         uint64_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
         if (!(owner & LANE_OWNER_RELEASED) || lane_owner_identity(owner) != lane_owner_identity(own) ||
             recorder != !!(owner & LANE_OWNER_RECORDER))
@@ -78,6 +81,7 @@ static int take_free(struct ring *ring, uint64_t own, struct lane_writer *ret, u
         struct lane_header *header = ring_lane_header(ring, lane);
         if (result != -EAGAIN && !is_allocated(header)) /* no space: only a lane that has its pages will do */
             continue;
+        /* relaxed: it only saves a swap in vain. */
         if (atomic_load_explicit(&header->owner, memory_order_relaxed) != 0 || !swap_owner(header, 0, own))
             continue;
         fault_point(lane_taken);
@@ -106,6 +110,8 @@ int ring_lane_claim(struct ring *ring, const struct slot_claim *claim, bool reco
 void ring_lane_release(struct ring *ring, const struct slot_claim *claim, uint32_t lane) {
     struct lane_header *header = ring_lane_header(ring, lane);
     uint64_t own = lane_owner(claim->index, claim->generation);
+    /* relaxed: while we have the lane nobody else changes the word; the swap's release hands our records and head
+     * on. */
     uint64_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
     fault_point(lane_releasing);
     if (lane_owner_identity(owner) == own) /* else it was taken from us: nothing to give */
@@ -129,6 +135,7 @@ static uint32_t choose(const struct ring *ring, uint32_t tried) {
     uint64_t least = UINT64_MAX;
     for (uint32_t lane = 0; lane < ring->overflow_count; lane++) {
         const struct lane_header *header = ring_lane_header(ring, lane);
+        /* relaxed: a guess, the swap decides. */
         if (tried & 1U << lane || atomic_load_explicit(&header->owner, memory_order_relaxed) != 0)
             continue;
         uint64_t fill = fill_of(header);
@@ -143,12 +150,18 @@ static uint32_t choose(const struct ring *ring, uint32_t tried) {
 }
 
 /* Whether who holds a lane by this owner word will never give it back: its slot has another owner by now, or its
- * process is dead. Looks at the shared slot without trust: it only decides whether we try to take over. */
+ * process is dead. Looks at the shared slot without trust: it only decides whether we try to take over.
+ *
+ * Nobody hands us the lane of the dead: what comes between his last commit and our look at the head is the kernel. All
+ * his stores come before his lock and his pid are gone, and our system calls found them gone. Where another one found
+ * that and freed the slot since, his swap of the state word stands between, which we acquire. */
 static bool holder_is_dead(const struct ring *ring, uint64_t owner) {
     uint32_t index = lane_owner_slot(owner);
     if (index >= ring->slot_count)
         return false;
     const struct ring_slot *slot = ring_slot_at(ring, index);
+    /* acquire: pairs with the claim (what stands below is this state's owner's or a later one's) and with the
+     * freeing. */
     uint64_t word = atomic_load_explicit(&slot->state, memory_order_acquire);
     if ((uint32_t)(word >> 8) != lane_owner_generation(owner) || (word & 0xff) == SLOT_FREE)
         return true;
@@ -181,6 +194,8 @@ int ring_overflow_take(struct ring *ring, const struct slot_claim *claim, struct
      * other threads'. */
     for (uint32_t lane = 0; lane < ring->overflow_count; lane++) {
         struct lane_header *header = ring_lane_header(ring, lane);
+        /* acquire: the holder had his slot before he took the lane, so its state is seen as that or later, never as the
+         * free slot that it was before: a living holder is not taken for one whose slot is gone. */
         uint64_t owner = atomic_load_explicit(&header->owner, memory_order_acquire);
         if (owner == 0 || lane_owner_identity(owner) == own || !holder_is_dead(ring, owner) ||
             !swap_owner(header, owner, own))
@@ -197,7 +212,8 @@ int ring_overflow_take(struct ring *ring, const struct slot_claim *claim, struct
 void ring_overflow_give(struct ring *ring, uint32_t lane) {
     check(lane < ring->overflow_count);
     fault_point(overflow_giving);
-    /* release: the next holder, who acquires the owner word, begins behind our last commit. */
+    /* release: the next holder, who acquires the owner word, begins behind our last commit. A store will do: while we
+     * live nobody else swaps the word. */
     atomic_store_explicit(&ring_lane_header(ring, lane)->owner, 0, memory_order_release);
     fault_point(overflow_given);
 }

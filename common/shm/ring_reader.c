@@ -136,6 +136,7 @@ int ring_reader_copy(struct ring *ring, uint32_t lane, uint64_t from, uint64_t t
 
 static int move_tail(void *argument) {
     struct lane_access *access = argument;
+    /* relaxed: only we write it. */
     uint64_t head, tail = atomic_load_explicit(&access->header->tail, memory_order_relaxed);
     uint64_t owner = atomic_load_explicit(&access->header->owner, memory_order_relaxed);
     uint64_t most = owner & LANE_OWNER_RECORDER ? UINT64_MAX : access->size;
@@ -156,6 +157,8 @@ static int free_lane(void *argument) {
     struct lane_access *access = argument;
     uint64_t expected = access->owner;
     if (access->private) {
+        /* A turn that began since the caller's snapshot changes the word first, and the swap fails. The tail is our
+         * own. */
         uint64_t head = atomic_load_explicit(&access->header->head, memory_order_acquire);
         if (head != atomic_load_explicit(&access->header->tail, memory_order_relaxed))
             return -EBUSY;
@@ -263,6 +266,7 @@ static struct process_identity owner_of(const struct slot_info *info) {
 
 bool ring_reader_slot_dead(struct ring *ring, uint32_t slot, const struct slot_info *info) {
     struct process_identity owner = owner_of(info);
+    /* Dead: from here on all that it wrote is seen, since its stores came before the kernel let its lock and pid go. */
     return info->state == SLOT_ACTIVE && slot_owner_is_dead(ring->map.fd, slot, &owner);
 }
 
@@ -276,6 +280,8 @@ static int free_slot(void *argument) {
     uint64_t expected = access->state_word, generation = (uint32_t)(access->state_word >> 8);
     uint64_t own = lane_owner(access->number, (uint32_t)generation);
     for (uint32_t lane = 0; lane < access->ring->lane_count; lane++) {
+        /* The process is dead, or has closed the slot, and we saw that before: it takes no lane any more. acquire: what
+         * a lane's last holder did comes before the slot's next owner. */
         uint64_t owner = atomic_load_explicit(&ring_lane_header(access->ring, lane)->owner, memory_order_acquire);
         if (lane_owner_identity(owner) == own)
             return -EBUSY;
@@ -371,6 +377,7 @@ int ring_reader_losses(struct ring *ring, uint32_t slot, struct loss_counts *ret
 
 static int reset_first(void *argument) {
     struct ledger_access *access = argument;
+    /* relaxed: as ring.h says of loss_count, a count that meets this may lose its first time. */
     for (int reason = 0; reason < LOSS_REASON_COUNT; reason++)
         for (int level = 0; level < LEVEL_COUNT; level++)
             atomic_store_explicit(&access->ledger->cells[reason][level].first_ns, 0, memory_order_relaxed);
@@ -399,6 +406,7 @@ static int retire_unused(void *argument) {
 
 static int retire_used(void *argument) {
     struct ring *ring = argument;
+    /* In any order: a process looks at the word before it claims, and at its control with every record. */
     atomic_fetch_or(&ring->header->attach, 1);
     for (uint32_t slot = 0, used = ring_slots_used(ring); slot < used; slot++)
         atomic_fetch_or(&ring_slot_at(ring, slot)->control, SLOT_CONTROL_REATTACH);

@@ -100,8 +100,8 @@ struct open_span {
 };
 int ring_reader_spans(struct ring *ring, uint32_t slot, struct open_span ret[SLOT_SPANS_MAX]);
 
-/* Whether the slot's process is dead: its record lock is free, and pid with start time is gone where we share its pid
- * namespace. Never true for a live or stopped process. A slot that is not active: false. */
+/* Whether the slot's process is dead: it does not hold the record lock, and pid with start time is gone where we share
+ * its pid namespace. Never true for a live or stopped process. A slot that is not active: false. */
 bool ring_reader_slot_dead(struct ring *ring, uint32_t slot, const struct slot_info *info);
 
 /* A descriptor that becomes readable when the slot's process ends, after which ring_reader_slot_dead says the rest; a negative errno where that

@@ -117,7 +117,9 @@ static int fill_slot(const struct ring *ring, struct ring_slot *slot, struct tex
     if (slot->service_length > 0)
         memcpy(slot->service, service.data, slot->service_length);
     slot->min_level = min_level;
-    atomic_store_explicit(&slot->control, slot_control_compose(ring->settings.level, min_level, ring->settings.recorder_levels, 0),
+    /* relaxed: the state word publishes it, with the rest. */
+    atomic_store_explicit(&slot->control,
+                          slot_control_compose(ring->settings.level, min_level, ring->settings.recorder_levels, 0),
                           memory_order_relaxed);
     return 0;
 }
@@ -157,6 +159,7 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, uint
     int result = slot_lock_take(ring->map.fd, index);
     if (result < 0)
         return result;
+    /* The acquire in it: who freed the slot has read all of it that he wanted before we write over it. */
     uint64_t word = atomic_load(&slot->state);
     if (!is_state(word, SLOT_FREE)) {
         /* Somebody claimed it between look and lock. If he has let go of the lock it is another process, or one that
@@ -179,7 +182,9 @@ static int try_slot(struct ring *ring, uint32_t index, struct text service, uint
     }
     uint32_t generation = (uint32_t)(word >> 8) + 1;
     fault_point(slot_filled);
-    atomic_store(&slot->state, slot_state_word(generation, SLOT_ACTIVE)); /* publishes what fill_slot wrote */
+    /* The release in it publishes what fill_slot wrote; that it is sequentially consistent, and before the
+     * announcement, is for the retirement. */
+    atomic_store(&slot->state, slot_state_word(generation, SLOT_ACTIVE));
     fault_point(slot_active);
     result = announce(ring);
     fault_point(slot_announced);
@@ -201,7 +206,7 @@ uint32_t ring_slots_used(const struct ring *ring) {
 int ring_slot_claim(struct ring *ring, struct text service, uint8_t min_level, struct slot_claim *ret) {
     if (!map_owns_descriptor(&ring->map))
         return -EBADF;
-    if (atomic_load(&ring->header->attach) & 1)
+    if (atomic_load(&ring->header->attach) & 1) /* only saves the way: the announcement decides */
         return -ESTALE;
     int result = -EAGAIN;
     for (uint32_t index = 0; index < ring->slot_count && result == -EAGAIN; index++) {
@@ -236,6 +241,8 @@ int ring_slot_relock(struct ring *ring, const struct slot_claim *claim) {
     if (!map_owns_descriptor(&ring->map))
         return -EBADF;
     uint64_t active = slot_state_word(claim->generation, SLOT_ACTIVE);
+    /* Any order will do: while we live only we change it, or somebody who took us for dead, and the lock tells us that
+     * as well. */
     if (atomic_load(&claim->slot->state) != active)
         return -ESTALE;
     int result = slot_lock_take(ring->map.fd, claim->index);

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 
+#include "common/shm/liveness.h"
 #include "common/shm/ring_reader.h"
 
 static const struct text service = { "billing", 7 };
@@ -508,6 +509,39 @@ static void in_a_foreign_pid_namespace_the_lock_decides(void **state) {
     pair_close(&pair);
 }
 
+/* Another process, which takes the slot's lock as one does that is about to claim it, and is stopped. */
+static pid_t lock_and_stop(const struct ring_fixture *f, uint32_t slot) {
+    pid_t pid = fixture_fork();
+    if (pid == 0) {
+        int fd = open(f->path, O_RDWR);
+        if (fd < 0 || slot_lock_take(fd, slot) != 0 || raise(SIGSTOP) != 0)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    return pid;
+}
+
+static void a_stranger_with_the_lock_keeps_no_dead_process(void **state) {
+    struct pair pair;
+    struct child child;
+    struct slot_info info;
+    pair_open(*state, &pair);
+    child_start(*state, CHILD_CLOSES_ALL, &child);
+    pid_t stranger = lock_and_stop(*state, child.slot);
+    assert_false(is_dead(&pair.reader, child.slot));
+    end(&child);
+    assert_true(is_dead(&pair.reader, child.slot));
+    assert_int_equal(ring_reader_slot(&pair.reader, child.slot, &info), 0);
+    info.pid_namespace += 1; /* then nobody can tell a stranger from the owner */
+    assert_false(ring_reader_slot_dead(&pair.reader, child.slot, &info));
+    end(&(struct child) { .pid = stranger });
+    pair_close(&pair);
+}
+
 static void a_pid_that_was_given_again_is_not_the_old_process(void **state) {
     struct pair pair;
     struct child child;
@@ -611,6 +645,7 @@ int main(void) {
         CASE(a_stopped_process_is_not_dead),
         CASE(a_process_that_closed_every_descriptor_is_not_dead),
         CASE(in_a_foreign_pid_namespace_the_lock_decides),
+        CASE(a_stranger_with_the_lock_keeps_no_dead_process),
         CASE(a_pid_that_was_given_again_is_not_the_old_process),
         CASE(a_scribbled_pid_harms_nobody),
         CASE(the_slot_of_a_killed_process_is_reaped_and_claimed_again),
