@@ -55,7 +55,7 @@ class Producer:
 
 def numbers_by_thread(instance, service):
     found = {}
-    for entry in instance.query("-s", service):
+    for entry in instance.query("-s", service, '{module!="crash"}'):
         _, thread, number, *_ = entry["message"].split(" ", 3)
         found.setdefault(int(thread), []).append(int(number))
     return found
@@ -70,6 +70,9 @@ def judge(instance, producer, killed=True):
         missing = set(range(accepted)) - set(numbers)
         expect(not missing, f"{producer.service} {thread}: {len(missing)} of {accepted} missing, the first {min(missing, default=0)}")
         expect(len(numbers) <= (attempted if killed else accepted), f"{producer.service} {thread}: {len(numbers)} of {attempted}")
+    told = instance.count("-s", producer.service, '{module="crash"}')
+    gone = producer.process.returncode == -signal.SIGKILL
+    expect(told == gone, f"{producer.service}: its end was told {told} times, it was {'killed' if gone else 'not killed'}")
 
 
 def settle(instance, name="collector"):
