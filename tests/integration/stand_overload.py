@@ -193,6 +193,19 @@ def large_records_balance():
         expect(refused["info"] > 0, "600 records of 70 kB found room in 16 MiB")
 
 
+def one_process_cannot_fill_the_shared_lanes_for_all():
+    with Instance() as instance:
+        instance.start("collector").stop()
+        flood = app(instance, "write", "flood", "info", 1, 1, 100, 70000) + app(instance, "write", "flood", "error", 1, 1, 100, 70000)
+        modest = [account for level in ("info", "error") for account in app(instance, "write", "modest", level, 1, 1, 5, 60000)]
+        expect(sum(total(modest, "refused").values()) == 0, f"no room was left for others: {total(modest, 'refused')}")
+        rows = [json.loads(line) for line in instance.run("tfctl", "losses", "-o", "json").stdout.splitlines()]
+        expect({(row["service"], row["reason"]) for row in rows} == {("flood", "quota")}, str(rows))
+        settle(instance)
+        check_balance(instance, "flood", flood)
+        check_balance(instance, "modest", modest)
+
+
 def losses_are_told_once_over_restarts():
     with Instance() as instance:
         instance.start("collector").stop()
@@ -241,6 +254,7 @@ if __name__ == "__main__":
                 many_processes_and_threads_balance_while_a_collector_reads,
                 more_threads_than_lanes_balance_through_the_overflow_lanes,
                 large_records_balance,
+                one_process_cannot_fill_the_shared_lanes_for_all,
                 losses_are_told_once_over_restarts,
                 tflog_says_what_it_lost_and_waits_when_told_to,
             ]

@@ -68,9 +68,7 @@ def numbers_by_thread(instance, producer):
     found, service = {}, producer.service
     if producer.mode == "spans":
         return {t: span_numbers(instance, service, t, c[0]) for t, c in enumerate(producer.counters())}
-    for entry in instance.query("-s", service):
-        if entry["module"] == "crash":
-            continue  # that it was killed
+    for entry in instance.query("-s", service, '{module!="crash"}'):
         _, thread, number, *_ = entry["message"].split(" ", 3)
         found.setdefault(int(thread), []).append(int(number))
     return found
@@ -85,6 +83,9 @@ def judge(instance, producer, killed=True):
         missing = set(range(accepted)) - set(numbers)
         expect(not missing, f"{producer.service} {thread}: {len(missing)} of {accepted} missing, the first {min(missing, default=0)}")
         expect(len(numbers) <= (attempted if killed else accepted), f"{producer.service} {thread}: {len(numbers)} of {attempted}")
+    told = instance.count("-s", producer.service, '{module="crash"}')
+    gone = producer.process.returncode == -signal.SIGKILL
+    expect(told == gone, f"{producer.service}: its end was told {told} times, it was {'killed' if gone else 'not killed'}")
 
 
 def settle(instance, name="collector"):

@@ -156,10 +156,12 @@ def free_port():
 
 def check_entries(instance, app):
     told = app.progress()["entries"]
-    found = [int(entry["message"].split()[1]) for entry in instance.query("-s", app.name) if entry["module"] != "crash"]
+    found = [int(entry["message"].split()[1]) for entry in instance.query("-s", app.name, '{module!="crash"}')]
     expect(found == list(range(len(found))), f"{app.name}: not each number once in order")
     most = told + 1 if app.killed else told
     expect(told <= len(found) <= most, f"{app.name}: {len(found)} stored, {told} calls returned")
+    ends = instance.count("-s", app.name, '{module="crash"}')
+    expect(ends == app.killed, f"{app.name}: its end was told {ends} times")
 
 
 def check_count(app, what, told, total):
@@ -245,7 +247,7 @@ def everything_is_told_once_and_exactly_whatever_is_killed():
 
         wait_until(settled, "all counts on /metrics", 60, pause=0.2)
         for app in apps:
-            wait_until(lambda: instance.count("-s", app.name) >= app.progress()["entries"], f"the entries of {app.name}", 60, pause=0.1)
+            wait_until(lambda: instance.count("-s", app.name, '{module!="crash"}') >= app.progress()["entries"], f"the entries of {app.name}", 60, pause=0.1)
         wait_until(lambda: not any(alert["rule_id"] == "trip" and alert["status"] == "active" for alert in map(json.loads, instance.run("tfctl", "alerts", "-o", "json").stdout.splitlines())), "the end of the last trip", 60, pause=0.2)
         running["alerter"].stop()
         running["alerter"] = instance.start("alerter")  # what was still to be sent is sent now
