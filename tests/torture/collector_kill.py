@@ -44,7 +44,7 @@ class Producer:
 
     def wait_progress(self, more=200):
         begin = self.accepted()
-        wait_until(lambda: self.accepted() >= begin + more, f"{self.service} to be accepted", pause=0.002)
+        wait_until(lambda: self.accepted() >= begin + more or self.process.poll() is not None, f"{self.service} to be accepted", pause=0.002)
 
     def kill(self):
         self.process.kill()
@@ -224,7 +224,7 @@ def killed_at_each_point_of_the_spill():
             for _ in range(2):
                 wait_killed(fault(instance, f"{FAILING},{point}:{passed}:1:kill"))
             collector = fault(instance, FAILING)
-            producer.wait_progress(500) if producer.process.poll() is None else None
+            producer.wait_progress(500)  # or all that is left
             collector.kill()
             expect(spill_files(instance), "the spill file")
             wait_killed(fault(instance, "after_commit:2:1:kill", ready=None))  # while it is taken in
