@@ -109,28 +109,33 @@ bool stream_write(struct lane_writer *writer, uint64_t stream, uint64_t place) {
     return true;
 }
 
-int stream_write_overflow(struct ring *ring, const struct slot_claim *claim, uint64_t stream, uint64_t place) {
+bool stream_write_with_hello(struct lane_writer *writer, uint64_t stream, uint64_t place) {
     char message[MESSAGE_MAX];
     struct record_entry entry;
-    struct lane_writer writer;
-    uint32_t lane;
     uint64_t position;
     struct record hello = { .kind = RECORD_PROCESS_HELLO,
                             .process_hello = { .service = TEXT_LITERAL("torture"), .pid = (uint32_t)getpid() } };
     uint32_t size = build(&entry, message, stream, place);
+    char *span = lane_claim(writer, 256 + size, LEVEL_ERROR, &position);
+    if (!span)
+        return false;
+    hello.position = position;
+    int length = record_encode(&hello, span, 256);
+    require(length > 0, "%d", length);
+    record_entry_encode(&entry, position + (uint64_t)length, place, span + length, size);
+    lane_commit(writer, (uint32_t)length + size);
+    return true;
+}
+
+int stream_write_overflow(struct ring *ring, const struct slot_claim *claim, uint64_t stream, uint64_t place) {
+    struct lane_writer writer;
+    uint32_t lane;
     int result = ring_overflow_take(ring, claim, &writer, &lane);
     if (result < 0)
         return result;
-    char *span = lane_claim(&writer, 256 + size, LEVEL_ERROR, &position);
-    if (span) {
-        hello.position = position;
-        int length = record_encode(&hello, span, 256);
-        require(length > 0, "%d", length);
-        record_entry_encode(&entry, position + (uint64_t)length, place, span + length, size);
-        lane_commit(&writer, (uint32_t)length + size);
-    }
+    bool written = stream_write_with_hello(&writer, stream, place);
     ring_overflow_give(ring, lane);
-    return span ? 0 : -EAGAIN;
+    return written ? 0 : -EAGAIN;
 }
 
 /* --- a ring with something in it --- */

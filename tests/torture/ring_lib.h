@@ -38,7 +38,8 @@ int open_rings(const char *directory); /* a descriptor of its folder of rings */
 /* Write record `place` of a stream into a private lane: false when there is no room. */
 bool stream_write(struct lane_writer *writer, uint64_t stream, uint64_t place);
 
-/* The same through an overflow lane, with its hello: 0, or -EAGAIN. */
+/* The same into an overflow lane that is taken, with its hello; and with taking and giving it: 0, or -EAGAIN. */
+bool stream_write_with_hello(struct lane_writer *writer, uint64_t stream, uint64_t place);
 int stream_write_overflow(struct ring *ring, const struct slot_claim *claim, uint64_t stream, uint64_t place);
 
 /* Register a counter, a gauge and a timer in the slot and update them. The ring may be full of nasty values. */
