@@ -70,6 +70,8 @@ static void see(void *argument, const struct entry *entry) {
             see_loss(bench, entry->metadata);
         return;
     }
+    if (text_is(entry->module, "crash")) /* that it was killed */
+        return;
     struct seen *seen = seen_of(bench, entry->service);
     snprintf(head, sizeof(head), "%.*s", TEXT_FORMAT(entry->message));
     require(sscanf(head, "%u %llu ", &stream, &number) == 2 && stream < STREAMS, "\"%s\"", head);

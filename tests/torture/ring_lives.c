@@ -52,6 +52,8 @@ static void see(void *argument, const struct entry *entry) {
     char head[64];
     unsigned stream;
     unsigned long long number;
+    if (text_is(entry->module, "crash")) /* that it was killed */
+        return;
     struct tally *tally = tally_of(argument, entry->service);
     snprintf(head, sizeof(head), "%.*s", TEXT_FORMAT(entry->message));
     require(sscanf(head, "%u %llu", &stream, &number) == 2 && stream < STREAMS_MAX, "%s: \"%s\"", tally->service, head);
