@@ -114,6 +114,36 @@ static void a_position_that_wraps_is_seen(void) {
     torture_remove(directory);
 }
 
+static void count_losses(void *argument, const struct entry *entry) {
+    *(uint64_t *)argument += text_is(entry->module, "loss");
+}
+
+/* 2^64 losses, and one: told before it wraps; then there is nothing to tell, and nobody waits for it. */
+static void a_loss_count_that_wraps_holds_nobody_up(void) {
+    char directory[64];
+    struct ring ring;
+    struct slot_claim claim;
+    struct reader reader;
+    uint64_t told = 0;
+    torture_directory(directory);
+    reader_open(&reader, directory);
+    require(ring_attach(directory, RING_SIZE_MIN, &ring, NULL) == 0, "attach");
+    require(ring_slot_claim(&ring, TEXT_LITERAL("loser"), 0, &claim) == 0, "slot");
+    atomic_store(&claim.slot->ledger.cells[LOSS_LANE_FULL][LEVEL_DEBUG].count, UINT64_MAX - 1);
+    for (int turn = 0; turn < 3; turn++)
+        reader_turn(&reader, false, count_losses, &told);
+    require(told == 1, "told %llu times", (unsigned long long)told);
+    loss_count(&claim.slot->ledger, LOSS_LANE_FULL, LEVEL_DEBUG, 5, 1000);
+    ring_slot_release(&ring, &claim, false);
+    for (int turn = 0; turn < 3; turn++)
+        reader_turn(&reader, false, count_losses, &told);
+    require(told == 1 && reader_taken(&reader).slots == 0, "told %llu times, %u slots are taken",
+            (unsigned long long)told, reader_taken(&reader).slots);
+    ring_finish(&ring);
+    reader_close(&reader);
+    torture_remove(directory);
+}
+
 int main(int argc, char **argv) {
     static const uint64_t positions[] = { LANE_POSITION_START, (UINT64_C(1) << 32) - RING_LANE_SIZE / 2,
                                           (UINT64_C(1) << 32) + RING_OVERFLOW_SIZE - 4096,
@@ -131,5 +161,6 @@ int main(int argc, char **argv) {
             (unsigned long long)highest);
     printf("%d turns of lanes, the word's highest %llu\n", TURNS, (unsigned long long)highest);
     a_position_that_wraps_is_seen();
+    a_loss_count_that_wraps_holds_nobody_up();
     return 0;
 }

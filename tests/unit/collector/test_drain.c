@@ -313,28 +313,6 @@ static void squatters_and_stale_files_are_removed(void **state) {
 
 /* --- losses, the dead --- */
 
-static void a_loss_count_that_wraps_tells_nothing_and_holds_nobody_up(void **state) {
-    struct setup s;
-    struct loss_ledger *ledger;
-    setup_open(*state, &s);
-    ledger = &s.claim.slot->ledger;
-    reap_scan(&s.rings);
-    atomic_store(&ledger->cells[LOSS_LANE_FULL][LEVEL_DEBUG].count, UINT64_MAX - 1);
-    round_and_gather(&s);
-    assert_int_equal(s.batch.entry_count, 1);
-    assert_non_null(
-        memmem(s.batch.entries[0].message.data, s.batch.entries[0].message.length, "18446744073709551614", 20));
-    settle(&s);
-    loss_count(ledger, LOSS_LANE_FULL, LEVEL_DEBUG, 5, 1000);
-    round_and_gather(&s);
-    assert_int_equal(s.batch.entry_count, 0);
-    ring_slot_release(&s.producer, &s.claim, false);
-    reap_scan(&s.rings);
-    assert_false(reap_finish(&s.rings));
-    assert_int_equal(atomic_load(&s.claim.slot->state) & 0xff, SLOT_FREE);
-    setup_close(&s);
-}
-
 static void a_loss_is_told_once_with_its_total(void **state) {
     struct setup s;
     setup_open(*state, &s);
@@ -512,7 +490,6 @@ int main(void) {
         TEST(a_cut_file_is_set_aside_and_what_was_in_hand_is_kept),
         TEST(scribbled_lanes_set_the_ring_aside),
         TEST(squatters_and_stale_files_are_removed),
-        TEST(a_loss_count_that_wraps_tells_nothing_and_holds_nobody_up),
         TEST(a_loss_is_told_once_with_its_total),
         TEST(a_told_loss_is_not_told_again_after_a_restart),
         TEST(a_closed_slot_is_drained_then_freed_with_its_lanes_and_totals),
