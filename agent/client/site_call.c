@@ -25,7 +25,7 @@ static inline __attribute__((always_inline)) char *quick_arguments(const char *t
             const char *string = va_arg(arguments, const char *);
             string = likely(string) ? string : "(null)";
             size_t length = strlen(string);
-            if (unlikely((size_t)(end - at) < length + sizeof(uint32_t)))
+            if (unlikely(end - at < (ptrdiff_t)(length + sizeof(uint32_t)))) /* `at` may be beyond: in the reserve */
                 return NULL;
             uint32_t size = (uint32_t)length;
             memcpy(at, &size, sizeof(size));
