@@ -74,17 +74,19 @@ static size_t quick_measure(const char *types, va_list arguments) {
     return size;
 }
 
-/* There is no room for the longest record: for this one neither? Then it is lost here. 1: the ordinary way has to see. */
+/* There is no room for the longest record: for this one neither? Then it is lost here. 1: the ordinary way has to see (it also cuts
+ * what is too long for any record). */
 static __attribute__((noinline)) int quick_full(struct thread *thread, struct tf_client *client,
-                                                struct thread_lane *lane, const struct tf_site_ *site, int level,
-                                                va_list arguments) {
+                                                const struct tf_context *context, struct thread_lane *lane,
+                                                const struct tf_site_ *site, int level, va_list arguments) {
     struct lane_writer *writer = &lane->writer;
-    if (client->waits || thread->context.correlation_length > 0)
+    const bool has_ids = context->has == (TF_HAS_TRACE | TF_HAS_SPAN);
+    if (client->waits || (!has_ids && context->has != 0) || context->correlation_length > 0)
         return 1;
     uint64_t size = RECORD_CALL_FIXED_END + quick_measure(site->types, arguments);
-    if (thread->context.has & TF_HAS_TRACE)
-        size += sizeof(thread->context.trace_id) + sizeof(thread->context.span_id);
-    if (lane_has_room(writer, writer->head + size, writer->limits[level]))
+    if (has_ids)
+        size += sizeof(context->trace_id) + sizeof(context->span_id);
+    if (size > QUICK_MOST || lane_has_room(writer, writer->head + size, writer->limits[level]))
         return 1;
     return quick_lose(thread, client, level);
 }
@@ -116,7 +118,7 @@ static inline __attribute__((always_inline)) int quick_call(struct thread *threa
     struct lane_writer *writer = &lane->writer;
     char *record = lane_claim_within(writer, QUICK_MOST, (enum level)level);
     if (unlikely(!record))
-        return quick_full(thread, client, lane, site, level, arguments);
+        return quick_full(thread, client, context, lane, site, level, arguments);
     uint64_t time_ns = ticks_now(&thread->ticks), ids = 0;
     char *at = record + RECORD_CALL_FIXED_END;
     if (likely(context->has == (TF_HAS_TRACE | TF_HAS_SPAN))) {

@@ -182,6 +182,75 @@ static void goes_on_over_the_ends_of_laps(void **state) {
     pair_close(&pair);
 }
 
+/* --- no room --- */
+
+enum { TRIES = 14000 };
+
+/* Fill both lanes at a level with records of one size until all is refused, and more: both take the same number, and count the rest. */
+static void fill(struct pair *pair, int level, bool given) {
+    static const struct tf_context none;
+    struct tf_loss_counts before[BOTH], after[BOTH];
+    for (int i = 0; i < BOTH; i++) {
+        assert_int_equal(tf_losses(pair->clients[i], &before[i], sizeof(before[i])), 0);
+        for (int n = 0; n < TRIES; n++)
+            if (given)
+                TF_LOG_IN(pair->clients[i], &none, level, "fill", "%d", n);
+            else
+                TF_LOG_TO(pair->clients[i], level, "fill", "%d", n);
+        assert_int_equal(tf_losses(pair->clients[i], &after[i], sizeof(after[i])), 0);
+    }
+    unsigned stored = assert_same_entries(pair);
+    uint64_t lost = after[QUICK].lane_full[level] - before[QUICK].lane_full[level];
+    assert_int_equal(stored + lost, TRIES);
+    assert_int_equal(lost, after[ORDINARY].lane_full[level] - before[ORDINARY].lane_full[level]);
+    assert_int_equal(lost, after[QUICK].total - before[QUICK].total);
+    assert_true(lost > 0);
+}
+
+static void loses_what_the_ordinary_way_loses(void **state) {
+    static const unsigned eighths[LEVEL_COUNT] = { 4, 4, 6, 7, 8, 8 };
+    struct pair pair;
+    struct tf_context trace = { .has = 0 };
+    pair_open(&pair, state);
+    for (int level = 0; level < LEVEL_COUNT; level++) {
+        uint64_t from = writer_of(pair.clients[QUICK])->head;
+        fill(&pair, level, false);
+        uint64_t taken = writer_of(pair.clients[QUICK])->head - from, limit = RING_LANE_SIZE / 8 * eighths[level];
+        assert_true(taken <= limit && limit - taken < 2 * QUICK_MOST); /* a lap's end may cost its padding */
+    }
+    /* The thread has ids, the entries none: what counts is theirs. */
+    assert_int_equal(tf_context_new_trace(&trace), 0);
+    assert_int_equal(tf_context_use(&trace), 0);
+    for (int level = 0; level < LEVEL_COUNT; level++)
+        fill(&pair, level, true);
+    tf_context_clear();
+    uint64_t total = fixture_lost(pair.clients[QUICK]) + fixture_lost(pair.clients[ORDINARY]);
+    assert_int_equal(pair.drain.lost_total, total);
+    assert_non_null(strstr(tf_last_error(), "is full for level critical"));
+    pair_close(&pair);
+}
+
+/* At a lap's end, where the lane is nearly empty: the ordinary way cuts it and finds room. */
+static void a_string_longer_than_a_lane_is_cut_and_not_lost(void **state) {
+    struct pair pair;
+    pair_open(&pair, state);
+    char *text = text_of_length(RING_LANE_SIZE);
+    for (int i = 0; i < BOTH; i++) {
+        const struct lane_writer *writer = writer_of(pair.clients[i]);
+        while (RING_LANE_SIZE - writer->head % RING_LANE_SIZE > 1500) {
+            TF_LOG_TO(pair.clients[i], TF_LEVEL_ERROR, "fill", "%s", text + RING_LANE_SIZE - 900);
+            drain_read(&pair.drain, true);
+        }
+        for (int turn = 0; turn < 2; turn++) {
+            TF_LOG_TO(pair.clients[i], TF_LEVEL_DEBUG, "long", "%s", turn == 0 ? "short" : text);
+            assert_int_equal(fixture_lost(pair.clients[i]), 0);
+        }
+        assert_int_equal(drain_read(&pair.drain, true), 2);
+        assert_int_equal(drain_count(&pair.drain, "bytes cut ...]"), 1);
+    }
+    free(text);
+    pair_close(&pair);
+}
 
 /* --- statements --- */
 
@@ -259,6 +328,8 @@ int main(void) {
         fixture_test(strings_of_any_length_come_out_whole),
         fixture_test(never_writes_behind_what_it_claimed),
         fixture_test(goes_on_over_the_ends_of_laps),
+        fixture_test(loses_what_the_ordinary_way_loses),
+        fixture_test(a_string_longer_than_a_lane_is_cut_and_not_lost),
         fixture_test(statements_beyond_the_table_are_formatted_here),
         fixture_test(follows_levels_and_rings_at_once),
         fixture_test(leaves_errno_alone),
