@@ -320,6 +320,24 @@ static void leaves_errno_alone(void **state) {
     pair_close(&pair);
 }
 
+static int log_first_with_the_default_client(void *argument) {
+    struct fixture *fixture = argument;
+    setenv("TASKFORGE_RUNTIME_DIR", fixture->runtime_dir, 1);
+    errno = EDOM;
+    TF_ERROR("open", "first: %m");
+    if (errno != EDOM)
+        return 2;
+    TF_ERROR("open", "second: %m");
+    struct drain drain;
+    drain_once(fixture->runtime_dir, true, &drain);
+    return drain_count(&drain, strerror(EDOM)) == 2 ? 0 : 3;
+}
+
+/* Opening the default client makes system calls; the folder of rings is missing, for one. */
+static void the_first_call_of_a_process_leaves_errno_alone(void **state) {
+    assert_int_equal(in_child(log_first_with_the_default_client, *state), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         fixture_test(writes_all_types_the_same),
@@ -333,6 +351,7 @@ int main(void) {
         fixture_test(statements_beyond_the_table_are_formatted_here),
         fixture_test(follows_levels_and_rings_at_once),
         fixture_test(leaves_errno_alone),
+        fixture_test(the_first_call_of_a_process_leaves_errno_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
