@@ -341,6 +341,7 @@ void client_settings_free(struct tf_client *client);
  * context; as bytes (raw_trace, raw_span) or as text. thread NULL: none, or context's. */
 void context_apply(const struct thread *thread, const struct tf_context *context, struct record_entry *record);
 bool context_is_sound(const struct tf_context *context);
+#define CONTEXT_UNSOUND "the context makes no sense: was it begun with zeros?"
 
 /* The next number of the thread's generator (xoroshiro128+; Blackman and Vigna); never fails. */
 uint64_t thread_random(struct thread *thread);

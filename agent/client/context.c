@@ -178,7 +178,7 @@ int tf_context_use(const struct tf_context *context) {
     if (!thread)
         return -ENOMEM;
     if (context && !context_is_sound(context))
-        return error_set(error_of_thread(), -EINVAL, "the context makes no sense: was it begun with zeros?");
+        return error_set(error_of_thread(), -EINVAL, CONTEXT_UNSOUND);
     replace(thread, context);
     return 0;
 }

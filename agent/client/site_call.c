@@ -224,6 +224,11 @@ static int site_compose(struct call *call, struct tf_client *client, struct thre
 }
 
 static int site_write(struct call *call, struct tf_client *client, const struct site_call *said) {
+    if (unlikely(said->level < 0 || said->level >= LEVEL_COUNT))
+        return call_refuse(call, error_set(call->error, -EINVAL, "level must be 0 to %d, is %d", LEVEL_COUNT - 1,
+                                           said->level));
+    if (unlikely(said->context && !context_is_sound(said->context)))
+        return call_refuse(call, error_set(call->error, -EINVAL, CONTEXT_UNSOUND));
     if (unlikely(!call_wants(call, client, said->level)))
         return 0;
     struct record_entry *record = call->scratch.record;
@@ -272,10 +277,6 @@ static __attribute__((noinline)) int site_write_ordinary(struct tf_client *clien
         client = tf_default();
     if (!client)
         return -ENOMEM;
-    if (said->level < 0 || said->level >= LEVEL_COUNT || (said->context && !context_is_sound(said->context)))
-        return -EINVAL;
-    if (!tf_wants(client, said->level))
-        return 0;
     struct call call;
     if (unlikely(!call_enter(&call)))
         return site_write_nested(&call, client, said);

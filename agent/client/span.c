@@ -166,7 +166,7 @@ int tf_span_start_in(tf_client *client, const char *operation, const struct tf_c
         return refuse(-EINVAL, "a span needs a struct tf_span");
     if (parent && !context_is_sound(parent)) {
         span->state = SPAN_UNKNOWN;
-        return refuse(-EINVAL, "the parent's context makes no sense: was it begun with zeros?");
+        return refuse(-EINVAL, CONTEXT_UNSOUND);
     }
     return start(client, operation, parent, false, span);
 }

@@ -277,6 +277,21 @@ static void statements_beyond_the_table_are_formatted_here(void **state) {
     pair_close(&pair);
 }
 
+static void one_statement_may_have_any_level(void **state) {
+    struct pair pair;
+    pair_open(&pair, state);
+    for (int level = TF_LEVEL_TRACE; level <= TF_LEVEL_CRITICAL; level++)
+        LOG_BOTH(&pair, true, level, "level %d", level);
+    for (int level = -1; level <= TF_LEVELS; level += TF_LEVELS + 1) {
+        static struct tf_site_ site = TF_SITE_INIT_("o", "level %d", 0);
+        assert_int_equal(tf_site_log_(pair.clients[QUICK], &site, level, "level %d", level), -EINVAL);
+        assert_non_null(strstr(tf_last_error(), "level must be"));
+    }
+    assert_int_equal(assert_same_entries(&pair), 2 * TF_LEVELS);
+    assert_int_equal(drain_count(&pair.drain, "\"level\":\"critical\""), 4);
+    pair_close(&pair);
+}
+
 /* --- what may change under it --- */
 
 static void follows_levels_and_rings_at_once(void **state) {
@@ -349,6 +364,7 @@ int main(void) {
         fixture_test(loses_what_the_ordinary_way_loses),
         fixture_test(a_string_longer_than_a_lane_is_cut_and_not_lost),
         fixture_test(statements_beyond_the_table_are_formatted_here),
+        fixture_test(one_statement_may_have_any_level),
         fixture_test(follows_levels_and_rings_at_once),
         fixture_test(leaves_errno_alone),
         fixture_test(the_first_call_of_a_process_leaves_errno_alone),
