@@ -414,9 +414,11 @@ int entry_compose(struct call *call, struct tf_client *client, const struct tf_e
 /* log.c: an entry whatever it has; what tf_entry_write does where it cannot go the quick way. */
 int entry_write_ordinarily(struct tf_client *given, const struct tf_entry *entry);
 
-/* Typed fields alone, as metadata. */
+/* Typed fields alone, as metadata. The second never fails: what breaks a rule is left out, with a mark. */
 int compose_fields(struct call *call, const struct tf_client *client, const struct tf_field *fields, size_t count,
                    struct text *ret);
+void compose_event_fields(struct call *call, const struct tf_client *client, const struct tf_field *fields,
+                          size_t count, struct text *ret);
 
 /* --- client.c --- */
 

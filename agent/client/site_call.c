@@ -235,11 +235,8 @@ static int site_write(struct call *call, struct tf_client *client, const struct 
     struct put put = { .entry = record, .level = (enum level)said->level };
     record->entry.level = put.level;
     record->entry.metadata = TEXT_EMPTY;
-    if (!said->arguments) {
-        int r = compose_fields(call, client, said->fields, said->count, &record->entry.metadata);
-        if (r < 0)
-            return call_refuse(call, r);
-    }
+    if (!said->arguments)
+        compose_event_fields(call, client, said->fields, said->count, &record->entry.metadata);
     uint64_t step = 0, deadline = 0;
     bool judged = false;
     int r;
