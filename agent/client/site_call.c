@@ -180,6 +180,13 @@ static int site_check(struct call *call, const struct tf_client *client, const s
     return entry_validate(&specimen, call->error);
 }
 
+/* A record too large for a private lane goes through one that all share, where it has to be understood without the slot's statements. */
+enum { SITE_METADATA_MAX = RING_LANE_SIZE / LANE_LARGE_SHARE - 1024 };
+static_assert(RECORD_CALL_FIXED_END + 3 * ENTRY_TRACE_BYTES + 2 * UUID_SIZE + ENTRY_MESSAGE_BYTES <=
+                      RING_LANE_SIZE / LANE_LARGE_SHARE &&
+                  RECORD_CALL_FIXED_END + 3 * ENTRY_TRACE_BYTES + 2 * UUID_SIZE < 1024,
+              "a statement with arguments or with fields goes into a private lane, where there is one");
+
 /* What a call says beside its statement. */
 struct site_call {
     struct tf_site_ *site;
@@ -211,6 +218,8 @@ static int site_compose(struct call *call, struct tf_client *client, struct thre
         number = site_check(call, client, said->site, said->level);
     if (unlikely(number < 0))
         return number;
+    if (unlikely(record->entry.metadata.length > SITE_METADATA_MAX))
+        number = 0;
     context_apply(call->thread, said->context, record);
     int used = number > 0 ? said->arguments ? capture(call, said->site, said->arguments) : 0 : -1;
     if (unlikely(used < 0)) {

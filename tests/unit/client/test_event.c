@@ -115,6 +115,30 @@ static void fields_beyond_the_limit_are_left_out(void **state) {
     tf_close(client);
 }
 
+static void what_is_too_large_is_left_out_and_the_rest_stays(void **state) {
+    tf_client *client = fixture_open(*state, TF_POLICY_DROP, 0);
+    char *large = malloc(ENTRY_METADATA_BYTES + 1);
+    memset(large, 'x', ENTRY_METADATA_BYTES);
+    large[ENTRY_METADATA_BYTES] = '\0';
+    EVENT(client, "m", tf_int("a", 1), tf_str("large", large), tf_int("b", 2));
+    struct drain drain;
+    drain_once(((struct fixture *)*state)->runtime_dir, true, &drain);
+    assert_int_equal(drain_count(&drain, "\"metadata\":{\"a\":1,\"b\":2,\"repaired\":[\"metadata\"]}}"), 1);
+    drain_finish(&drain);
+    /* just what fits, with the mark's room kept */
+    for (size_t length = ENTRY_METADATA_BYTES - 64; length < ENTRY_METADATA_BYTES; length++) {
+        EVENT(client, "m", tf_str("large", large + ENTRY_METADATA_BYTES - length), tf_str("bad", "\xff"));
+        EVENT(client, "m", tf_str("large", large + ENTRY_METADATA_BYTES - length));
+        if (length % 4 == 0) {
+            drain_once(((struct fixture *)*state)->runtime_dir, true, &drain);
+            drain_finish(&drain);
+        }
+    }
+    assert_int_equal(fixture_lost(client), 0);
+    free(large);
+    tf_close(client);
+}
+
 /* --- statements --- */
 
 static void is_written_also_when_the_table_of_statements_is_full(void **state) {
@@ -182,6 +206,7 @@ int main(void) {
         fixture_test(what_breaks_a_rule_is_left_out_with_a_mark),
         fixture_test(without_any_sound_field_the_mark_stands_alone),
         fixture_test(fields_beyond_the_limit_are_left_out),
+        fixture_test(what_is_too_large_is_left_out_and_the_rest_stays),
         fixture_test(is_written_also_when_the_table_of_statements_is_full),
         fixture_test(a_message_too_long_for_the_table_is_written_each_time),
         fixture_test(a_nested_call_leaves_out_what_its_small_memory_does_not_hold),
