@@ -126,6 +126,13 @@ static bool is_zero(const uint8_t *bytes, size_t count) {
     return memcmp(bytes, zeros, count) == 0;
 }
 
+/* xoroshiro128+ backwards: what its state was one number before. */
+static void generator_step_back(uint64_t state[2]) {
+    uint64_t b = state[1] >> 37 | state[1] << 27, turned = state[0] ^ b ^ b << 16;
+    state[0] = turned >> 24 | turned << 40;
+    state[1] = b ^ state[0];
+}
+
 static void a_new_trace_has_ids_that_are_never_zero(void **state) {
     (void)state;
     struct tf_context context = { .has = TF_HAS_USER, .user_id = { 1 } }, other = { .has = 0 };
@@ -136,14 +143,17 @@ static void a_new_trace_has_ids_that_are_never_zero(void **state) {
     assert_int_equal(tf_context_new_trace(&other), 0);
     assert_memory_not_equal(context.trace_id, other.trace_id, sizeof(other.trace_id));
     assert_memory_not_equal(context.span_id, other.span_id, sizeof(other.span_id));
-    /* whatever the generator says: its next number is the sum of its two */
-    for (uint64_t a = 1; a < 1000; a++) {
-        thread_self->random[0] = a;
-        thread_self->random[1] = 0 - a;
-        assert_int_equal(tf_context_new_trace(&context), 0);
-        assert_false(is_zero(context.trace_id, sizeof(context.trace_id)));
-        assert_false(is_zero(context.span_id, sizeof(context.span_id)));
-    }
+    /* whatever the generator says: a trace takes two of its numbers, the span the third */
+    for (uint64_t a = 1; a < 1000; a++)
+        for (int before = 0; before < 3; before++) {
+            thread_self->random[0] = a;
+            thread_self->random[1] = 0 - a; /* the next number, the sum, is zero */
+            for (int i = 0; i < before; i++)
+                generator_step_back(thread_self->random);
+            assert_int_equal(tf_context_new_trace(&context), 0);
+            assert_false(is_zero(context.trace_id, sizeof(uint64_t)));
+            assert_false(is_zero(context.span_id, sizeof(context.span_id)));
+        }
 }
 
 static void users_and_correlation_are_set_or_taken_back(void **state) {
@@ -195,6 +205,9 @@ static void what_is_used_is_got_back_and_cleared(void **state) {
     assert_int_equal(tf_context_get(&back), 0);
     assert_int_equal(back.has, TF_HAS_TRACE);
     assert_int_equal(back.correlation_length, 0);
+    assert_int_equal(tf_context_set("00000000000000000000000000000000", "0000000000000000", NULL), 0);
+    assert_int_equal(tf_context_get(&back), 0);
+    assert_int_equal(back.has, 0);
     tf_context_clear();
 }
 
@@ -271,20 +284,20 @@ static void log_in_handler(int number) {
     handled++;
 }
 
-/* The ids of an entry are all of one kind, "a" or "b", or are not there. */
+/* The ids of an entry are all of one kind, or are not there. */
 static void assert_of_one_kind(const struct drain *drain) {
-    static const char *const of_a[] = { "a trace of some length", "\"a span\"", "a correlation" };
-    static const char *const of_b[] = { TRACE, SPAN "\"", "b correlation, longer than the other one" };
+    static const char *const kinds[3][3] = { { "a trace of some length", "\"a span\"", "a correlation" },
+                                             { TRACE, SPAN "\"", "b correlation, longer than the other one" },
+                                             { "c trace", "\"c span longer\"", "c correlation" } };
     for (const char *line = drain->lines.data; *line; line = strchr(line, '\n') + 1) {
         size_t length = (size_t)(strchr(line, '\n') - line);
-        unsigned a = 0, b = 0, ids = 0;
-        for (int i = 0; i < 3; i++) {
-            a += memmem(line, length, of_a[i], strlen(of_a[i])) != NULL;
-            b += memmem(line, length, of_b[i], strlen(of_b[i])) != NULL;
-        }
+        unsigned found[3] = { 0 }, ids = 0;
+        for (int kind = 0; kind < 3; kind++)
+            for (int i = 0; i < 3; i++)
+                found[kind] += memmem(line, length, kinds[kind][i], strlen(kinds[kind][i])) != NULL;
         for (const char *at = line; (at = memmem(at, length - (size_t)(at - line), "_id\":", 5)); at++)
             ids++;
-        if ((a > 0 && b > 0) || a + b != ids)
+        if (found[0] != ids && found[1] != ids && found[2] != ids)
             fail_msg("mixed: %.*s", (int)length, line);
     }
 }
@@ -304,6 +317,7 @@ static void a_handler_in_the_middle_of_a_change_sees_no_mixture(void **state) {
     for (int round = 0; round < 3000 && handled < 1000; round++) {
         for (int i = 0; i < 1000; i++) {
             tf_context_set("a trace of some length", "a span", "a correlation");
+            tf_context_set("c trace", "c span longer", "c correlation");
             tf_context_set(TRACE, SPAN, "b correlation, longer than the other one");
         }
         read += drain_read(&drain, true);
