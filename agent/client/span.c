@@ -1,7 +1,5 @@
 /* span.c - spans (taskforge.h): in the slot's table while they are open, one record when they end. */
-#include "agent/client/client_internal.h"
-
-#include <stdlib.h>
+#include "agent/client/quick.h"
 
 enum { SPAN_UNKNOWN = 0, SPAN_OPEN = 0x5a11, SPAN_OPEN_CURRENT = 0x5a12, SPAN_ENDED = 0x5a13 };
 enum { NO_PLACE = UINT16_MAX };
@@ -42,11 +40,8 @@ static void place_fill(struct slot_span *at, const struct tf_span *span, size_t 
 
 /* The thread's lane in the client's session: while it is held, so is the slot. */
 static struct thread_lane *lane_of(struct call *call, struct tf_client *client) {
-    struct thread_lane *hot = call->thread->hot;
-    if (likely(hot && atomic_load_explicit(&hot->quick_id, memory_order_relaxed) ==
-                          atomic_load_explicit(&client->session_id, memory_order_relaxed)))
-        return hot;
-    return thread_lane_find(call, client);
+    struct thread_lane *lane = quick_lane_of(call->thread, client);
+    return likely(lane != NULL) ? lane : thread_lane_find(call, client); /* which also leaves a retired ring */
 }
 
 static void place_begin(const struct call *call, const struct thread_lane *lane, struct tf_span *span, size_t length) {
