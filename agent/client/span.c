@@ -27,13 +27,25 @@ static uint16_t place_take(struct ring_slot *slot, uint32_t hint) {
     return NO_PLACE;
 }
 
+/* Whole characters only, where it is cut. */
+static uint8_t shown_length(const char *operation, size_t length) {
+    if (likely(length <= SLOT_SPAN_OPERATION_BYTES))
+        return (uint8_t)length;
+    length = SLOT_SPAN_OPERATION_BYTES;
+    while (length > 0 && ((unsigned char)operation[length] & 0xc0) == 0x80)
+        length--;
+    return (uint8_t)length;
+}
+
 static void place_fill(struct slot_span *at, const struct tf_span *span, size_t length, uint32_t thread) {
-    memcpy(at->trace_id, span->context.trace_id, sizeof(at->trace_id));
-    memcpy(at->span_id, span->context.span_id, sizeof(at->span_id));
-    memcpy(at->parent_id, span->parent_id, sizeof(at->parent_id));
-    at->thread = thread;
-    at->operation_length = (uint8_t)(length < SLOT_SPAN_OPERATION_BYTES ? length : SLOT_SPAN_OPERATION_BYTES);
-    memcpy(at->operation, span->operation, at->operation_length);
+    struct slot_span fill = { .thread = thread, .operation_length = shown_length(span->operation, length) };
+    memcpy(fill.trace_id, span->context.trace_id, sizeof(fill.trace_id));
+    memcpy(fill.span_id, span->context.span_id, sizeof(fill.span_id));
+    memcpy(fill.parent_id, span->parent_id, sizeof(fill.parent_id));
+    memcpy(fill.operation, span->operation, fill.operation_length);
+    /* release each: who reads one of these words finds the odd number behind it, and does not take the copy for whole. */
+    for (size_t i = 1; i < sizeof(fill) / sizeof(uint64_t); i++)
+        __atomic_store_n((uint64_t *)(void *)at + i, ((const uint64_t *)(const void *)&fill)[i], __ATOMIC_RELEASE);
     /* release: all of it is there for whoever sees the even number. */
     atomic_store_explicit(&at->state, span->start_ns & ~UINT64_C(1), memory_order_release);
 }
