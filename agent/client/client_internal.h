@@ -348,10 +348,6 @@ uint64_t thread_random(struct thread *thread);
 
 /* --- gate.c: what is written of what is wanted --- */
 
-/* What of a statement's arguments makes it the same as the last one. */
-struct gate_text {
-    struct text arguments, metadata;
-};
 enum gate { GATE_WRITE, GATE_RECORD /* into the flight recorder's lane */, GATE_HOLD /* not at all; counted */ };
 
 /* Judge a valid entry. site NULL: it comes from no statement. */
