@@ -42,23 +42,31 @@ static bool is_current(const struct client_settings *settings, uint32_t control)
     return settings && (told == 0 || told == (settings->sequence & 0xff));
 }
 
+/* What stands in the file now, unless it is what we have. */
+static const struct client_settings *read_anew(struct tf_client *client, const struct client_settings *settings) {
+    struct shared_settings shared;
+    settings_read(client->runtime_dir, &shared);
+    struct client_settings *fresh = settings && settings->sequence == shared.sequence ? NULL : settings_create(&shared);
+    if (!fresh)
+        return settings;
+    fresh->older = (struct client_settings *)settings;
+    atomic_store(&client->settings, fresh);
+    return fresh;
+}
+
+void client_settings_take(struct tf_client *client, bool anew) {
+    uint32_t control = __atomic_load_n(client->head.control, __ATOMIC_RELAXED);
+    const struct client_settings *settings = atomic_load(&client->settings);
+    if (anew || (client->session && !is_current(settings, control)))
+        settings = read_anew(client, settings);
+    atomic_store(&client->special, special_levels(client, settings, control));
+    atomic_store(&client->seen_control, control_rest(control));
+}
+
 void client_settings_follow(struct tf_client *client) {
     int saved_errno = errno;
     registry_lock();
-    uint32_t control = __atomic_load_n(client->head.control, __ATOMIC_RELAXED);
-    const struct client_settings *settings = atomic_load(&client->settings);
-    if (client->session && !is_current(settings, control)) {
-        struct shared_settings shared;
-        settings_read(client->runtime_dir, &shared);
-        struct client_settings *fresh = settings_create(&shared);
-        if (fresh) {
-            fresh->older = (struct client_settings *)settings;
-            atomic_store(&client->settings, fresh);
-            settings = fresh;
-        }
-    }
-    atomic_store(&client->special, special_levels(client, settings, control));
-    atomic_store(&client->seen_control, control_rest(control));
+    client_settings_take(client, false);
     registry_unlock();
     errno = saved_errno;
 }
