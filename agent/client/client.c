@@ -151,7 +151,9 @@ tf_client *tf_default(void) {
         return client;
     if (thread_busy) /* a signal handler inside another call: nothing may be opened here */
         return NULL;
+    int saved_errno = errno; /* a log call may have brought us here */
     default_open_by_name();
+    errno = saved_errno;
     return atomic_load(&default_client);
 }
 

@@ -61,6 +61,7 @@ struct attachment {
     struct ring ring;
     unsigned references; /* sessions */
     bool stale;          /* retired, set aside, or its descriptor was closed: nobody new joins */
+    bool fresh;          /* its settings were read just now */
     bool lingers;        /* not to be unmapped: a session in it was left while the client goes on */
     char runtime_dir[PATHS_MAX];
 };
@@ -335,6 +336,9 @@ static inline uint32_t control_rest(uint32_t control) {
 
 /* --- settings.c --- */
 
+/* Under the lock: the settings as the control word says they are, or (a session begins) as they stand in the file. */
+void client_settings_take(struct tf_client *client, bool anew);
+
 /* Read the settings anew where the control word says so. Not when nested. */
 void client_settings_follow(struct tf_client *client);
 static inline void client_settings_look(struct tf_client *client) {
@@ -350,16 +354,13 @@ void client_settings_free(struct tf_client *client);
  * context; as bytes (raw_trace, raw_span) or as text. thread NULL: none, or context's. */
 void context_apply(const struct thread *thread, const struct tf_context *context, struct record_entry *record);
 bool context_is_sound(const struct tf_context *context);
+#define CONTEXT_UNSOUND "the context makes no sense: was it begun with zeros?"
 
 /* The next number of the thread's generator (xoroshiro128+; Blackman and Vigna); never fails. */
 uint64_t thread_random(struct thread *thread);
 
 /* --- gate.c: what is written of what is wanted --- */
 
-/* What of a statement's arguments makes it the same as the last one. */
-struct gate_text {
-    struct text arguments, metadata;
-};
 enum gate { GATE_WRITE, GATE_RECORD /* into the flight recorder's lane */, GATE_HOLD /* not at all; counted */ };
 
 /* Judge a valid entry. site NULL: it comes from no statement. */
@@ -422,9 +423,11 @@ int entry_compose(struct call *call, struct tf_client *client, const struct tf_e
 /* log.c: an entry whatever it has; what tf_entry_write does where it cannot go the quick way. */
 int entry_write_ordinarily(struct tf_client *given, const struct tf_entry *entry);
 
-/* Typed fields alone, as metadata. */
+/* Typed fields alone, as metadata. The second never fails: what breaks a rule is left out, with a mark. */
 int compose_fields(struct call *call, const struct tf_client *client, const struct tf_field *fields, size_t count,
                    struct text *ret);
+void compose_event_fields(struct call *call, const struct tf_client *client, const struct tf_field *fields,
+                          size_t count, struct text *ret);
 
 /* --- client.c --- */
 

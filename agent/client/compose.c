@@ -73,7 +73,8 @@ static bool key_comes_later(struct text key, const struct tf_field *fields, size
 }
 
 /* The pairs of a packed map that no field replaces: counted, and appended to `writer` where there is one. */
-static uint32_t keep_pairs(struct text packed, const struct tf_field *fields, size_t count, struct pack_writer *writer) {
+static uint32_t keep_pairs(struct text packed, const struct tf_field *fields, size_t count,
+                           struct pack_writer *writer) {
     struct pack_reader reader = { packed.data, packed.data + packed.length };
     struct pack_value map, key, value;
     uint32_t kept = 0;
@@ -157,18 +158,61 @@ static void redact(struct call *call, const struct tf_client *client, size_t at,
         *packed = (struct text) { hidden, sizeof(hidden) - 1 };
 }
 
-int compose_fields(struct call *call, const struct tf_client *client, const struct tf_field *fields, size_t count,
-                   struct text *ret) {
+static int fields_pack(struct call *call, const struct tf_field *fields, size_t count, struct text *ret,
+                       struct error *error) {
     if (count > TF_ENTRY_FIELDS)
-        return error_set(call->error, -EINVAL, "metadata must be at most %d fields, is %zu", TF_ENTRY_FIELDS, count);
-    int r = check_keys(fields, count, call->error);
+        return error_set(error, -EINVAL, "metadata must be at most %d fields, is %zu", TF_ENTRY_FIELDS, count);
+    int r = check_keys(fields, count, error);
     struct pack_writer writer = { .data = call->scratch.metadata, .capacity = call->scratch.packed_size };
     if (r == 0)
-        r = pack_fields(fields, count, TEXT_EMPTY, &writer, call->error);
+        r = pack_fields(fields, count, TEXT_EMPTY, &writer, error);
     *ret = (struct text) { writer.data, writer.length };
+    return r;
+}
+
+int compose_fields(struct call *call, const struct tf_client *client, const struct tf_field *fields, size_t count,
+                   struct text *ret) {
+    int r = fields_pack(call, fields, count, ret, call->error);
     if (r == 0)
         redact(call, client, 0, ret);
     return r;
+}
+
+/* The fields that keep the rules, without those that do not, and the mark that the collector, too, leaves where it repairs. The message's
+ * room holds the pairs until their number is known. */
+static void fields_pack_sound(struct call *call, const struct tf_field *fields, size_t count, struct text *ret) {
+    static const char mark[] = "repaired", what[] = "metadata";
+    enum { MARK_ROOM = sizeof(mark) + sizeof(what) + 8 }; /* and the map's head */
+    struct pack_writer pairs = { .data = call->scratch.message, .capacity = call->scratch.packed_size - MARK_ROOM };
+    struct pack_writer writer = { .data = call->scratch.metadata, .capacity = call->scratch.packed_size };
+    uint32_t kept = 0;
+    count = count < TF_ENTRY_FIELDS ? count : TF_ENTRY_FIELDS;
+    for (size_t i = 0; i < count; i++) {
+        struct text key = text_of(fields[i].key);
+        size_t before = pairs.length;
+        if (check_keys(&fields[i], 1, NULL) < 0 || text_is(key, mark) || key_comes_later(key, fields, i + 1, count))
+            continue;
+        if (pack_field(&fields[i], &pairs, NULL) == 0 && !pairs.failed) {
+            kept++;
+            continue;
+        }
+        pairs.length = before;
+        pairs.failed = false;
+    }
+    pack_map(&writer, kept + 1);
+    pack_raw(&writer, (struct text) { pairs.data, pairs.length });
+    pack_text(&writer, text_of(mark));
+    pack_array(&writer, 1);
+    pack_text(&writer, text_of(what));
+    check(!writer.failed);
+    *ret = (struct text) { writer.data, writer.length };
+}
+
+void compose_event_fields(struct call *call, const struct tf_client *client, const struct tf_field *fields,
+                          size_t count, struct text *ret) {
+    if (fields_pack(call, fields, count, ret, NULL) < 0)
+        fields_pack_sound(call, fields, count, ret);
+    redact(call, client, 0, ret);
 }
 
 static int compose_error_details(struct call *call, const struct tf_entry *entry, struct text *ret) {

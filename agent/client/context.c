@@ -42,13 +42,18 @@ uint64_t thread_random(struct thread *thread) {
     return result;
 }
 
+/* For a failure alone: where its sentence goes. */
+static struct error *error_of_thread(void) {
+    struct thread *thread = thread_busy ? NULL : thread_get();
+    if (!thread)
+        return NULL;
+    thread->failure = FAILURE_TEXT;
+    return &thread->error;
+}
+
 /* --- the header --- */
 
 int tf_context_from_traceparent(struct tf_context *context, const char *traceparent) {
-    struct thread *thread = thread_busy ? NULL : thread_get();
-    struct error *error = thread ? &thread->error : NULL;
-    if (thread)
-        thread->failure = FAILURE_TEXT;
     struct tf_context parsed = { .has = 0 };
     uint8_t version, flags;
     size_t length = traceparent ? strnlen(traceparent, TRACEPARENT_LENGTH + 1) : 0;
@@ -57,12 +62,13 @@ int tf_context_from_traceparent(struct tf_context *context, const char *tracepar
         !parse_hex(traceparent + TRACE_AT, sizeof(parsed.trace_id), parsed.trace_id) ||
         !parse_hex(traceparent + SPAN_AT, sizeof(parsed.span_id), parsed.span_id) ||
         !parse_hex(traceparent + FLAGS_AT, 1, &flags))
-        return error_set(error, -EINVAL, "traceparent must be version-trace-span-flags in lower-case hex digits");
+        return error_set(error_of_thread(), -EINVAL,
+                         "traceparent must be version-trace-span-flags in lower-case hex digits");
     /* A version to come may go on behind another dash; 00 ends here, and ff is none. */
     if (version == 0xff || (length > TRACEPARENT_LENGTH && (version == 0 || traceparent[TRACEPARENT_LENGTH] != '-')))
-        return error_set(error, -EINVAL, "traceparent of version %02x has another form", version);
+        return error_set(error_of_thread(), -EINVAL, "traceparent of version %02x has another form", version);
     if (is_zero(parsed.trace_id, sizeof(parsed.trace_id)) || is_zero(parsed.span_id, sizeof(parsed.span_id)))
-        return error_set(error, -EINVAL, "traceparent has an id of zeros");
+        return error_set(error_of_thread(), -EINVAL, "traceparent has an id of zeros");
     memcpy(context->trace_id, parsed.trace_id, sizeof(parsed.trace_id));
     memcpy(context->span_id, parsed.span_id, sizeof(parsed.span_id));
     context->trace_flags = flags & TF_TRACE_SAMPLED;
@@ -90,14 +96,6 @@ int tf_context_to_traceparent(const struct tf_context *context, char out[TF_TRAC
 bool context_is_sound(const struct tf_context *context) {
     const uint8_t all = TF_HAS_TRACE | TF_HAS_SPAN | TF_HAS_USER | TF_HAS_ORGANIZATION;
     return (context->has & ~all) == 0 && context->correlation_length <= sizeof(context->correlation_id);
-}
-
-static struct error *error_of_thread(void) {
-    struct thread *thread = thread_busy ? NULL : thread_get();
-    if (!thread)
-        return NULL;
-    thread->failure = FAILURE_TEXT;
-    return &thread->error;
 }
 
 int tf_context_new_trace(struct tf_context *context) {
@@ -131,7 +129,7 @@ int tf_context_set_user(struct tf_context *context, const char *user_id, const c
         return -EINVAL;
     memcpy(context->user_id, user, sizeof(user));
     memcpy(context->organization_id, organization, sizeof(organization));
-    context->has &= (uint8_t)~(TF_HAS_USER | TF_HAS_ORGANIZATION);
+    context->has &= (uint8_t) ~(TF_HAS_USER | TF_HAS_ORGANIZATION);
     context->has |= (uint8_t)((has_user ? TF_HAS_USER : 0) | (has_organization ? TF_HAS_ORGANIZATION : 0));
     return 0;
 }
@@ -178,7 +176,7 @@ int tf_context_use(const struct tf_context *context) {
     if (!thread)
         return -ENOMEM;
     if (context && !context_is_sound(context))
-        return error_set(error_of_thread(), -EINVAL, "the context makes no sense: was it begun with zeros?");
+        return error_set(error_of_thread(), -EINVAL, CONTEXT_UNSOUND);
     replace(thread, context);
     return 0;
 }

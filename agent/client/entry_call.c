@@ -3,7 +3,9 @@
 #include "agent/client/quick.h"
 
 enum { ENTRY_MOST = 4096, MESSAGE_MOST = 2048 };
-static_assert(RECORD_ENTRY_FIXED_END + 3 * ENTRY_NAME_CHARACTERS + 3 * ENTRY_TRACE_BYTES + MESSAGE_MOST + 32 <= ENTRY_MOST,
+static_assert(RECORD_ENTRY_FIXED_END + 2 * ENTRY_NAME_CHARACTERS + ENTRY_NAME_BYTES /* the client's module */ +
+                      3 * ENTRY_TRACE_BYTES + MESSAGE_MOST + 32 <=
+                  ENTRY_MOST,
               "what is claimed suffices");
 
 typedef uint64_t pair __attribute__((vector_size(16)));

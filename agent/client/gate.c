@@ -6,7 +6,8 @@
 /* --- sampling --- */
 
 /* Decided by the trace, so that all of it is kept or left out, in every process; an entry without one is decided by chance. */
-static bool is_sampled_out(struct call *call, const struct client_settings *settings, const struct record_entry *record) {
+static bool is_sampled_out(struct call *call, const struct client_settings *settings,
+                           const struct record_entry *record) {
     uint32_t threshold = settings->sampling[record->entry.level];
     if (likely(threshold == SETTINGS_SAMPLING_ALL))
         return false;
@@ -22,11 +23,17 @@ static bool is_sampled_out(struct call *call, const struct client_settings *sett
     return (uint32_t)(hash_bytes(trace.data, trace.length) >> 32) >= threshold;
 }
 
+static enum gate hold(struct tf_client *client, enum loss_reason reason, enum level level) {
+    client_count_loss(client, reason, level, 1);
+    return GATE_HOLD;
+}
+
 /* --- the limits of a statement; its words are shared by all threads and processes' plugins: compare-and-swap only --- */
 
 /* A bucket in one word (GCRA, of ITU-T I.371): the time up to which what was written is paid for. */
 static bool is_over_rate(const struct tf_client *client, struct tf_site_ *site, uint64_t now_ns) {
-    uint64_t cost = CLOCK_SECOND / client->site_rate, burst = (client->site_burst ? client->site_burst : client->site_rate);
+    uint64_t cost = CLOCK_SECOND / client->site_rate,
+             burst = (client->site_burst ? client->site_burst : client->site_rate);
     uint64_t paid = __atomic_load_n(&site->tokens, __ATOMIC_RELAXED), next;
     do {
         uint64_t from = paid > now_ns && paid - now_ns < 2 * burst * cost ? paid : now_ns; /* or the clock went back */
@@ -37,30 +44,42 @@ static bool is_over_rate(const struct tf_client *client, struct tf_site_ *site, 
     return false;
 }
 
-/* Whether the statement wrote the same a moment ago. Threads that race may let one more through. */
-static bool is_repeat(const struct tf_client *client, struct tf_site_ *site, const struct record_entry *record,
-                      uint64_t now_ns) {
+/* What makes two entries of a statement the same. */
+static uint64_t repeat_hash(const struct record_entry *record) {
     uint64_t hash = hash_bytes_seeded(record->entry.message.data ? record->entry.message.data : "",
                                       record->entry.message.length, record->entry.level + 1);
-    hash = hash_bytes_seeded(record->entry.metadata.data ? record->entry.metadata.data : "",
+    return hash_bytes_seeded(record->entry.metadata.data ? record->entry.metadata.data : "",
                              record->entry.metadata.length, hash);
+}
+
+/* Whether the statement wrote the same a moment ago. Threads that race may let one more through, and never hold back what is new: the time
+ * is stored behind its hash and read before it, so a new time never comes with an old hash. */
+static bool is_repeat(const struct tf_client *client, const struct tf_site_ *site, uint64_t hash, uint64_t now_ns) {
+    uint64_t since = __atomic_load_n(&site->repeat[1], __ATOMIC_ACQUIRE);
     uint64_t last = __atomic_load_n(&site->repeat[0], __ATOMIC_RELAXED);
-    uint64_t since = __atomic_load_n(&site->repeat[1], __ATOMIC_RELAXED);
-    if (last == hash && now_ns >= since && now_ns - since < client->repeat_ns)
-        return true;
-    __atomic_store_n(&site->repeat[1], now_ns, __ATOMIC_RELAXED);
+    return last == hash && now_ns >= since && now_ns - since < client->repeat_ns;
+}
+
+static void repeat_remember(struct tf_site_ *site, uint64_t hash, uint64_t now_ns) {
     __atomic_store_n(&site->repeat[0], hash, __ATOMIC_RELAXED);
-    return false;
+    __atomic_store_n(&site->repeat[1], now_ns, __ATOMIC_RELEASE);
 }
 
-static enum gate hold(struct call *call, struct tf_client *client, enum loss_reason reason, enum level level) {
-    (void)call;
-    client_count_loss(client, reason, level, 1);
-    return GATE_HOLD;
+static enum gate limit(struct tf_client *client, struct tf_site_ *site, const struct record_entry *record,
+                       uint64_t now_ns) {
+    enum level level = record->entry.level;
+    uint64_t hash = client->repeat_ns > 0 ? repeat_hash(record) : 0;
+    if (client->repeat_ns > 0 && is_repeat(client, site, hash, now_ns))
+        return hold(client, LOSS_REPEAT, level);
+    if (client->site_rate > 0 && is_over_rate(client, site, now_ns))
+        return hold(client, LOSS_RATE, level);
+    if (client->repeat_ns > 0) /* only what is written: its repeats are told by it */
+        repeat_remember(site, hash, now_ns);
+    return GATE_WRITE;
 }
 
-enum gate gate_judge(struct call *call, struct tf_client *client, struct tf_site_ *site, const struct record_entry *record,
-                     uint64_t now_ns) {
+enum gate gate_judge(struct call *call, struct tf_client *client, struct tf_site_ *site,
+                     const struct record_entry *record, uint64_t now_ns) {
     enum level level = record->entry.level;
     const struct client_settings *settings = atomic_load_explicit(&client->settings, memory_order_acquire);
     uint32_t control = __atomic_load_n(client->head.control, __ATOMIC_RELAXED);
@@ -69,12 +88,6 @@ enum gate gate_judge(struct call *call, struct tf_client *client, struct tf_site
     if (level < (control & SLOT_CONTROL_STORE_MASK) >> SLOT_CONTROL_STORE_SHIFT)
         return GATE_HOLD; /* only of interest while there is a recorder: as below the threshold ever, not counted */
     if (settings && is_sampled_out(call, settings, record))
-        return hold(call, client, LOSS_SAMPLED, level);
-    if (site && site->size >= sizeof(*site)) {
-        if (client->repeat_ns > 0 && is_repeat(client, site, record, now_ns))
-            return hold(call, client, LOSS_REPEAT, level);
-        if (client->site_rate > 0 && is_over_rate(client, site, now_ns))
-            return hold(call, client, LOSS_RATE, level);
-    }
-    return GATE_WRITE;
+        return hold(client, LOSS_SAMPLED, level);
+    return site && site->size >= sizeof(*site) ? limit(client, site, record, now_ns) : GATE_WRITE;
 }

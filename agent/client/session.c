@@ -103,6 +103,7 @@ static int attachment_create(const char *runtime_dir, struct attachment **ret, s
         free(attachment);
         return r;
     }
+    attachment->fresh = true;
     ticks_attach(&attachment->ring.header->tick_rate);
     strcpy(attachment->runtime_dir, runtime_dir);
     attachment->next = attachments;
@@ -260,10 +261,9 @@ static void session_open(struct tf_client *client) {
     client->attach_error.text[0] = '\0';
     fault_point(session_claimed);
     client->session = session;
-    atomic_store(&client->seen_control,
-                 UINT32_MAX); /* the settings are read by the first call: no control word is that */
     metrics_enter_session(client);
     client_publish_control(client, (const uint32_t *)&session->claim.slot->control);
+    client_settings_take(client, true); /* before anything is written: what is to be redacted, for one */
     atomic_store(&client->ledger, &session->claim.slot->ledger);
     atomic_store_explicit(&client->session_id, session->id, memory_order_release);
     fault_point(session_open);

@@ -17,17 +17,10 @@ static bool has_number(uint64_t sequence, uint32_t control) {
     return told == 0 || told == (sequence & 0xff);
 }
 
-/* Out of what was read when the ring was attached, where that is still it; else the file is read anew. */
-static struct client_settings *settings_create(const struct tf_client *client, uint32_t control) {
-    const struct shared_settings *shared = &client->session->attachment->ring.settings;
-    struct shared_settings read;
+static struct client_settings *settings_create(const struct shared_settings *shared) {
     struct client_settings *settings = calloc(1, sizeof(*settings));
     if (!settings)
         return NULL;
-    if (!has_number(shared->sequence, control)) {
-        settings_read(client->runtime_dir, &read);
-        shared = &read;
-    }
     settings->sequence = shared->sequence;
     settings->recorder_keep_ns = shared->recorder_keep_ns;
     settings->recorder_levels = shared->recorder_levels;
@@ -43,8 +36,8 @@ static uint32_t special_levels(const struct tf_client *client, const struct clie
     if (client->site_rate > 0 || client->repeat_ns > 0)
         return UINT32_MAX;
     for (uint32_t level = 0; level < LEVEL_COUNT; level++)
-        if (level < store ||
-            (settings && (settings->recorder_levels >> level & 1 || settings->sampling[level] != SETTINGS_SAMPLING_ALL)))
+        if (level < store || (settings && (settings->recorder_levels >> level & 1 ||
+                                           settings->sampling[level] != SETTINGS_SAMPLING_ALL)))
             special |= 1U << level;
     return special;
 }
@@ -53,21 +46,37 @@ static bool is_current(const struct client_settings *settings, uint32_t control)
     return settings && has_number(settings->sequence, control);
 }
 
+/* What stands in the file now, unless it is what we have. It was read a moment ago where the ring was just attached. */
+static const struct client_settings *read_anew(struct tf_client *client, const struct client_settings *settings) {
+    struct attachment *attachment = client->session ? client->session->attachment : NULL;
+    struct shared_settings shared;
+    if (attachment && attachment->fresh)
+        shared = attachment->ring.settings;
+    else
+        settings_read(client->runtime_dir, &shared);
+    if (attachment)
+        attachment->fresh = false;
+    struct client_settings *fresh = settings && settings->sequence == shared.sequence ? NULL : settings_create(&shared);
+    if (!fresh)
+        return settings;
+    fresh->older = (struct client_settings *)settings;
+    atomic_store(&client->settings, fresh);
+    return fresh;
+}
+
+void client_settings_take(struct tf_client *client, bool anew) {
+    uint32_t control = __atomic_load_n(client->head.control, __ATOMIC_RELAXED);
+    const struct client_settings *settings = atomic_load(&client->settings);
+    if (anew || (client->session && !is_current(settings, control)))
+        settings = read_anew(client, settings);
+    atomic_store(&client->special, special_levels(client, settings, control));
+    atomic_store(&client->seen_control, control_rest(control));
+}
+
 void client_settings_follow(struct tf_client *client) {
     int saved_errno = errno;
     registry_lock();
-    uint32_t control = __atomic_load_n(client->head.control, __ATOMIC_RELAXED);
-    const struct client_settings *settings = atomic_load(&client->settings);
-    if (client->session && !is_current(settings, control)) {
-        struct client_settings *fresh = settings_create(client, control);
-        if (fresh) {
-            fresh->older = (struct client_settings *)settings;
-            atomic_store(&client->settings, fresh);
-            settings = fresh;
-        }
-    }
-    atomic_store(&client->special, special_levels(client, settings, control));
-    atomic_store(&client->seen_control, control_rest(control));
+    client_settings_take(client, false);
     registry_unlock();
     errno = saved_errno;
 }

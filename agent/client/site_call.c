@@ -11,7 +11,8 @@
 #include "common/model/template.h"
 
 enum {
-    QUICK_RESERVE = TEMPLATE_ARGUMENTS_MAX * 8 + 2 * RECORD_ALIGN, /* of them, kept for what is not checked one by one */
+    QUICK_RESERVE =
+        TEMPLATE_ARGUMENTS_MAX * 8 + 2 * RECORD_ALIGN, /* of them, kept for what is not checked one by one */
 };
 
 /* --- the quick way --- */
@@ -25,7 +26,7 @@ static inline __attribute__((always_inline)) char *quick_arguments(const char *t
             const char *string = va_arg(arguments, const char *);
             string = likely(string) ? string : "(null)";
             size_t length = strlen(string);
-            if (unlikely((size_t)(end - at) < length + sizeof(uint32_t)))
+            if (unlikely(end - at < (ptrdiff_t)(length + sizeof(uint32_t)))) /* `at` may be beyond: in the reserve */
                 return NULL;
             uint32_t size = (uint32_t)length;
             memcpy(at, &size, sizeof(size));
@@ -74,17 +75,19 @@ static size_t quick_measure(const char *types, va_list arguments) {
     return size;
 }
 
-/* There is no room for the longest record: for this one neither? Then it is lost here. 1: the ordinary way has to see. */
+/* There is no room for the longest record: for this one neither? Then it is lost here. 1: the ordinary way has to see (it also cuts
+ * what is too long for any record). */
 static __attribute__((noinline)) int quick_full(struct thread *thread, struct tf_client *client,
-                                                struct thread_lane *lane, const struct tf_site_ *site, int level,
-                                                va_list arguments) {
+                                                const struct tf_context *context, struct thread_lane *lane,
+                                                const struct tf_site_ *site, int level, va_list arguments) {
     struct lane_writer *writer = &lane->writer;
-    if (client->waits || thread->context.correlation_length > 0)
+    const bool has_ids = context->has == (TF_HAS_TRACE | TF_HAS_SPAN);
+    if (client->waits || (!has_ids && context->has != 0) || context->correlation_length > 0)
         return 1;
     uint64_t size = RECORD_CALL_FIXED_END + quick_measure(site->types, arguments);
-    if (thread->context.has & TF_HAS_TRACE)
-        size += sizeof(thread->context.trace_id) + sizeof(thread->context.span_id);
-    if (lane_has_room(writer, writer->head + size, writer->limits[level]))
+    if (has_ids)
+        size += sizeof(context->trace_id) + sizeof(context->span_id);
+    if (size > QUICK_MOST || lane_has_room(writer, writer->head + size, writer->limits[level]))
         return 1;
     return quick_lose(thread, client, level);
 }
@@ -95,15 +98,14 @@ static __attribute__((noinline)) int quick_full(struct thread *thread, struct tf
 #define IDS_WORD(present, trace, span) ((uint64_t)(present) << 32 | (uint64_t)(trace) << 40 | (uint64_t)(span) << 48)
 static_assert(offsetof(struct record_call_fixed, site) == 0 && offsetof(struct record_call_fixed, arguments) == 4 &&
                   offsetof(struct record_call_fixed, metadata) == 8 &&
-                  offsetof(struct record_call_fixed, present) == 12 && offsetof(struct record_call_fixed, trace) == 13 &&
-                  offsetof(struct record_call_fixed, span) == 14,
+                  offsetof(struct record_call_fixed, present) == 12 &&
+                  offsetof(struct record_call_fixed, trace) == 13 && offsetof(struct record_call_fixed, span) == 14,
               "the call as it is drawn");
 
 /* 0 or -EAGAIN: done. 1: not this way, and nothing has happened. */
 static inline __attribute__((always_inline)) int quick_call(struct thread *thread, struct tf_client *client,
                                                             const struct tf_context *context,
-                                                            const struct tf_site_ *site, int level,
-                                                            va_list arguments) {
+                                                            const struct tf_site_ *site, int level, va_list arguments) {
     struct thread_lane *lane = quick_lane(thread, client, level);
     if (unlikely(!lane))
         return 1;
@@ -116,7 +118,7 @@ static inline __attribute__((always_inline)) int quick_call(struct thread *threa
     struct lane_writer *writer = &lane->writer;
     char *record = lane_claim_within(writer, QUICK_MOST, (enum level)level);
     if (unlikely(!record))
-        return quick_full(thread, client, lane, site, level, arguments);
+        return quick_full(thread, client, context, lane, site, level, arguments);
     uint64_t time_ns = ticks_now(&thread->ticks), ids = 0;
     char *at = record + RECORD_CALL_FIXED_END;
     if (likely(context->has == (TF_HAS_TRACE | TF_HAS_SPAN))) {
@@ -178,6 +180,13 @@ static int site_check(struct call *call, const struct tf_client *client, const s
     return entry_validate(&specimen, call->error);
 }
 
+/* A record too large for a private lane goes through one that all share, where it has to be understood without the slot's statements. */
+enum { SITE_METADATA_MAX = RING_LANE_SIZE / LANE_LARGE_SHARE - 1024 };
+static_assert(RECORD_CALL_FIXED_END + 3 * ENTRY_TRACE_BYTES + 2 * UUID_SIZE + ENTRY_MESSAGE_BYTES <=
+                      RING_LANE_SIZE / LANE_LARGE_SHARE &&
+                  RECORD_CALL_FIXED_END + 3 * ENTRY_TRACE_BYTES + 2 * UUID_SIZE < 1024,
+              "a statement with arguments or with fields goes into a private lane, where there is one");
+
 /* What a call says beside its statement. */
 struct site_call {
     struct tf_site_ *site;
@@ -194,8 +203,8 @@ static void compose_here(struct call *call, const struct tf_client *client, cons
     record->site = 0;
     record->entry.module = site->module ? text_of(site->module) : client->module;
     record->entry.operation = text_of(site->operation);
-    record->entry.message = said->arguments ? format_here(&call->scratch, site->format, said->arguments)
-                                            : text_of(site->format);
+    record->entry.message =
+        said->arguments ? format_here(&call->scratch, site->format, said->arguments) : text_of(site->format);
     if (record->entry.message.length == 0)
         record->entry.message = TEXT_LITERAL("(empty)");
 }
@@ -209,6 +218,8 @@ static int site_compose(struct call *call, struct tf_client *client, struct thre
         number = site_check(call, client, said->site, said->level);
     if (unlikely(number < 0))
         return number;
+    if (unlikely(record->entry.metadata.length > SITE_METADATA_MAX))
+        number = 0;
     context_apply(call->thread, said->context, record);
     int used = number > 0 ? said->arguments ? capture(call, said->site, said->arguments) : 0 : -1;
     if (unlikely(used < 0)) {
@@ -222,17 +233,19 @@ static int site_compose(struct call *call, struct tf_client *client, struct thre
 }
 
 static int site_write(struct call *call, struct tf_client *client, const struct site_call *said) {
+    if (unlikely(said->level < 0 || said->level >= LEVEL_COUNT))
+        return call_refuse(
+            call, error_set(call->error, -EINVAL, "level must be 0 to %d, is %d", LEVEL_COUNT - 1, said->level));
+    if (unlikely(said->context && !context_is_sound(said->context)))
+        return call_refuse(call, error_set(call->error, -EINVAL, CONTEXT_UNSOUND));
     if (unlikely(!call_wants(call, client, said->level)))
         return 0;
     struct record_entry *record = call->scratch.record;
     struct put put = { .entry = record, .level = (enum level)said->level };
     record->entry.level = put.level;
     record->entry.metadata = TEXT_EMPTY;
-    if (!said->arguments) {
-        int r = compose_fields(call, client, said->fields, said->count, &record->entry.metadata);
-        if (r < 0)
-            return call_refuse(call, r);
-    }
+    if (!said->arguments)
+        compose_event_fields(call, client, said->fields, said->count, &record->entry.metadata);
     uint64_t step = 0, deadline = 0;
     bool judged = false;
     int r;
@@ -270,10 +283,6 @@ static __attribute__((noinline)) int site_write_ordinary(struct tf_client *clien
         client = tf_default();
     if (!client)
         return -ENOMEM;
-    if (said->level < 0 || said->level >= LEVEL_COUNT || (said->context && !context_is_sound(said->context)))
-        return -EINVAL;
-    if (!tf_wants(client, said->level))
-        return 0;
     struct call call;
     if (unlikely(!call_enter(&call)))
         return site_write_nested(&call, client, said);

@@ -1,7 +1,5 @@
 /* span.c - spans (taskforge.h): in the slot's table while they are open, one record when they end. */
-#include "agent/client/client_internal.h"
-
-#include <stdlib.h>
+#include "agent/client/quick.h"
 
 enum { SPAN_UNKNOWN = 0, SPAN_OPEN = 0x5a11, SPAN_OPEN_CURRENT = 0x5a12, SPAN_ENDED = 0x5a13 };
 enum { NO_PLACE = UINT16_MAX };
@@ -29,24 +27,47 @@ static uint16_t place_take(struct ring_slot *slot, uint32_t hint) {
     return NO_PLACE;
 }
 
+/* Whole characters only, where it is cut. */
+static uint8_t shown_length(const char *operation, size_t length) {
+    if (likely(length <= SLOT_SPAN_OPERATION_BYTES))
+        return (uint8_t)length;
+    length = SLOT_SPAN_OPERATION_BYTES;
+    while (length > 0 && ((unsigned char)operation[length] & 0xc0) == 0x80)
+        length--;
+    return (uint8_t)length;
+}
+
+/* release each: who reads one of these words finds the odd number behind it, and does not take the copy for whole. */
+static inline void put_span_word(struct slot_span *at, size_t word, uint64_t value) {
+    __atomic_store_n((uint64_t *)(void *)at + word, value, __ATOMIC_RELEASE);
+}
+
 static void place_fill(struct slot_span *at, const struct tf_span *span, size_t length, uint32_t thread) {
-    memcpy(at->trace_id, span->context.trace_id, sizeof(at->trace_id));
-    memcpy(at->span_id, span->context.span_id, sizeof(at->span_id));
-    memcpy(at->parent_id, span->parent_id, sizeof(at->parent_id));
-    at->thread = thread;
-    at->operation_length = (uint8_t)(length < SLOT_SPAN_OPERATION_BYTES ? length : SLOT_SPAN_OPERATION_BYTES);
-    memcpy(at->operation, span->operation, at->operation_length);
+    uint8_t shown = shown_length(span->operation, length);
+    uint64_t words[4]; /* the ids */
+    static_assert(offsetof(struct tf_context, span_id) == 16 && offsetof(struct slot_span, trace_id) == 8 &&
+                      offsetof(struct slot_span, span_id) == 24 && offsetof(struct slot_span, parent_id) == 32 &&
+                      offsetof(struct slot_span, thread) == 40 && offsetof(struct slot_span, operation_length) == 47 &&
+                      offsetof(struct slot_span, operation) == 48,
+                  "the words below");
+    memcpy(words, span->context.trace_id, 3 * sizeof(uint64_t));
+    memcpy(words + 3, span->parent_id, sizeof(uint64_t));
+    for (size_t i = 0; i < 4; i++)
+        put_span_word(at, 1 + i, words[i]);
+    put_span_word(at, 5, thread | (uint64_t)shown << 56);
+    for (size_t i = 0; i < shown; i += sizeof(uint64_t)) { /* of the name what it has: nobody reads behind its length */
+        uint64_t part = 0;
+        memcpy(&part, span->operation + i, shown - i < sizeof(part) ? shown - i : sizeof(part));
+        put_span_word(at, 6 + i / sizeof(uint64_t), part);
+    }
     /* release: all of it is there for whoever sees the even number. */
     atomic_store_explicit(&at->state, span->start_ns & ~UINT64_C(1), memory_order_release);
 }
 
 /* The thread's lane in the client's session: while it is held, so is the slot. */
 static struct thread_lane *lane_of(struct call *call, struct tf_client *client) {
-    struct thread_lane *hot = call->thread->hot;
-    if (likely(hot && atomic_load_explicit(&hot->quick_id, memory_order_relaxed) ==
-                          atomic_load_explicit(&client->session_id, memory_order_relaxed)))
-        return hot;
-    return thread_lane_find(call, client);
+    struct thread_lane *lane = quick_lane_of(call->thread, client);
+    return likely(lane != NULL) ? lane : thread_lane_find(call, client); /* which also leaves a retired ring */
 }
 
 static void place_begin(const struct call *call, const struct thread_lane *lane, struct tf_span *span, size_t length) {
@@ -68,7 +89,8 @@ static void place_end(const struct thread_lane *lane, const struct tf_span *span
     if (span->place >= SLOT_SPANS_MAX || !lane || lane->session->id != span->session)
         return;
     struct slot_span *at = &lane->session->claim.slot->spans[span->place];
-    if (memcmp(at->span_id, span->context.span_id, sizeof(at->span_id)) == 0) /* in a child after fork it is another's */
+    if (memcmp(at->span_id, span->context.span_id, sizeof(at->span_id)) ==
+        0) /* in a child after fork it is another's */
         atomic_store_explicit(&at->state, 0, memory_order_release);
 }
 
@@ -143,7 +165,7 @@ static int start(struct tf_client *given, const char *operation, const struct tf
         span->outer_flags = thread->context.trace_flags;
         memcpy(span->outer_trace, thread->context.trace_id, sizeof(span->outer_trace));
         memcpy(span->outer_id, thread->context.span_id, sizeof(span->outer_id));
-        uint8_t kept = thread->context.has & (uint8_t)~(TF_HAS_TRACE | TF_HAS_SPAN);
+        uint8_t kept = thread->context.has & (uint8_t) ~(TF_HAS_TRACE | TF_HAS_SPAN);
         thread->context.has = kept;
         atomic_signal_fence(memory_order_seq_cst); /* a handler sees the outer ids, none, or these */
         memcpy(thread->context.trace_id, span->context.trace_id, sizeof(span->outer_trace));
@@ -166,7 +188,7 @@ int tf_span_start_in(tf_client *client, const char *operation, const struct tf_c
         return refuse(-EINVAL, "a span needs a struct tf_span");
     if (parent && !context_is_sound(parent)) {
         span->state = SPAN_UNKNOWN;
-        return refuse(-EINVAL, "the parent's context makes no sense: was it begun with zeros?");
+        return refuse(-EINVAL, CONTEXT_UNSOUND);
     }
     return start(client, operation, parent, false, span);
 }
@@ -177,7 +199,7 @@ int tf_span_start_in(tf_client *client, const char *operation, const struct tf_c
 static void outer_restore(struct thread *thread, const struct tf_span *span) {
     if (memcmp(thread->context.span_id, span->context.span_id, sizeof(span->outer_id)) != 0)
         return;
-    uint8_t kept = thread->context.has & (uint8_t)~(TF_HAS_TRACE | TF_HAS_SPAN);
+    uint8_t kept = thread->context.has & (uint8_t) ~(TF_HAS_TRACE | TF_HAS_SPAN);
     thread->context.has = kept;
     atomic_signal_fence(memory_order_seq_cst);
     memcpy(thread->context.trace_id, span->outer_trace, sizeof(span->outer_trace));
@@ -233,6 +255,8 @@ static int end(struct tf_span *span, int failed, const char *why, const struct t
     if (status.length > RECORD_SPAN_STATUS_BYTES || !text_utf8_valid(status))
         r = error_set(call.error, -EINVAL, "why a span failed must be at most %d bytes of UTF-8",
                       RECORD_SPAN_STATUS_BYTES);
+    if (count > 0)
+        client_settings_look(client);
     if (r == 0 && count > 0)
         r = compose_fields(&call, client, fields, count, &record.span.metadata);
     if (r < 0) { /* the span goes on: it may be ended better */
@@ -278,7 +302,8 @@ static bool place_copy(const struct slot_span *place, struct slot_span *ret) {
     uint64_t before = atomic_load_explicit(&place->state, memory_order_acquire);
     if (before == 0 || before & 1)
         return false;
-    for (size_t i = 1; i < sizeof(*ret) / sizeof(uint64_t); i++) /* acquire each: done before the state is looked at again */
+    for (size_t i = 1; i < sizeof(*ret) / sizeof(uint64_t);
+         i++) /* acquire each: done before the state is looked at again */
         ((uint64_t *)(void *)ret)[i] = __atomic_load_n((const uint64_t *)(const void *)place + i, __ATOMIC_ACQUIRE);
     atomic_store_explicit(&ret->state, before, memory_order_relaxed);
     return atomic_load_explicit(&place->state, memory_order_relaxed) == before &&

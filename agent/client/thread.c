@@ -204,9 +204,7 @@ static void exit_key_make(void) {
 }
 
 /* Pages straight from the kernel: most of them are never touched, and a signal handler may get here while the application is inside malloc. */
-struct thread *thread_get(void) {
-    if (thread_self)
-        return thread_self;
+static struct thread *thread_make(void) {
     pthread_once(&exit_key_once, exit_key_make);
     struct thread *thread =
         mmap(NULL, THREAD_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -227,6 +225,18 @@ struct thread *thread_get(void) {
     threads = thread;
     registry_unlock();
     thread_self = thread;
+    return thread;
+}
+
+/* Busy meanwhile: a handler that came in between and logs makes none of its own, of which one would never be given back. */
+struct thread *thread_get(void) {
+    if (thread_self)
+        return thread_self;
+    thread_busy++;
+    atomic_signal_fence(memory_order_seq_cst);
+    struct thread *thread = thread_self ? thread_self : thread_make();
+    atomic_signal_fence(memory_order_seq_cst);
+    thread_busy--;
     return thread;
 }
 

@@ -117,23 +117,23 @@ int record_span_size(const struct record_span *span, uint32_t *ret_size) {
     return 0;
 }
 
+static inline void put_word(char *at, uint64_t word) {
+    memcpy(at, &word, sizeof(word));
+}
+
+/* In place, word by word: put together elsewhere, the small parts would have to be read back as large ones. */
 void record_span_encode(const struct record_span *span, uint64_t position, uint64_t end_ns, void *room, uint32_t size) {
-    struct span_fixed fixed = {
-        .start_ns = span->start_ns,
-        .metadata = (uint32_t)span->metadata.length,
-        .service = (uint16_t)span->service.length,
-        .operation = (uint16_t)span->operation.length,
-        .status = (uint16_t)span->status.length,
-        .flags = span->failed ? SPAN_FAILED : 0,
-        .thread = span->thread,
-    };
-    memcpy(fixed.trace_id, span->trace_id, sizeof(fixed.trace_id));
-    memcpy(fixed.span_id, span->span_id, sizeof(fixed.span_id));
-    memcpy(fixed.parent_id, span->parent_id, sizeof(fixed.parent_id));
     char *at = room;
-    memset(at + size - RECORD_ALIGN, 0, RECORD_ALIGN);
+    put_word(at + size - RECORD_ALIGN, 0);
     record_put_header(at, size, RECORD_SPAN, 0, position, end_ns);
-    memcpy(at + RECORD_HEADER_SIZE, &fixed, sizeof(fixed));
+    memcpy(at + 24, span->trace_id, sizeof(span->trace_id));
+    memcpy(at + 40, span->span_id, sizeof(span->span_id));
+    memcpy(at + 48, span->parent_id, sizeof(span->parent_id));
+    put_word(at + 56, span->start_ns);
+    put_word(at + 64, (uint64_t)(uint32_t)span->metadata.length | (uint64_t)span->service.length << 32 |
+                          (uint64_t)span->operation.length << 48);
+    put_word(at + 72, (uint64_t)(uint16_t)span->status.length | (uint64_t)(span->failed ? SPAN_FAILED : 0) << 16 |
+                          (uint64_t)span->thread << 32);
     at = record_put(at + RECORD_SPAN_FIXED_END, span->service);
     at = record_put(at, span->operation);
     at = record_put(at, span->status);

@@ -1,7 +1,6 @@
 #include "common/model/redact.h"
 
 #include <errno.h>
-#include <strings.h>
 
 #include "common/base/check.h"
 #include "common/model/pack.h"
@@ -22,7 +21,7 @@ bool redaction_hides(const struct redaction *redaction, struct text key) {
     if (!(redaction->lengths & bit_of(key.length)))
         return false;
     for (size_t i = 0; i < redaction->count; i++)
-        if (redaction->keys[i].length == key.length && strncasecmp(redaction->keys[i].data, key.data, key.length) == 0)
+        if (text_equal_ignoring_case(redaction->keys[i], key)) /* whatever the application's locale */
             return true;
     return false;
 }

@@ -132,7 +132,8 @@ static void *register_sites(void *argument) {
     char buffer[32];
     for (int number = 1; number <= SLOT_SITES_MAX; number++) {
         struct text text = site_text(buffer, number);
-        require(ring_site_add(&shared->claim, LEVEL_INFO, text, text, text) == number, "site %d", number);
+        require(ring_site_add(&shared->ring, &shared->claim, LEVEL_INFO, text, text, text) == number, "site %d",
+                number);
         sched_yield();
     }
     return NULL;

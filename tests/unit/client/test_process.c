@@ -1,6 +1,7 @@
 /* Threads, fork, signals, closed descriptors, the default client: what an application does around its log calls. */
 #include "tests/unit/client/client_fixture.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -333,6 +334,46 @@ static void a_nested_call_leaves_the_outer_one_s_memory_alone(void **state) {
     tf_close(handler_client);
 }
 
+/* A signal in the middle of the making of a thread's memory. */
+static _Thread_local bool interrupted;
+
+int pthread_setspecific(pthread_key_t key, const void *value) {
+    int (*real)(pthread_key_t, const void *);
+    *(void **)&real = dlsym(RTLD_NEXT, "pthread_setspecific");
+    if (interrupted) {
+        interrupted = false;
+        raise(SIGALRM);
+    }
+    return real(key, value);
+}
+
+static void *begin_with_a_context(void *unused) {
+    (void)unused;
+    interrupted = true;
+    assert_int_equal(tf_context_set("the first call", NULL, NULL), 0);
+    assert_int_equal(tf_log(handler_client, TF_LEVEL_INFO, NULL, "o", "behind"), 0);
+    return NULL;
+}
+
+static void a_handler_in_a_thread_s_first_call_makes_no_second_memory(void **state) {
+    struct fixture *fixture = *state;
+    handler_client = fixture_open(fixture, TF_POLICY_DROP, 0);
+    struct sigaction action = { .sa_handler = log_in_handler }, before;
+    sigaction(SIGALRM, &action, &before);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, begin_with_a_context, NULL), 0);
+    pthread_join(thread, NULL);
+    sigaction(SIGALRM, &before, NULL);
+    assert_int_equal(lanes_owned(fixture), 0);
+    struct drain drain;
+    drain_once(fixture->runtime_dir, true, &drain);
+    assert_int_equal(drain.entries, 3);
+    assert_int_equal(drain.in_overflow, 2);
+    assert_int_equal(drain_count(&drain, "\"message\":\"behind\",\"trace_id\":\"the first call\""), 1);
+    drain_finish(&drain);
+    tf_close(handler_client);
+}
+
 /* --- the default client --- */
 
 static int use_the_default_client(void *argument) {
@@ -385,6 +426,7 @@ int main(void) {
         fixture_test(closing_all_descriptors_does_no_harm),
         fixture_test(a_handler_may_log_in_the_middle_of_a_log_call),
         fixture_test(a_nested_call_leaves_the_outer_one_s_memory_alone),
+        fixture_test(a_handler_in_a_thread_s_first_call_makes_no_second_memory),
         fixture_test(the_default_client_takes_the_program_s_name),
         fixture_test(the_default_client_may_be_opened_with_a_name),
     };
