@@ -1,7 +1,7 @@
-/* flight.pml - the flight recorder's lane: its one producer overwrites the oldest and looks at no tail. Who reads copies what
- * the lane holds, reads the head again behind the copy, and lets go of all that may have been overwritten meanwhile: what is
- * below the new head by more than the lane has, and of that what the producer may be writing beyond it right now
- * (SPAN_MAX). Where records begin he finds by their headers, which repeat their position.
+/* flight.pml - the flight recorder's lane: its one producer overwrites the oldest and looks at no tail. Who reads
+ * copies what the lane holds, reads the head again behind the copy, and lets go of all that may have been overwritten
+ * meanwhile: what is below the new head by more than the lane has, and of that what the producer may be writing beyond
+ * it right now (SPAN_MAX). Where records begin he finds by their headers, which repeat their position.
  *
  * In the real memory this needs a release fence between a commit and the next record's first byte, and an acquire fence
  * between the copy and the second look at the head: else a byte may be seen before the head that told of it. */

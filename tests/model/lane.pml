@@ -1,5 +1,5 @@
-/* lane.pml - one lane, its producer and the collector: laps and paddings, kills at every step, restarts.
- * LEVELS: records of two levels, the lower with half the lane as its share. WAITS: the producer tries again until there is
+/* lane.pml - one lane, its producer and the collector: laps and paddings, kills at every step, restarts. LEVELS:
+ * records of two levels, the lower with half the lane as its share. WAITS: the producer tries again until there is
  * room. PARTIAL: the collector does not take all that it sees. LOOKER: somebody looks without taking (tfctl tail). */
 #ifndef RECORDS
 #define RECORDS 5

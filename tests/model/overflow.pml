@@ -1,5 +1,6 @@
-/* overflow.pml - overflow lanes: taken by compare-and-swap for one record, which follows its PROCESS_HELLO in one commit; taken
- * over from the dead; given back. Each process writes EACH records and leaves; what finds no lane or no room is dropped. */
+/* overflow.pml - overflow lanes: taken by compare-and-swap for one record, which follows its PROCESS_HELLO in one
+ * commit; taken over from the dead; given back. Each process writes EACH records and leaves; what finds no lane or no
+ * room is dropped. */
 #ifndef PROCESSES
 #define PROCESSES 2
 #endif

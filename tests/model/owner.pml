@@ -1,6 +1,6 @@
-/* owner.pml - processes, slots, owner words and the collector, for private.pml and overflow.pml. A process is killed or stopped at
- * any step, with all its threads. Killed, its record lock and its pid are gone at once; stopped, they stay for good (one that
- * goes on later is only slow). */
+/* owner.pml - processes, slots, owner words and the collector, for private.pml and overflow.pml. A process is killed or
+ * stopped at any step, with all its threads. Killed, its record lock and its pid are gone at once; stopped, they stay
+ * for good (one that goes on later is only slow). */
 #include "mutants.pml"
 
 #ifndef SLOTS
@@ -45,8 +45,8 @@ bool collector_killed;        /* just now */
 byte holder[LANES];           /* ghost: the process that may write, + 1 */
 byte written_as[RECORDS + 1]; /* ghost: the identity under which a record was written */
 
-/* slot_owner_is_dead: two system calls; what they ask for can only become more so between them. Somebody who is about to claim a
- * slot may hold the lock for a moment that another process's death let go. */
+/* slot_owner_is_dead: two system calls; what they ask for can only become more so between them. Somebody who is about
+ * to claim a slot may hold the lock for a moment that another process's death let go. */
 #if MUTANT == STOPPED_IS_DEAD
 #define is_dead(s, whose) (!runs[(whose) - 1])
 #elif MUTANT == ANY_LOCK
@@ -118,8 +118,8 @@ inline snapshot(l) {
     }
 }
 
-/* Free the lane when it is drained, by a fresh snapshot under the word `expected`; else: all = false. An overflow lane's
- * records say whose they are: it is free at once. */
+/* Free the lane when it is drained, by a fresh snapshot under the word `expected`; else: all = false. An overflow
+ * lane's records say whose they are: it is free at once. */
 inline free_lane(l) {
     if
     :: !OVERFLOW ->

@@ -1,7 +1,7 @@
-/* private.pml - private lanes: claimed from the pool, released by their thread, taken up by another thread of the process, given
- * back by the collector when they are drained, those of the living and of the dead. Process 0 has TOGETHER threads (1 or 2),
- * the others one each. A thread claims a lane, writes EACH records and leaves. MAY_BE_SILENT: or it writes none, and then
- * its process gives its slot back untouched. */
+/* private.pml - private lanes: claimed from the pool, released by their thread, taken up by another thread of the
+ * process, given back by the collector when they are drained, those of the living and of the dead. Process 0 has
+ * TOGETHER threads (1 or 2), the others one each. A thread claims a lane, writes EACH records and leaves.
+ * MAY_BE_SILENT: or it writes none, and then its process gives its slot back untouched. */
 #ifndef THREADS
 #define THREADS 3
 #endif
@@ -29,8 +29,8 @@ short session_own[PROCESSES]; /* 0: there was no slot for it */
 bool touched[PROCESSES];      /* had a private lane */
 byte ended[PROCESSES];        /* threads */
 
-/* ring_lane_claim: those that threads of this slot released, then the pool. The look before a compare-and-swap from 0 only
- * saves it. */
+/* ring_lane_claim: those that threads of this slot released, then the pool. The look before a compare-and-swap from 0
+ * only saves it. */
 inline claim_lane() {
     do
     :: atomic {

@@ -1,6 +1,6 @@
-/* retire.pml - a process that attaches and the collector that retires an unused ring: one of them sees the other. The process sets
- * its slot's state, then counts itself in the attach word by compare-and-swap; the collector reads the word, then the states,
- * then swaps. Slots are claimed as in private.pml; here each process has its own. */
+/* retire.pml - a process that attaches and the collector that retires an unused ring: one of them sees the other. The
+ * process sets its slot's state, then counts itself in the attach word by compare-and-swap; the collector reads the
+ * word, then the states, then swaps. Slots are claimed as in private.pml; here each process has its own. */
 #include "mutants.pml"
 #ifndef PROCESSES
 #define PROCESSES 2

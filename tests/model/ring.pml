@@ -5,8 +5,8 @@
  * which carries the position. Spin's memory is sequentially consistent: what the real one may do beyond that is argued
  * beside each atomic operation in common/shm, and tried by tests/torture/ring_threads.c.
  *
- * Ghosts are what nobody's steps depend on: what was committed, who may write. MUTANT chooses a seeded mistake (mutants.pml);
- * each must be found. */
+ * Ghosts are what nobody's steps depend on: what was committed, who may write. MUTANT chooses a seeded mistake
+ * (mutants.pml); each must be found. */
 #include "mutants.pml"
 
 #ifndef UNITS
@@ -114,8 +114,8 @@ inline fill_span(l, number, size) {
     od
 }
 
-/* --- who reads: units from `at` on, one by one. Its own: at; begin, where the record began; record; whole, the records read
- * so far; torn, whether a unit was not the next of one committed record that is at home there. */
+/* --- who reads: units from `at` on, one by one. Its own: at; begin, where the record began; record; whole, the records
+ * read so far; torn, whether a unit was not the next of one committed record that is at home there. */
 
 inline read_unit(l) {
     if

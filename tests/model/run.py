@@ -154,7 +154,7 @@ def find_mutants(work, compiler):
         model = Model(work, compiler, name, f"{bounds} MUTANT={mutant}", False, "-O0")
         states, error = model.check()
         if not error:
-            raise Failure(f"the mutant {mutant} of {name}.pml is not found in {states:,} states ({bounds}): the model does not see that mistake")
+            raise Failure(f"the mutant {mutant} of {name}.pml is not found in {states:,} states ({bounds or 'bounds as they are'}): the model does not see that mistake")
         print(f"{name + ': ' + mutant:30} found after {states:9,} states: {error}", flush=True)
 
 
