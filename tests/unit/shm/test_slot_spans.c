@@ -23,16 +23,18 @@ static void setup_close(struct setup *s) {
     ring_finish(&s->producer);
 }
 
-/* As the library does it: odd while it is written, then the start. */
+/* As the library does it: odd while it is written, then the start. Each word is a release, so that none is seen without the odd state. */
 static void open_at(struct slot_span *span, uint8_t id, uint64_t start_ns) {
+    struct slot_span made = { .thread = id, .operation_length = SLOT_SPAN_OPERATION_BYTES };
+    uint64_t words[sizeof(made) / sizeof(uint64_t)], *out = (uint64_t *)(void *)span;
+    memset(made.trace_id, id, sizeof(made.trace_id));
+    memset(made.span_id, id, sizeof(made.span_id));
+    memset(made.parent_id, id, sizeof(made.parent_id));
+    memset(made.operation, id, SLOT_SPAN_OPERATION_BYTES);
+    memcpy(words, &made, sizeof(words));
     atomic_store_explicit(&span->state, 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    memset(span->trace_id, id, sizeof(span->trace_id));
-    memset(span->span_id, id, sizeof(span->span_id));
-    memset(span->parent_id, id, sizeof(span->parent_id));
-    span->thread = id;
-    span->operation_length = SLOT_SPAN_OPERATION_BYTES;
-    memset(span->operation, id, SLOT_SPAN_OPERATION_BYTES);
+    for (size_t i = 1; i < sizeof(words) / sizeof(words[0]); i++)
+        __atomic_store_n(&out[i], words[i], __ATOMIC_RELEASE);
     atomic_store_explicit(&span->state, start_ns & ~UINT64_C(1), memory_order_release);
 }
 
@@ -113,9 +115,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(open_spans_are_seen_others_are_not),
         TEST(a_file_that_was_cut_is_an_error),
-#ifndef __SANITIZE_THREAD__ /* the writer's plain stores are the library's business */
         TEST(what_is_seen_is_whole_while_it_changes),
-#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
