@@ -29,7 +29,7 @@ static void prepare(const char *directory, uint64_t position, uint32_t generatio
     require(ring_attach(directory, 0, &ring, &error) == 0, "attach: %s", error.text);
     set_positions(&ring, position);
     for (uint32_t slot = 0; slot < ring.slot_count; slot++) {
-        require(ring_allocate(&ring, ring.slots_at + (uint64_t)slot * RING_SLOT_SIZE, RING_SLOT_HEAD_SIZE, 0) == 0,
+        require(map_allocate(&ring.map, ring.slots_at + (uint64_t)slot * RING_SLOT_SIZE, RING_SLOT_HEAD_SIZE) == 0,
                 "room");
         atomic_store(&ring_slot_at(&ring, slot)->state, slot_state_word(generation, SLOT_FREE));
     }
