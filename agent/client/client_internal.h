@@ -326,6 +326,9 @@ static inline uint32_t control_rest(uint32_t control) {
 
 /* --- settings.c --- */
 
+/* Under the lock: read the settings where there are none, or the control word speaks of others. */
+void client_settings_take(struct tf_client *client);
+
 /* Read the settings anew where the control word says so. Not when nested. */
 void client_settings_follow(struct tf_client *client);
 static inline void client_settings_look(struct tf_client *client) {

@@ -252,10 +252,9 @@ static void session_open(struct tf_client *client) {
     }
     client->attach_error.text[0] = '\0';
     client->session = session;
-    atomic_store(&client->seen_control,
-                 UINT32_MAX); /* the settings are read by the first call: no control word is that */
     metrics_enter_session(client);
     client_publish_control(client, (const uint32_t *)&session->claim.slot->control);
+    client_settings_take(client); /* before anything is written: what is to be redacted, for one */
     atomic_store(&client->ledger, &session->claim.slot->ledger);
     atomic_store_explicit(&client->session_id, session->id, memory_order_release);
     client_leave_waiting_room(client);

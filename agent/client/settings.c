@@ -42,9 +42,7 @@ static bool is_current(const struct client_settings *settings, uint32_t control)
     return settings && (told == 0 || told == (settings->sequence & 0xff));
 }
 
-void client_settings_follow(struct tf_client *client) {
-    int saved_errno = errno;
-    registry_lock();
+void client_settings_take(struct tf_client *client) {
     uint32_t control = __atomic_load_n(client->head.control, __ATOMIC_RELAXED);
     const struct client_settings *settings = atomic_load(&client->settings);
     if (client->session && !is_current(settings, control)) {
@@ -59,6 +57,12 @@ void client_settings_follow(struct tf_client *client) {
     }
     atomic_store(&client->special, special_levels(client, settings, control));
     atomic_store(&client->seen_control, control_rest(control));
+}
+
+void client_settings_follow(struct tf_client *client) {
+    int saved_errno = errno;
+    registry_lock();
+    client_settings_take(client);
     registry_unlock();
     errno = saved_errno;
 }

@@ -240,6 +240,8 @@ static int end(struct tf_span *span, int failed, const char *why, const struct t
     if (status.length > RECORD_SPAN_STATUS_BYTES || !text_utf8_valid(status))
         r = error_set(call.error, -EINVAL, "why a span failed must be at most %d bytes of UTF-8",
                       RECORD_SPAN_STATUS_BYTES);
+    if (count > 0)
+        client_settings_look(client);
     if (r == 0 && count > 0)
         r = compose_fields(&call, client, fields, count, &record.span.metadata);
     if (r < 0) { /* the span goes on: it may be ended better */
