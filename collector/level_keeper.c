@@ -67,6 +67,8 @@ static void follow(struct level_keeper *keeper) {
     keeper->version++;
     for (size_t r = 0; r < keeper->rings->count; r++) {
         struct collector_ring *ring = keeper->rings->items[r];
+        if (ring->phase != RING_BROKEN)
+            rings_slots_count(ring);
         for (uint32_t i = 0; ring->phase != RING_BROKEN && i < ring->slots_used; i++)
             rings_slot_refresh(keeper->rings, ring,
                                i); /* applies it; those that came since the last look follow, too */
