@@ -31,7 +31,8 @@ static void a_ring_never_takes_more_than_its_size(void **state) {
         geometry_of_size(size, &geometry);
         assert_true(geometry.size_limit == size);
         /* all lanes, and every slot with its open spans and a page of call sites */
-        uint64_t all = geometry.file_size - geometry.data_at + geometry.slots_at + geometry.slot_count * UINT64_C(16384);
+        uint64_t all =
+            geometry.file_size - geometry.data_at + geometry.slots_at + geometry.slot_count * UINT64_C(16384);
         assert_true(all <= size);
         if (geometry.lane_count < RING_LANES_MAX)
             assert_true(size - all < 2 * RING_LANE_SIZE); /* and wastes little */
