@@ -3,8 +3,8 @@
 #include "common/process/daemon.h"
 #include "exporter/exporter.h"
 
+#include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 enum { FILES_WANTED = 4096 };
 
@@ -43,7 +43,7 @@ int main(int argc, char **argv) {
         status = daemon_run(&daemon);
     }
     if (!exporter_destroy(exporter))
-        _exit(status); /* a query is in the middle of its reading */
+        quick_exit(status); /* a query is in the middle of its reading; what is said at an end is said all the same */
     daemon_finish(&daemon);
     return status;
 }

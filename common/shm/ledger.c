@@ -14,10 +14,6 @@ const char *loss_reason_name(enum loss_reason reason) {
     return names[reason];
 }
 
-bool loss_reason_is_chosen(enum loss_reason reason) {
-    return reason == LOSS_RATE || reason == LOSS_REPEAT || reason == LOSS_SAMPLED;
-}
-
 void loss_count(struct loss_ledger *ledger, enum loss_reason reason, enum level level, uint64_t count,
                 uint64_t now_ns) {
     check((unsigned)reason < LOSS_REASON_COUNT && (unsigned)level < LEVEL_COUNT);

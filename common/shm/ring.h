@@ -100,8 +100,6 @@ const struct ring_slot *ring_slot_of(const struct ring *ring, uint32_t slot);
 
 /* "lane_full" "lanes_busy" "no_ring" "input" "quota" "rate_limited" "repeated" "sampled" */
 const char *loss_reason_name(enum loss_reason reason);
-/* Whether such a loss was chosen (by a rate limit, as a repeat, by sampling), not suffered for want of room. */
-bool loss_reason_is_chosen(enum loss_reason reason);
 
 /* Count losses in a ledger: wait-free, any thread, async-signal-safe. first_ns may stay 0 where a count meets the
  * collector's reset: last_ns then says when. */

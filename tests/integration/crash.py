@@ -124,7 +124,7 @@ def it_is_told_once_whenever_the_collector_is_killed():
     with Instance() as instance:
         random.seed(7)
         collector, pids = instance.start("collector"), []
-        for _ in range(4):
+        for _ in range(8 if LONG else 3):
             apps = [App(instance, "mailer", 50, "wait") for _ in range(3)]
             for app in apps:
                 app.kill()

@@ -249,16 +249,21 @@ def counts_by_service_and_level():
 
 
 def sums_the_losses_in_the_log():
-    def loss(service, count, first, last, level="info", reason="lane_full"):
-        return {"service": "taskforge", "module": "loss", "operation": reason, "level": "warn", "timestamp": last, "message": "lost",
+    def loss(service, count, first, last, level="info", reason="lane_full", told="warn"):
+        return {"service": "taskforge", "module": "loss", "operation": reason, "level": told, "timestamp": last, "message": "lost",
                 "metadata": {"service": service, "level": level, "reason": reason, "count": count, "first": first, "last": last, "pid": 1}}
 
     make_store([loss("queue", 3, at(1), at(2)), loss("queue", 4, at(5), at(9)), loss("mail", 1, at(3), at(3)),
+                loss("mail", 6, at(1), at(2), reason="rate_limited", told="info"),
                 {"service": "taskforge", "module": "loss", "level": "warn", "message": "not one of them"}], "losses")
     rows = [json.loads(l) for l in run("losses", "--data-dir", ROOT / "losses", "--format", "json").stdout.splitlines()]
-    assert [(r["service"], r["level"], r["reason"], r["count"]) for r in rows] == [("mail", "info", "lane_full", 1), ("queue", "info", "lane_full", 7)]
+    assert [(r["service"], r["level"], r["reason"], r["count"]) for r in rows] == [
+        ("mail", "info", "lane_full", 1),
+        ("mail", "info", "rate_limited", 6),
+        ("queue", "info", "lane_full", 7),
+    ]
     assert list(rows[0]) == ["service", "level", "reason", "count", "first", "last"]
-    assert rows[1]["first"].startswith("2026-11-23T12:00:01") and rows[1]["last"].startswith("2026-11-23T12:00:09")
+    assert rows[2]["first"].startswith("2026-11-23T12:00:01") and rows[2]["last"].startswith("2026-11-23T12:00:09")
     rows = run("losses", "--data-dir", ROOT / "losses", "--since", at(4), "-o", "json").stdout.splitlines()
     assert len(rows) == 1 and json.loads(rows[0])["count"] == 4
     assert b"queue" in run("losses", "--data-dir", ROOT / "losses").stdout

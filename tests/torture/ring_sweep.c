@@ -49,6 +49,15 @@ static void sweep_metrics(struct ring *ring, uint32_t slot) {
     }
 }
 
+static void sweep_spans(struct ring *ring, uint32_t slot) {
+    struct open_span spans[SLOT_SPANS_MAX];
+    int count = ring_reader_spans(ring, slot, spans);
+    check(count <= SLOT_SPANS_MAX);
+    for (int i = 0; i < count; i++)
+        check(spans[i].start_ns != 0 && spans[i].start_ns % 2 == 0 &&
+              spans[i].operation_length <= sizeof(spans[i].operation));
+}
+
 static void sweep_slot(struct ring *ring, uint32_t slot, bool change) {
     static _Thread_local struct site_info site;
     struct slot_info info;
@@ -66,6 +75,7 @@ static void sweep_slot(struct ring *ring, uint32_t slot, bool change) {
     for (int i = 0; i < count; i++)
         check(spans[i].operation_length <= sizeof(spans[i].operation) && spans[i].start_ns % 2 == 0);
     sweep_metrics(ring, slot);
+    sweep_spans(ring, slot);
     for (uint32_t number = 0; number <= SLOT_SITES_MAX + 1; number++) {
         if (ring_reader_site(ring, slot, number, &site) < 0)
             continue;
@@ -86,8 +96,10 @@ uint64_t ring_sweep_one(struct ring *ring, uint32_t lane, uint32_t slot, char *c
 uint64_t ring_sweep(struct ring *ring, char *copy, bool change) {
     struct loss_counts losses;
     struct error error;
-    uint64_t records = 0;
+    uint64_t records = 0, words[RING_SLOTS_MAX];
     ring_reader_check(ring, &error);
+    check(ring_reader_slot_states(ring, RING_SLOTS_MAX, words) <= ring->slot_count);
+    check(ring_reader_room(ring) <= ring->size_limit);
     for (uint32_t lane = 0; lane < ring->lane_count; lane++)
         records += sweep_lane(ring, lane, copy, change);
     check(ring_reader_slots_used(ring) <= ring->slot_count);

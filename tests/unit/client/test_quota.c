@@ -16,7 +16,7 @@ static struct producer *open_sharer(const struct fixture *fixture, const char *s
 }
 
 static int write_one(struct producer *producer, enum level level) {
-    static char bytes[BYTES];
+    char bytes[BYTES];
     memset(bytes, 'x', sizeof(bytes));
     struct record_entry record = { .entry = { .level = level,
                                               .module = TEXT_LITERAL("m"),
