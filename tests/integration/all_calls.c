@@ -232,8 +232,22 @@ static void fill(void) { /* until something is lost */
     EXPECT(tf_flush(client, 1000000) < 0); /* nobody reads */
 }
 
+/* So often that no forgotten copy of a pointer hides what was leaked. */
+static void open_and_close(void) {
+    for (int i = 0; i < 10; i++) {
+        struct tf_metric_definition definition = TF_METRIC_INIT(TF_COUNTER, "short_lived");
+        tf_client *other = NULL;
+        tf_metric *metric;
+        EXPECT(tf_open("short-lived", NULL, &other) == 0);
+        EXPECT(tf_log(other, TF_LEVEL_INFO, NULL, "open", "here") == 0);
+        EXPECT(tf_metric_register(other, &definition, &metric) == 0 && tf_counter_add(metric, 1) == 0);
+        tf_close(other);
+    }
+}
+
 int main(void) {
     open_all();
+    open_and_close();
     on_a_thread(NULL);
     everywhere();
     fill();
