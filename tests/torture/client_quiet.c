@@ -165,6 +165,37 @@ static int statistics(uint64_t i) {
     return tf_queue_stats(client, i, 2, 1) | tf_worker_stats(client, i, 3, 2, 1) | tf_job_stats(client, i, 4, 3, 2, 1);
 }
 
+#ifdef TF_EVENT
+static struct tf_context context;
+
+static int in_given_context(uint64_t i) {
+    TF_LOG_IN(client, &context, TF_LEVEL_INFO, "quiet", "in a given context: %llu", (unsigned long long)i);
+    return 0;
+}
+static int event(uint64_t i) {
+    TF_EVENT_IN(client, NULL, TF_LEVEL_INFO, "quiet", "with fields", tf_str("queue", "mail"), tf_int("n", (int64_t)i));
+    return 0;
+}
+static int span(uint64_t i) {
+    struct tf_span own;
+    (void)i;
+    int result = tf_span_start(client, "quiet", &own);
+    TF_LOG_TO(client, TF_LEVEL_INFO, "quiet", "within a span");
+    return result | tf_span_end(&own, 0);
+}
+static int passed_on(uint64_t i) {
+    char header[TF_TRACEPARENT_SIZE];
+    struct tf_context other = { .has = 0 };
+    (void)i;
+    return tf_context_from_traceparent(&other, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") |
+           tf_context_use(&other) | tf_context_get(&context) | tf_context_to_traceparent(&context, header) |
+           tf_context_use(NULL);
+}
+static int request(uint64_t i) {
+    return tf_request(client, NULL, "quiet", 1000000 + i, 0);
+}
+#endif
+
 enum room {
     READ,
     FULL
@@ -197,6 +228,14 @@ static const struct kind {
     { "tf_timer_observe, tf_timer_stop", time_it, READ, 1000, 0 },
     { "metrics by name", by_name, READ, 5, 1 },
     { "statistics", statistics, READ, 1, 0 },
+#ifdef TF_EVENT
+    { "a context passed on", passed_on, READ, 1, 0 },
+    { "a macro in a context", in_given_context, READ, 1, 1 },
+    { "a macro with fields", event, READ, 1, 1 },
+    { "a span and an entry within", span, READ, 1, 2 },
+    { "a request served", request, READ, 1, 2 },
+    { "a span and an entry, dropped", span, FULL, 10000, 2 },
+#endif
     { "a macro, dropped", deferred, FULL, 10000, 1 },
     { "tf_log, dropped", plain, FULL, 10000, 1 },
     { "a metric by name, dropped", by_name, FULL, 10000, 1 },
