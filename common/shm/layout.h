@@ -127,8 +127,8 @@ struct ring_header {
     _Atomic uint64_t
         allocated; /* bytes of pages that were; whoever allocates adds before, and takes it back on failure */
     _Atomic uint64_t
-        tick_rate; /* calibration of the time stamp counter: nanoseconds << 32 a tick; 0: not known yet, 1: not to be
-                                   used (not invariant). Any client writes what it measured; each checks what it reads */
+        tick_rate; /* calibration of the time stamp counter: nanoseconds << 32 a tick; 0: nobody has looked yet, 1: not
+                                   to be used (not invariant), 2: it may be used, nobody has measured it yet. Any client writes what it measured; each checks what it reads */
     uint32_t reserved_2[4];
     _Alignas(64) _Atomic uint64_t
         attach; /* times a slot was claimed << 1 | retired; compare-and-swap by clients and collector */
