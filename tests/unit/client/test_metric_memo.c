@@ -62,6 +62,7 @@ static bool assert_same_ways(tf_client *client, const struct way *way, double va
     struct written ordinary = take(client, from);
     snprintf(sentence, sizeof(sentence), "%s", tf_last_error());
     assert_false(ordinary.by_memo);
+    assert_int_equal(tf_prepare(client), 0); /* its lane is the one used last */
     for (int i = 0; i < MEMO_COUNT; i++)
         thread_self->memos[i].record[MARK_AT] = MARK;
     from = writer_now(client)->head;
@@ -156,6 +157,64 @@ static void what_the_words_say_now_is_what_is_updated(void **state) {
                                             "counter app add mm_counw{tueue=\"mail2\"} 1 \n"
                                             "counter app add mm_counw{tueue=\"mail1\"} 2 \n"
                                             "counter app add mm_counw{tueue=\"mail2\"} 3 \n");
+    drain_finish(&drain);
+    tf_close(client);
+}
+
+/* Without an ordinary one in between: what differs in one thing alone is another series, or another update. */
+static void what_differs_in_one_thing_is_another_update(void **state) {
+    tf_client *client = open_warm(*state);
+    static char values[1000];
+    struct drain drain;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(tf_metric_set(client, "mm_gauge", 1, NULL, 0), 0);
+        assert_int_equal(tf_metric_add(client, "mm_gauge", 2, NULL, 0), 0);
+    }
+    drain = look(*state);
+    assert_string_equal(drain.updates.data, "gauge app set mm_gauge{} 1 \ngauge app add mm_gauge{} 2 \n"
+                                            "gauge app set mm_gauge{} 1 \ngauge app add mm_gauge{} 2 \n"
+                                            "gauge app set mm_gauge{} 1 \ngauge app add mm_gauge{} 2 \n");
+    drain_finish(&drain);
+    /* wherever the label's value stands: some of these addresses share a place with none */
+    for (size_t i = 0; i + 1 < sizeof(values); i++) {
+        const struct tf_label label = { "l", &values[i] };
+        values[i] = 'v';
+        assert_int_equal(tf_metric_count(client, "mm_count", 1, &label, 1), 0);
+        assert_int_equal(tf_metric_count(client, "mm_count", 1, NULL, 0), 0);
+        assert_int_equal(tf_metric_count(client, "mm_count", 1, &label, 1), 0);
+        values[i] = '\0';
+    }
+    drain = look(*state);
+    unsigned labelled = 0;
+    for (const char *at = drain.updates.data; (at = strstr(at, "mm_count{l=\"v\"}")); at++)
+        labelled++;
+    assert_int_equal(drain.update_count, 3 * (sizeof(values) - 1));
+    assert_int_equal(labelled, 2 * (sizeof(values) - 1));
+    drain_finish(&drain);
+    tf_close(client);
+}
+
+static void a_label_with_the_trace_s_digits_keeps_them(void **state) {
+    tf_client *client = open_warm(*state);
+    static const char first[] = "4bf92f3577b34da6a3ce929d0e0e4736", second[] = "12345678901234567890123456789012";
+    const struct tf_label label = { "trace", first };
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(tf_context_set(first, NULL, NULL), 0);
+        assert_int_equal(tf_metric_count(client, "mm_count", 1, &label, 1), 0);
+        assert_int_equal(tf_context_set(second, NULL, NULL), 0);
+        assert_int_equal(tf_metric_count(client, "mm_count", 1, &label, 1), 0);
+        tf_context_clear();
+        assert_int_equal(tf_metric_count(client, "mm_count", 1, &label, 1), 0);
+    }
+    struct drain drain = look(*state);
+    const char *at = drain.updates.data;
+    for (int i = 0; i < 6; i++) {
+        static const char *const traces[] = { first, second, "" };
+        char expected[128];
+        snprintf(expected, sizeof(expected), "counter app add mm_count{trace=\"%s\"} 1 %s\n", first, traces[i % 3]);
+        assert_memory_equal(at, expected, strlen(expected));
+        at += strlen(expected);
+    }
     drain_finish(&drain);
     tf_close(client);
 }
@@ -267,6 +326,8 @@ int main(void) {
         fixture_test(every_kind_value_and_label_is_written_the_same),
         fixture_test(the_trace_of_now_goes_along),
         fixture_test(what_the_words_say_now_is_what_is_updated),
+        fixture_test(what_differs_in_one_thing_is_another_update),
+        fixture_test(a_label_with_the_trace_s_digits_keeps_them),
         fixture_test(many_series_take_turns),
         fixture_test(what_is_too_long_is_not_remembered),
         fixture_test(a_number_of_labels_that_cannot_be_is_refused),
