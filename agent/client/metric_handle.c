@@ -9,6 +9,7 @@
 
 struct access {
     struct ring_slot *slot; /* NULL: count in the own cell */
+    uint64_t session_id;    /* whose slot that is */
     uint32_t place;
     bool no_room; /* in the slot: by name */
     struct call call;
@@ -27,6 +28,7 @@ static bool access_cell(struct access *access, const struct tf_metric *metric, c
     access->place = known & ((1 << METRIC_PLACE_BITS) - 1);
     access->no_room = access->place == 0;
     access->slot = access->no_room ? NULL : lane->session->claim.slot;
+    access->session_id = session_id;
     return true;
 }
 
@@ -85,9 +87,9 @@ static __attribute__((noinline)) void settle(struct access *access, struct tf_me
 /* Let later calls go straight to the cell. Who leaves the session changes its number first and closes then; who has something
  * pending says so first and closes then: seen here behind our store, or closed behind it. All sequentially consistent. */
 static __attribute__((noinline)) void open_quickly(struct access *access, struct tf_metric *metric) {
-    uint64_t session_id = atomic_load(&metric->known) >> METRIC_PLACE_BITS;
     enum metric_kind kind = metric->definition.kind;
-    if (access->call.nested || kind == METRIC_GAUGE)
+    const _Atomic uint64_t *present = &metric->client->session_id;
+    if (access->call.nested || kind == METRIC_GAUGE || atomic_load(present) != access->session_id)
         return;
     __atomic_store_n(&metric->head.control, (const uint32_t *)&access->slot->control, __ATOMIC_RELEASE);
     if (kind == METRIC_COUNTER) {
@@ -96,7 +98,7 @@ static __attribute__((noinline)) void open_quickly(struct access *access, struct
         __atomic_store_n(&metric->place, access->place, __ATOMIC_RELEASE);
         __atomic_store_n(&metric->slot, access->slot, __ATOMIC_SEQ_CST);
     }
-    if (atomic_load(&metric->client->session_id) != session_id || atomic_load(&metric->has_pending))
+    if (atomic_load(present) != access->session_id || atomic_load(&metric->has_pending))
         metric_quick_close(metric);
 }
 

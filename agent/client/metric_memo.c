@@ -73,7 +73,8 @@ static int write_copy(struct thread *thread, struct thread_lane *lane, const str
 int metric_memo_write(struct tf_client *given, const struct metric_words *words, double value) {
     struct tf_client *client;
     struct thread *thread;
-    if (unlikely(!words->name) || !quick_enter(given, METRIC_LEVEL, &client, &thread))
+    if (unlikely(!words->name) || unlikely(words->label_count > METRIC_LABELS_MAX) ||
+        !quick_enter(given, METRIC_LEVEL, &client, &thread))
         return 1;
     int r = 1;
     struct thread_lane *lane = quick_lane_of(thread, client);
@@ -103,7 +104,7 @@ void metric_memo_keep(struct thread *thread, const struct metric_words *words, c
     struct metric_memo *memo = place_of(thread, words);
     struct text trace = record->metric_update.trace_id;
     memo->record_size = 0;
-    if (words->label_count > UINT8_MAX || (trace.length != 0 && !(thread->context.has & TF_HAS_TRACE)))
+    if (trace.length != 0 && !(thread->context.has & TF_HAS_TRACE))
         return;
     char *at = memo->words, *end = memo->words + sizeof(memo->words);
     bool fits = add_word(&at, end, words->name);

@@ -151,9 +151,10 @@ struct thread_lane *thread_lane_find(struct call *call, struct tf_client *client
     if (unlikely(__atomic_load_n(control, __ATOMIC_RELAXED) & SLOT_CONTROL_REATTACH) && thread && !call->nested)
         return lane_find_or_open(thread, client, true);
     if (likely(session_id != 0 && thread)) {
+        /* Its session first: the rest of a lane belongs to who closes its client. */
         struct thread_lane *hot = thread->hot;
-        if (likely(hot && hot->has_private &&
-                   atomic_load_explicit(&hot->session_id, memory_order_relaxed) == session_id))
+        if (likely(hot && atomic_load_explicit(&hot->session_id, memory_order_relaxed) == session_id &&
+                   hot->has_private))
             return hot;
     }
     return lane_find_slowly(call, client, session_id);

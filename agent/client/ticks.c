@@ -19,13 +19,12 @@ enum { RATE_UNKNOWN = 0, RATE_UNUSABLE = 1, RATE_TO_MEASURE = 2 /* it may be use
 #define RATE_MIN ((UINT64_C(1) << 32) / 10)
 #define RATE_MAX ((UINT64_C(1) << 32) * 10)
 #define VALID_NS (100 * CLOCK_MILLISECOND)
+#define VALID_UNSURE_NS (10 * CLOCK_MILLISECOND) /* while there is but a header's word */
 #define MEASURE_NS (10 * CLOCK_MILLISECOND)
-#define MEASURE_WELL_NS CLOCK_SECOND /* from here on a measurement is better than what stands in the header */
+/* A measurement this long is better than what stands in the header; one much longer may have seen the machine sleep. */
+#define MEASURE_WELL_NS CLOCK_SECOND
+#define MEASURE_LONG_NS (10 * CLOCK_SECOND)
 enum { RATE_OFF_SHARE = 5000, READ_ATTEMPTS = 3, READ_TICKS_MAX = 2000 };
-
-/* The process's: when it began to measure, and what it believes. Any thread reads and writes; each value stands for itself. */
-static _Atomic uint64_t begin_ticks, begin_ns;
-static _Atomic uint64_t rate_now;
 
 static bool is_plausible(uint64_t rate) {
     return rate >= RATE_MIN && rate <= RATE_MAX;
@@ -35,6 +34,84 @@ static bool differ(uint64_t a, uint64_t b) {
     uint64_t apart = a > b ? a - b : b - a;
     return apart > a / RATE_OFF_SHARE;
 }
+
+/* --- measuring --- */
+
+static uint64_t begin_anew(struct ticks_measurement *measurement, uint64_t ticks, uint64_t now_ns, uint64_t known) {
+    *measurement = (struct ticks_measurement) { .begin_ticks = ticks, .begin_ns = now_ns, .sure = measurement->sure };
+    return known;
+}
+
+uint64_t ticks_judge(struct ticks_measurement *measurement, uint64_t ticks, uint64_t now_ns, uint64_t known) {
+    if (measurement->begin_ticks == 0 || ticks <= measurement->begin_ticks || now_ns < measurement->begin_ns)
+        return begin_anew(measurement, ticks, now_ns, known);
+    uint64_t since_ns = now_ns - measurement->begin_ns, since = ticks - measurement->begin_ticks, rate = RATE_UNKNOWN;
+    if (since_ns < MEASURE_NS)
+        return known;
+    if (since_ns / 10 < since && since / 10 < since_ns)
+        rate = (uint64_t)(((__extension__(unsigned __int128) since_ns) << 32) / since);
+    if (rate == RATE_UNKNOWN && known == RATE_UNKNOWN)
+        return begin_anew(measurement, ticks, now_ns, known);
+    /* While the machine sleeps the counter may go on and the clock not: the rate has not changed by that. So what differs is measured
+     * anew, and believed when that says the same. */
+    if (rate == RATE_UNKNOWN || (known != RATE_UNKNOWN && differ(rate, known))) {
+        bool confirmed = rate != RATE_UNKNOWN && !differ(rate, measurement->suspected);
+        measurement->sure |= confirmed;
+        begin_anew(measurement, ticks, now_ns, known);
+        measurement->suspected = rate;
+        return confirmed ? rate : known;
+    }
+    measurement->suspected = RATE_UNKNOWN;
+    measurement->sure = true;
+    if (known == RATE_UNKNOWN)
+        return rate;
+    if (measurement->refined || since_ns < MEASURE_WELL_NS)
+        return known;
+    if (since_ns > MEASURE_LONG_NS)
+        return begin_anew(measurement, ticks, now_ns, known);
+    measurement->refined = true;
+    return rate;
+}
+
+/* The process's: whether a ring lets it use the counter, and the rate it believes. Any thread reads and writes; each value stands for itself. */
+static _Atomic bool usable;
+static _Atomic uint64_t rate_now;
+static _Atomic bool is_sure;                     /* it was measured here */
+static atomic_flag measuring = ATOMIC_FLAG_INIT; /* whoever has it, has: */
+static struct ticks_measurement own;
+
+/* A clock and the counter at one moment; false: each time something came in between. */
+static bool read_together(uint64_t (*clock)(void), uint64_t *ret_ticks, uint64_t *ret_ns) {
+    for (int i = 0; i < READ_ATTEMPTS; i++) {
+        uint64_t before = ticks_read();
+        *ret_ns = clock();
+        uint64_t between = ticks_read() - before;
+        *ret_ticks = before + between / 2;
+        if (between < READ_TICKS_MAX)
+            return true;
+    }
+    return false;
+}
+
+/* The rate to go on by; RATE_UNKNOWN: none yet. Never waits: one thread measures at a time. */
+static uint64_t measure(_Atomic uint64_t *shared) {
+    uint64_t ticks, now_ns, known = atomic_load_explicit(&rate_now, memory_order_relaxed);
+    if (atomic_flag_test_and_set_explicit(&measuring, memory_order_acquire))
+        return known;
+    if (read_together(clock_monotonic_ns, &ticks, &now_ns)) {
+        known = atomic_load_explicit(&rate_now, memory_order_relaxed);
+        uint64_t rate = ticks_judge(&own, ticks, now_ns, known);
+        atomic_store_explicit(&rate_now, rate, memory_order_relaxed);
+        atomic_store_explicit(&is_sure, own.sure, memory_order_relaxed);
+        if (rate != known && is_plausible(rate))
+            atomic_store_explicit(shared, rate, memory_order_relaxed);
+        known = rate;
+    }
+    atomic_flag_clear_explicit(&measuring, memory_order_release);
+    return known;
+}
+
+/* --- what rings say --- */
 
 #if TICKS_EXIST
 /* The processor says that it ticks evenly whatever its frequency, and the kernel trusts it (so all cores agree). */
@@ -57,59 +134,35 @@ static bool is_invariant(void) {
 #endif
 
 void ticks_attach(_Atomic uint64_t *shared) {
-    uint64_t rate = atomic_load_explicit(shared, memory_order_relaxed);
+    uint64_t rate = atomic_load_explicit(shared, memory_order_relaxed), none = RATE_UNKNOWN;
     if (rate == RATE_UNKNOWN) {
         rate = is_invariant() ? RATE_TO_MEASURE : RATE_UNUSABLE;
         atomic_store_explicit(shared, rate, memory_order_relaxed);
     }
-    if (is_plausible(rate) && TICKS_EXIST)
-        atomic_store_explicit(&rate_now, rate, memory_order_relaxed);
     if (rate == RATE_UNUSABLE || !TICKS_EXIST)
-        return; /* no point is taken, so nobody measures */
-    if (atomic_load(&begin_ticks) == 0) {
-        atomic_store(&begin_ns, clock_monotonic_ns());
-        atomic_store(&begin_ticks, ticks_read());
-    }
+        return;             /* no point is taken, so nobody measures */
+    if (is_plausible(rate)) /* what this process has measured is better than what stands there */
+        atomic_compare_exchange_strong(&rate_now, &none, rate);
+    measure(shared); /* it begins now */
+    atomic_store_explicit(&usable, true, memory_order_relaxed);
 }
 
-/* The rate since the process began, and whether to believe it rather than the header's. */
-static void measure(uint64_t ticks, uint64_t now_ns, _Atomic uint64_t *shared) {
-    uint64_t from = atomic_load(&begin_ticks), from_ns = atomic_load(&begin_ns);
-    if (from == 0 || now_ns < from_ns + MEASURE_NS || ticks <= from)
-        return;
-    uint64_t rate = (uint64_t)(((__extension__ (unsigned __int128)(now_ns - from_ns)) << 32) / (ticks - from));
-    uint64_t known = atomic_load(&rate_now);
-    if (!is_plausible(rate)) {
-        atomic_store(&rate_now, RATE_UNKNOWN);
-        atomic_store(&begin_ticks, 0); /* never again */
-        return;
-    }
-    if (known == RATE_UNKNOWN || differ(rate, known) ||
-        (now_ns - from_ns >= MEASURE_WELL_NS && now_ns - from_ns < MEASURE_WELL_NS + 2 * VALID_NS)) {
-        atomic_store(&rate_now, rate);
-        atomic_store_explicit(shared, rate, memory_order_relaxed);
-    }
-}
+/* --- a thread's point --- */
 
 uint64_t ticks_renew(struct ticks *ticks, _Atomic uint64_t *shared) {
-    uint64_t before = 0, after = 0, real = 0;
-    for (int i = 0; i < READ_ATTEMPTS; i++) {
-        before = ticks_read();
-        real = clock_real_ns();
-        after = ticks_read();
-        if (after - before < READ_TICKS_MAX)
-            break; /* not interrupted in between */
-    }
-    if (!TICKS_EXIST || atomic_load_explicit(&begin_ticks, memory_order_relaxed) == 0)
-        return real;
-    measure(after, clock_monotonic_ns(), shared);
-    uint64_t rate = atomic_load(&rate_now);
+    uint64_t at, real_ns;
+    bool together = read_together(clock_real_ns, &at, &real_ns);
     ticks->valid = 0;
-    if (!is_plausible(rate) || after - before >= READ_TICKS_MAX)
-        return real;
-    ticks->at = before + (after - before) / 2;
-    ticks->real_ns = real;
+    if (!TICKS_EXIST || !atomic_load_explicit(&usable, memory_order_relaxed) ||
+        atomic_load_explicit(shared, memory_order_relaxed) == RATE_UNUSABLE)
+        return real_ns;
+    uint64_t rate = measure(shared);
+    if (!together || !is_plausible(rate))
+        return real_ns;
+    ticks->at = at;
+    ticks->real_ns = real_ns;
     ticks->rate = rate;
-    ticks->valid = (VALID_NS << 32) / rate;
-    return real;
+    uint64_t valid_ns = atomic_load_explicit(&is_sure, memory_order_relaxed) ? VALID_NS : VALID_UNSURE_NS;
+    ticks->valid = (valid_ns << 32) / rate;
+    return real_ns;
 }

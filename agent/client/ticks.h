@@ -1,14 +1,17 @@
 /* ticks.h - the time of a record, cheaper than the vDSO: the processor's time stamp counter, where it is invariant.
  *
- * Each thread keeps a point (ticks, real time) and goes on from it by the rate of the ring's header; after a tenth of a second the vDSO
- * gives it a new one. So a step of the clock, and the slewing of NTP, are seen within that time; until a rate is known, and where
- * the counter may not be used, the vDSO serves. A rate is the tick's length in nanoseconds << 32. Who has none in the ring's header
- * measures one over 10 ms at least, and writes it there for the processes that come; what is read there is only believed within
- * bounds, and put right by each measurement that differs. Resolution: that of CLOCK_REALTIME, some 10 ns off. */
+ * Each thread keeps a point (ticks, real time) and goes on from it by the rate; after a tenth of a second the vDSO gives it a new
+ * one. So a step of the clock, and the slewing of NTP, are seen within that time; until a rate is known, and where the counter may
+ * not be used, the vDSO serves. A rate is the tick's length in nanoseconds << 32. A process that comes takes the one of its ring's
+ * header, within bounds, and puts it right by what it measures itself, over 10 ms at least, then once over a second, each time against the
+ * monotonic clock; what differs is only believed when the next measurement says it, too (while a machine sleeps the counter may go on
+ * and the clock not). What it measures it writes there for those who come. Resolution: that of
+ * CLOCK_REALTIME, some 10 ns off; at a new point a thread's time may step by as much as the rate was off, within 20 us. */
 #ifndef TASKFORGE_AGENT_CLIENT_TICKS_H
 #define TASKFORGE_AGENT_CLIENT_TICKS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/check.h"
@@ -40,6 +43,18 @@ static inline uint64_t ticks_now(const struct ticks *ticks) {
                ? ticks->real_ns + (since * ticks->rate >> 32)
                : 0;
 }
+
+/* What a measurement has so far; zeros: nothing. */
+struct ticks_measurement {
+    uint64_t begin_ticks, begin_ns; /* begin_ns: of the monotonic clock */
+    uint64_t suspected;             /* what the last one said, when it differed */
+    bool sure;                      /* what is believed agrees with a measurement */
+    bool refined;                   /* it was once long enough to be better than any short one */
+};
+
+/* Pure: what to believe when counter and monotonic clock stand so, and `known` (0: nothing) is believed now: that, or what was
+ * measured. 0: nothing yet. */
+uint64_t ticks_judge(struct ticks_measurement *measurement, uint64_t ticks, uint64_t now_ns, uint64_t known);
 
 /* The real time by the vDSO, and a new point where there is a rate. shared: the tick_rate of the header of a ring that the caller
  * holds. */

@@ -207,7 +207,7 @@ static void put_overflow(struct ring *ring, const struct slot_claim *claim) {
 
 /* --- slots --- */
 
-static void put_sites(const struct slot_claim *claim) {
+static void put_sites(struct ring *ring, const struct slot_claim *claim) {
     static const struct {
         enum level level;
         const char *module, *operation, *format;
@@ -217,7 +217,7 @@ static void put_sites(const struct slot_claim *claim) {
         { LEVEL_INFO, "golden", "traced", "%.*s and %5zu" },
     };
     for (size_t i = 0; i < COUNT_OF(sites); i++)
-        require(ring_site_add(claim, sites[i].level, text_of(sites[i].module), text_of(sites[i].operation),
+        require(ring_site_add(ring, claim, sites[i].level, text_of(sites[i].module), text_of(sites[i].operation),
                               text_of(sites[i].format)) == (int)i + 1,
                 "site");
 }
@@ -280,7 +280,7 @@ static void fill(struct ring *ring) {
     require(ring_slot_claim(ring, T("golden-closed"), LEVEL_TRACE, &closed) == 0, "slot");
     fix_slot(living.slot, 0xa1);
     fix_slot(closed.slot, 0xb2);
-    put_sites(&living);
+    put_sites(ring, &living);
     put_cells(ring, &living);
     put_span(living.slot, 0);
     put_span(living.slot, 5);
