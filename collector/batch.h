@@ -38,6 +38,9 @@ void batch_finish(struct batch *batch);
 /* Add an entry: it is repaired where it is not valid. Texts are borrowed unless repaired. */
 void batch_add(struct batch *batch, const struct entry *entry);
 
+/* The entries from that number on go in front of the others. */
+void batch_move_front(struct batch *batch, size_t from);
+
 /* A state key's new value; of several for one key the last holds. Both are copied. */
 void batch_put(struct batch *batch, struct text key, struct text value);
 void batch_put_u64(struct batch *batch, struct text key, uint64_t value);

@@ -49,6 +49,11 @@ static void apply_sizes(struct collector *collector, const struct config *config
     collector->writer.partition_bytes = retention_partition_bytes(&collector->settings.retention, &disk);
 }
 
+static void apply_recorder(struct collector *collector, const struct config *config) {
+    const struct config_flight_recorder *flight_recorder = &config->collector.flight_recorder;
+    recorder_configure(&collector->recorder, flight_recorder->levels ? flight_recorder->keep_ns : 0);
+}
+
 /* --- state of what is gone --- */
 
 static bool is_live(const struct rings *rings, const char id[16]) {
@@ -65,10 +70,10 @@ static bool is_live(const struct rings *rings, const char id[16]) {
 
 static int collect_key(void *argument, struct text key, struct text value) {
     struct rings *rings = argument;
-    const size_t prefix = sizeof(STATE_LANE) - 1; /* as long as the other two */
+    const size_t prefix = sizeof(STATE_LANE) - 1; /* as long as the others */
     (void)value;
     if ((!text_starts_with(key, TEXT_LITERAL(STATE_LANE)) && !text_starts_with(key, TEXT_LITERAL(STATE_LOSS)) &&
-         !text_starts_with(key, TEXT_LITERAL(STATE_CELL))) ||
+         !text_starts_with(key, TEXT_LITERAL(STATE_CELL)) && !text_starts_with(key, TEXT_LITERAL(STATE_WANT))) ||
         key.length < prefix + 16 || is_live(rings, key.data + prefix))
         return 0;
     struct state_key gone = { .length = key.length };
@@ -146,10 +151,17 @@ static void on_levels(struct control_call *call, struct text arguments, void *co
     level_keeper_show(&collector->levels, call, arguments);
 }
 
+static void on_recorder(struct control_call *call, struct text arguments, void *context) {
+    struct collector *collector = context;
+    recorder_ask(&collector->recorder, call, arguments);
+    loop_set_timer(collector->poll_timer, 0);
+}
+
 static const struct control_verb verbs[] = {
     { "positions", "INPUT", on_positions },
     { "level", "set LEVEL FOR|- [SERVICE] | reset [SERVICE]", on_level },
     { "levels", "", on_levels },
+    { "recorder", "store [SERVICE]", on_recorder },
     { "status", "", collector_on_status },
     { "metric", "KIND NAMING NAME", collector_on_metric },
 };
@@ -199,11 +211,16 @@ static int start_rings(struct collector *collector, const struct config *config,
     const struct metric_scheme scheme = { config->namespace_, config->exporter.gauge_suffix };
     result = fold_init(&collector->fold, collector->settings.runtime_dir, &scheme, &collector->state, error);
     collector->fold_open = result == 0;
+    if (result == 0 && recorder_init(&collector->recorder, &collector->state) < 0)
+        result = error_set(error, -ENOMEM, "out of memory");
+    collector->recorder_open = result == 0;
     if (result == 0)
         result = drain_init(&collector->drain, &collector->rings, &collector->fold, error);
     collector->drain_open = result == 0;
     if (result < 0)
         return result;
+    collector->drain.recorder = &collector->recorder;
+    apply_recorder(collector, config);
     bool all = rings_scan(&collector->rings);
     look_at_slots(&collector->rings);
     if (all)
@@ -275,6 +292,7 @@ int collector_reload(struct collector *collector, const struct config *config, s
         return result;
     collector->settings = settings;
     apply_sizes(collector, config);
+    apply_recorder(collector, config);
     output_reopen(collector->output);
     snprintf(collector->reload_file, sizeof(collector->reload_file), "%s",
              config->file ? config->file : "the defaults");
@@ -312,6 +330,8 @@ void collector_finish(struct collector *collector) {
         collector_flush(collector, false, false); /* how far the output came */
     if (collector->drain_open)
         drain_finish(&collector->drain);
+    if (collector->recorder_open)
+        recorder_finish(&collector->recorder);
     if (collector->fold_open)
         fold_finish(&collector->fold);
     self_finish(&collector->self);

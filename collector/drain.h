@@ -16,11 +16,13 @@
 #include "collector/batch.h"
 #include "collector/fold.h"
 #include "collector/order.h"
+#include "collector/recorder.h"
 #include "collector/rings.h"
 
 struct drain {
     struct rings *rings;
     struct fold *fold; /* where metric updates go; NULL: they are passed over (tests of the rest) */
+    struct recorder *recorder; /* the flight recorder; NULL: nothing is stored out of its lanes (likewise) */
     char host[ENTRY_HOST_BYTES + 1];
     struct uuid_generator ids; /* of entries of our own */
     struct order order;

@@ -220,7 +220,8 @@ void collector_flush(struct collector *collector, bool force, bool whole) {
 
 /* Whether somebody waits for the next commit to be answered. */
 static bool is_asked(const struct collector *collector) {
-    return positions_are_waiting(&collector->positions) || level_keeper_is_asked(&collector->levels);
+    return positions_are_waiting(&collector->positions) || level_keeper_is_asked(&collector->levels) ||
+           recorder_is_asked(&collector->recorder);
 }
 
 static bool is_flush_due(struct collector *collector, uint64_t now) {
@@ -252,8 +253,9 @@ static void scan_slots(struct collector *collector, uint64_t now) {
     level_keeper_pass(&collector->levels, clock_real_ns());
     reap_scan(&collector->rings);
     bool waiting = reap_finish(&collector->rings);
-    if (!collector->waiting_since_ns && (waiting || collector->rings.removal_count ||
-                                         losses_any_untold(&collector->rings) || is_metric_flush_due(collector, now)))
+    if (!collector->waiting_since_ns &&
+        (waiting || collector->rings.removal_count || losses_any_untold(&collector->rings) ||
+         is_metric_flush_due(collector, now) || recorder_is_due(&collector->recorder, &collector->rings)))
         collector->waiting_since_ns = now;
 }
 
@@ -270,6 +272,7 @@ void collector_poll(struct collector *collector) {
     if (positions_are_waiting(&collector->positions))
         positions_answer(&collector->positions, &collector->rings, clock_monotonic_ns());
     level_keeper_give_up(&collector->levels, clock_monotonic_ns());
+    recorder_give_up(&collector->recorder, clock_monotonic_ns());
     bool active = collector->seen.hand_records > 0 || collector->seen.pressed || is_asked(collector);
     collector->poll_ns = active                                  ? POLL_ACTIVE_NS
                          : collector->poll_ns * 2 > POLL_IDLE_NS ? POLL_IDLE_NS

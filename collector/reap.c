@@ -3,6 +3,7 @@
 #include "collector/cells.h"
 #include "collector/fault.h"
 #include "collector/losses.h"
+#include "collector/recorder.h"
 
 void reap_scan(struct rings *rings) {
     for (size_t r = 0; r < rings->count; r++) {
@@ -13,8 +14,12 @@ void reap_scan(struct rings *rings) {
             if (!rings_slot_refresh(rings, ring, i))
                 continue;
             struct slot *slot = &ring->slots[i];
-            if (!slot->ending)
-                slot->ending = slot->info.state == SLOT_CLOSED || ring_reader_slot_dead(&ring->ring, i, &slot->info);
+            if (slot->ending)
+                continue;
+            bool gone = slot->info.state != SLOT_CLOSED && ring_reader_slot_dead(&ring->ring, i, &slot->info);
+            slot->ending = gone || slot->info.state == SLOT_CLOSED;
+            if (slot->ending)
+                recorder_note_end(ring, slot, gone);
         }
     }
 }
@@ -69,6 +74,10 @@ static bool finish_slot(struct rings *rings, struct collector_ring *ring, uint32
                 reason = LOSS_REASON_COUNT; /* one prefix takes all of them */
                 break;
             }
+    if (slot->recorder.wanted > 0) {
+        state_key_want(&key, slot->info.producer_id);
+        rings_remove_state(rings, &key);
+    }
     if (slot->cells) {
         state_key_cells(&key, slot->info.producer_id);
         rings_remove_state(rings, &key);

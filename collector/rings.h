@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "collector/limits.h"
+#include "collector/recorder_mark.h"
 #include "collector/state_map.h"
 #include "common/base/paths.h"
 #include "common/shm/ring_reader.h"
@@ -45,6 +46,7 @@ struct slot {
     bool is_folding;          /* some of them are in the batch that is being made */
     bool was_there;           /* when the collector started */
     uint64_t control_version; /* of the level keeper, which its control word was made of; 0: not yet */
+    struct recorder_slot recorder;
 };
 void cells_destroy(struct cells *cells); /* NULL is fine */
 
@@ -59,6 +61,9 @@ struct lane {
     struct buffer hand;
     uint64_t hand_time;      /* the greatest record time in hand */
     struct lane_state state; /* as last seen */
+    struct recorder_lane
+        *recorder;             /* what is remembered of a lane of the flight recorder (recorder.h); NULL: nothing */
+    struct recorder_rest rest; /* of such a lane, too */
     /* while a batch is made */
     uint64_t taken; /* it holds the records below */
     uint64_t after; /* the position behind `record` */
@@ -90,7 +95,9 @@ static inline uint32_t rings_next_ledger(const struct collector_ring *ring, uint
 
 /* What all keys of a ring's lanes, a producer's losses or its cells begin with. */
 enum { REMOVAL_BYTES = sizeof(STATE_LANE) - 1 + 16 };
-static_assert(sizeof(STATE_LOSS) == sizeof(STATE_LANE) && sizeof(STATE_CELL) == sizeof(STATE_LANE), "one length");
+static_assert(sizeof(STATE_LOSS) == sizeof(STATE_LANE) && sizeof(STATE_CELL) == sizeof(STATE_LANE) &&
+                  sizeof(STATE_WANT) == sizeof(STATE_LANE),
+              "one length");
 struct removal {
     char prefix[REMOVAL_BYTES];
 };
