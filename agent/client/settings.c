@@ -55,6 +55,8 @@ void client_settings_follow(struct tf_client *client) {
             fresh->older = (struct client_settings *)settings;
             atomic_store(&client->settings, fresh);
             settings = fresh;
+            if (fresh->recorder_levels == 0)
+                threads_shed_recorders(client);
         }
     }
     atomic_store(&client->special, special_levels(client, settings, control));
