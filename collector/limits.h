@@ -22,28 +22,28 @@ enum {
         100000, /* metric series; updates of further ones are refused and counted; a user's share: shares.h */
     FOLD_SERIES_OWN = 1000, /* more, of the collector itself */
 
-    MERGE_TAIL_MAX = 256,     /* blocks at the end of a partition that may still be merged */
-    REMOVALS_MAX = 16 * 1024, /* state prefixes to be deleted; beyond that they are left to the next start */
-    QUARANTINE_FILES_MAX = 8, /* rings set aside; the oldest goes */
-    POSITION_CALLS_MAX = 32,  /* control calls waiting for a commit */
-    LEVEL_CALLS_MAX = 32,     /* likewise */
-    LEVELS_MAX = 1000,        /* thresholds: the default's, and of services; a further one is refused */
-    OUTPUT_FILES_KEPT = 10,   /* rotated output files */
+    MERGE_TAIL_MAX = 256,      /* blocks at the end of a partition that may still be merged */
+    REMOVALS_MAX = 16 * 1024,  /* state prefixes to be deleted; beyond that they are left to the next start */
+    QUARANTINE_FILES_MAX = 8,  /* rings set aside; the oldest goes */
+    POSITION_CALLS_MAX = 32,   /* control calls waiting for a commit */
+    LEVEL_CALLS_MAX = 32,      /* likewise */
+    LEVELS_MAX = 1000,         /* thresholds: the default's, and of services; a further one is refused */
+    OUTPUT_FILES_KEPT = 10,    /* rotated output files */
+    SPILL_FRAMES_A_FLUSH = 16, /* taken in before the rings are looked at again */
+};
 
-    /* The flight recorder (recorder.h). What one batch takes out of it; the rest follows with the next ones, as is committed with this one. */
+/* The flight recorder (recorder.h). */
+enum {
+    /* What one batch takes out of it. What it leaves follows with the next ones: which that is, is committed with this one. */
     RECORDER_ENTRIES_MAX = 65536,
     RECORDER_BYTES_MAX = 16 * 1024 * 1024,
-    RECORDER_TRACES_MAX =
-        512, /* waiting to be looked for; an error of a further one stores what its own process recorded, no more */
-    RECORDER_TAKEN_MAX =
-        512, /* records stored out of the middle of a lane; then what is older than some of these is given up */
-    RECORDER_WINDOWS_MAX = 4, /* times of one lane or trace to be stored; then also what is between two of them */
-    RECORDER_FREE_SHARE =
-        8, /* of the private lanes one in so many is to be free: lanes that were left go before their time */
-    RECORDER_CALLS_MAX = 32, /* control calls waiting for a commit */
-    RECORDER_SCAN_SHARE =
-        10, /* looking for traces takes at most one part in so many of the time; till then they wait, committed */
-    SPILL_FRAMES_A_FLUSH = 16, /* taken in before the rings are looked at again */
+
+    RECORDER_TRACES_MAX = 512, /* that wait to be looked for; an error of a further one stores what its process has */
+    RECORDER_SCAN_SHARE = 10,  /* looking for them takes one part in so many of the time; until then they wait */
+    RECORDER_TAKEN_MAX = 512,  /* stored out of the middle of a lane; then the oldest between them are given up */
+    RECORDER_WINDOWS_MAX = 4,  /* times to be stored of one lane or trace; then also what is between two of them */
+    RECORDER_FREE_SHARE = 8,   /* one in so many private lanes is free: those that were left go earlier for that */
+    RECORDER_CALLS_MAX = 32,   /* control calls waiting for a commit */
 };
 
 #define FOLD_BYTES_MAX (UINT64_C(192) << 20)       /* of series: likewise; well below SEGMENT_SIZE */

@@ -1,4 +1,4 @@
-/* recorder_private.h - what the recorder's files share: recorder.c (what is to be stored, and how far a lane is done with), recorder_take.c (out
+/* recorder_private.h - what the recorder's files share: recorder.c (what is to be stored, and how far a lane is done with), recorder_traces.c, recorder_take.c (out
  * of a lane into the batch), recorder_ask.c (requests). */
 #ifndef TASKFORGE_COLLECTOR_RECORDER_PRIVATE_H
 #define TASKFORGE_COLLECTOR_RECORDER_PRIVATE_H
@@ -12,14 +12,24 @@
 struct recorder_window recorder_window_before(const struct recorder *recorder, uint64_t time_ns, uint64_t now_ns);
 void recorder_note(struct recorder *recorder, struct slot *slot, struct recorder_window window);
 
-/* The trace with these bytes, if it is looked for, or NULL. */
-const struct recorder_trace *recorder_find_trace(const struct recorder *recorder, bool raw, struct text trace);
-
 /* The process whose lane it is, or NULL. */
 struct slot *recorder_slot_of(struct rings *rings, struct lane *lane);
 
 /* The lane's mark in the batch that is being made. */
 void recorder_set_mark(struct lane *lane, const struct recorder_mark *mark, struct batch *batch);
+
+/* --- recorder_traces.c --- */
+
+/* Look for what is recorded of a trace (text; none where it is empty) in that window, too. */
+void recorder_note_trace(struct recorder *recorder, struct text trace, struct recorder_window window);
+
+/* The trace with these bytes, if it is looked for, or NULL. */
+const struct recorder_trace *recorder_find_trace(const struct recorder *recorder, bool raw, struct text trace);
+
+void recorder_load_traces(struct recorder *recorder, const struct state_map *state);
+void recorder_put_traces(struct recorder *recorder, struct batch *batch);
+void recorder_settle_traces(struct recorder *recorder);
+void recorder_discard_traces(struct recorder *recorder);
 
 /* --- recorder_take.c --- */
 

@@ -61,9 +61,8 @@ struct lane {
     struct buffer hand;
     uint64_t hand_time;      /* the greatest record time in hand */
     struct lane_state state; /* as last seen */
-    struct recorder_lane
-        *recorder;             /* what is remembered of a lane of the flight recorder (recorder.h); NULL: nothing */
-    struct recorder_rest rest; /* of such a lane, too */
+    struct recorder_lane *recorder; /* what is remembered of one of the flight recorder (recorder.h); NULL: nothing */
+    struct recorder_rest rest;      /* likewise */
     /* while a batch is made */
     uint64_t taken; /* it holds the records below */
     uint64_t after; /* the position behind `record` */
