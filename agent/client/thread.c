@@ -83,6 +83,7 @@ static void lane_shed_recorder(struct thread_lane *lane) {
     if (lane->has_recorder)
         ring_lane_release(&session->attachment->ring, &session->claim, lane->recorder_lane);
     lane->has_recorder = false;
+    lane->recorder_retry_ns = 0;
     atomic_signal_fence(memory_order_seq_cst);
     atomic_store(&lane->quick_id, session->id);
     registry_unlock();
