@@ -134,6 +134,20 @@ void batch_add_span(struct batch *batch, const struct span *span) {
         batch->span_count++;
 }
 
+static void reverse(struct entry *entries, size_t count) {
+    for (size_t i = 0; i < count / 2; i++) {
+        struct entry entry = entries[i];
+        entries[i] = entries[count - 1 - i];
+        entries[count - 1 - i] = entry;
+    }
+}
+
+void batch_move_front(struct batch *batch, size_t from) {
+    reverse(batch->entries, from);
+    reverse(batch->entries + from, batch->entry_count - from);
+    reverse(batch->entries, batch->entry_count);
+}
+
 /* The place of a key in the index: its put's number + 1, or 0 where it would go. */
 static uint32_t *index_at(struct batch *batch, struct text key) {
     size_t mask = batch->put_index_size - 1;

@@ -43,6 +43,8 @@ void batch_add(struct batch *batch, const struct entry *entry);
 
 /* Add a span: repaired likewise; one without a trace id or an id of its own is only counted. */
 void batch_add_span(struct batch *batch, const struct span *span);
+/* The entries from that number on go in front of the others. */
+void batch_move_front(struct batch *batch, size_t from);
 
 /* A state key's new value; of several for one key the last holds. Both are copied. */
 void batch_put(struct batch *batch, struct text key, struct text value);

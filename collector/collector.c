@@ -51,6 +51,11 @@ static void apply_sizes(struct collector *collector, const struct config *config
     collector->writer.partition_bytes = retention_partition_bytes(&collector->settings.retention, &disk);
 }
 
+static void apply_recorder(struct collector *collector, const struct config *config) {
+    const struct config_flight_recorder *flight_recorder = &config->collector.flight_recorder;
+    recorder_configure(&collector->recorder, flight_recorder->levels ? flight_recorder->keep_ns : 0);
+}
+
 /* --- state of what is gone --- */
 
 static bool is_live(const struct rings *rings, const char id[16]) {
@@ -70,7 +75,8 @@ static int collect_key(void *argument, struct text key, struct text value) {
     const size_t prefix = sizeof(STATE_LANE) - 1; /* as long as the others */
     (void)value;
     if ((!text_starts_with(key, TEXT_LITERAL(STATE_LANE)) && !text_starts_with(key, TEXT_LITERAL(STATE_LOSS)) &&
-         !text_starts_with(key, TEXT_LITERAL(STATE_CELL)) && !text_starts_with(key, TEXT_LITERAL(STATE_GONE))) ||
+         !text_starts_with(key, TEXT_LITERAL(STATE_CELL)) && !text_starts_with(key, TEXT_LITERAL(STATE_GONE)) &&
+         !text_starts_with(key, TEXT_LITERAL(STATE_WANT))) ||
         key.length < prefix + 16 || is_live(rings, key.data + prefix))
         return 0;
     struct state_key gone = { .length = key.length };
@@ -170,10 +176,17 @@ static void on_spans(struct control_call *call, struct text arguments, void *con
     spans_answer(&collector->rings, collector->drain.host, call, control_word(&arguments));
 }
 
+static void on_recorder(struct control_call *call, struct text arguments, void *context) {
+    struct collector *collector = context;
+    recorder_ask(&collector->recorder, call, arguments);
+    loop_set_timer(collector->poll_timer, 0);
+}
+
 static const struct control_verb verbs[] = {
     { "positions", "INPUT", on_positions },
     { "level", "set LEVEL FOR|- [SERVICE] | reset [SERVICE]", on_level },
     { "levels", "", on_levels },
+    { "recorder", "store [SERVICE]", on_recorder },
     { "status", "", collector_on_status },
     { "metric", "KIND NAMING NAME", collector_on_metric },
     { "spans", "[TRACE]", on_spans },
@@ -224,6 +237,9 @@ static int start_rings(struct collector *collector, const struct config *config,
     const struct metric_scheme scheme = { config->namespace_, config->exporter.gauge_suffix };
     result = fold_init(&collector->fold, collector->settings.runtime_dir, &scheme, &collector->state, error);
     collector->fold_open = result == 0;
+    if (result == 0 && recorder_init(&collector->recorder, &collector->state) < 0)
+        result = error_set(error, -ENOMEM, "out of memory");
+    collector->recorder_open = result == 0;
     if (result == 0)
         result = drain_init(&collector->drain, &collector->rings, &collector->fold, error);
     collector->drain_open = result == 0;
@@ -231,6 +247,8 @@ static int start_rings(struct collector *collector, const struct config *config,
         return result;
     health_init(&collector->health, &collector->state);
     collector->drain.health = &collector->health;
+    collector->drain.recorder = &collector->recorder;
+    apply_recorder(collector, config);
     bool all = rings_scan(&collector->rings);
     look_at_slots(&collector->rings);
     if (all)
@@ -305,6 +323,7 @@ int collector_reload(struct collector *collector, const struct config *config, s
         return result;
     collector->settings = settings;
     apply_sizes(collector, config);
+    apply_recorder(collector, config);
     output_reopen(collector->output);
     snprintf(collector->reload_file, sizeof(collector->reload_file), "%s",
              config->file ? config->file : "the defaults");
@@ -345,6 +364,8 @@ void collector_finish(struct collector *collector) {
         collector_flush(collector, false, false); /* how far the output came */
     if (collector->drain_open)
         drain_finish(&collector->drain);
+    if (collector->recorder_open)
+        recorder_finish(&collector->recorder);
     if (collector->fold_open)
         fold_finish(&collector->fold);
     self_finish(&collector->self);

@@ -48,6 +48,7 @@ struct collector {
     struct batch batch;
     struct positions positions;
     struct level_keeper levels;
+    struct recorder recorder;
     struct output *output;
     struct control *control;
     char control_path[PATHS_MAX + 32];
@@ -67,7 +68,7 @@ struct collector {
     uint64_t retry_ns;       /* monotonic: when it is tried again */
     bool spill_failing;      /* nor the spill */
     uint64_t spill_retry_ns; /* monotonic */
-    bool partitions_open, writer_open, spill_open, rings_open, fold_open,
+    bool partitions_open, writer_open, spill_open, rings_open, fold_open, recorder_open,
         drain_open; /* what collector_finish has to undo */
 };
 

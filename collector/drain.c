@@ -51,8 +51,11 @@ static bool scan_copied(struct lane *lane, uint64_t head, uint64_t copied_end, s
     return sound;
 }
 
-/* What moves only by our hand has to be where we left it, and the head may only go forward. */
+/* What moves only by our hand has to be where we left it, and the head may only go forward. A lane of the flight recorder is empty when it
+ * becomes one, and is not copied: recorder.h. */
 static bool lane_is_sound(const struct lane *lane, const struct lane_state *state) {
+    if (state->recorder)
+        return state->tail == lane->position && lane->hand_end == lane->position && state->head >= lane->state.head;
     return state->tail == lane->position && state->head >= lane->hand_end && state->head - state->tail <= lane->size;
 }
 
@@ -60,16 +63,14 @@ static void lane_round(struct rings *rings, struct lane *lane, uint64_t budget, 
     struct collector_ring *ring = lane->ring;
     struct lane_state seen;
     int result = ring_reader_lane(&ring->ring, lane->index, &seen);
-    if (result == 0 && seen.recorder) {
-        lane->state = seen;
-        lane->position = lane->hand_end = seen.tail; /* no lane like the others: recorder.h */
-        return;
-    }
     if (result < 0 || !lane_is_sound(lane, &seen)) {
         rings_break(rings, ring, "head and tail of a lane make no sense");
         return;
     }
     lane->state = seen;
+    lane->truncated = false;
+    if (seen.recorder)
+        return;
     uint64_t in_hand = lane->hand_end - lane->position, fresh = seen.head - lane->hand_end;
     uint64_t take = budget <= in_hand ? 0 : fresh < budget - in_hand ? fresh : budget - in_hand;
     take &= ~(uint64_t)(RECORD_ALIGN - 1);
@@ -250,6 +251,7 @@ bool drain_gather(struct drain *drain, bool whole, uint64_t now_ns, struct batch
         if (batch->failed || !push_next(drain, lane, whole, now_ns, item.rank))
             return false;
     }
+    recorder_gather(drain, now_ns, batch);
     losses_gather(drain, whole, now_ns, batch);
     crash_gather(drain, whole, now_ns, batch);
     put_removals(drain, batch);
@@ -263,7 +265,10 @@ static void lane_settle(struct rings *rings, struct lane *lane) {
     uint64_t safe = lane->taken - lane->position;
     if (safe == 0)
         return;
-    buffer_consume(&lane->hand, (size_t)safe);
+    if (lane->hand_end > lane->position)
+        buffer_consume(&lane->hand, (size_t)safe);
+    else
+        lane->hand_end = lane->taken; /* of the flight recorder: nothing is in hand */
     lane->position = lane->taken;
     if (lane->hand.length == 0) {
         lane->hand_time = 0;
@@ -282,6 +287,7 @@ void drain_settle(struct drain *drain) {
         losses_settle(ring);
         crash_settle(ring);
     }
+    recorder_settle(drain);
     drain->rings->removal_count = 0;
 }
 
@@ -302,6 +308,7 @@ void drain_discard(struct drain *drain) {
         losses_discard(ring);
         crash_discard(ring);
     }
+    recorder_discard(drain);
 }
 
 void drain_own_entry(struct drain *drain, struct batch *batch, uint64_t time_ns, enum level level, const char *module,

@@ -18,12 +18,14 @@
 #include "collector/fold.h"
 #include "collector/health.h"
 #include "collector/order.h"
+#include "collector/recorder.h"
 #include "collector/rings.h"
 
 struct drain {
     struct rings *rings;
-    struct fold *fold;     /* where metric updates go; NULL: they are passed over (tests of the rest) */
-    struct health *health; /* likewise health reports */
+    struct fold *fold;         /* where metric updates go; NULL: they are passed over (tests of the rest) */
+    struct health *health;     /* likewise health reports */
+    struct recorder *recorder; /* the flight recorder; NULL: nothing is stored out of its lanes (likewise) */
     char host[ENTRY_HOST_BYTES + 1];
     struct uuid_generator ids; /* of entries of our own */
     struct crash crash;        /* which signals ended processes, as it was told lately */

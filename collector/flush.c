@@ -223,7 +223,8 @@ void collector_flush(struct collector *collector, bool force, bool whole) {
 
 /* Whether somebody waits for the next commit to be answered. */
 static bool is_asked(const struct collector *collector) {
-    return positions_are_waiting(&collector->positions) || level_keeper_is_asked(&collector->levels);
+    return positions_are_waiting(&collector->positions) || level_keeper_is_asked(&collector->levels) ||
+           recorder_is_asked(&collector->recorder);
 }
 
 static bool is_flush_due(struct collector *collector, uint64_t now) {
@@ -259,7 +260,7 @@ static void scan_slots(struct collector *collector, uint64_t now) {
     collector->urgent |= rings->hurry;
     if (!collector->waiting_since_ns &&
         (waiting || rings->removal_count || crash_is_due(rings, &collector->drain.crash) || losses_any_untold(rings) ||
-         is_metric_flush_due(collector, now)))
+         is_metric_flush_due(collector, now) || recorder_is_due(&collector->recorder, rings)))
         collector->waiting_since_ns = now;
 }
 
@@ -276,6 +277,7 @@ void collector_poll(struct collector *collector) {
     if (positions_are_waiting(&collector->positions))
         positions_answer(&collector->positions, &collector->rings, clock_monotonic_ns());
     level_keeper_give_up(&collector->levels, clock_monotonic_ns());
+    recorder_give_up(&collector->recorder, clock_monotonic_ns());
     bool active =
         collector->seen.hand_records > 0 || collector->seen.pressed || collector->rings.deaths || is_asked(collector);
     collector->poll_ns = active                                  ? POLL_ACTIVE_NS

@@ -41,6 +41,20 @@ enum {
     SPILL_FRAMES_A_FLUSH = 16, /* taken in before the rings are looked at again */
 };
 
+/* The flight recorder (recorder.h). */
+enum {
+    /* What one batch takes out of it. What it leaves follows with the next ones: which that is, is committed with this one. */
+    RECORDER_ENTRIES_MAX = 65536,
+    RECORDER_BYTES_MAX = 16 * 1024 * 1024,
+
+    RECORDER_TRACES_MAX = 512, /* that wait to be looked for; an error of a further one stores what its process has */
+    RECORDER_SCAN_SHARE = 10,  /* looking for them takes one part in so many of the time; until then they wait */
+    RECORDER_TAKEN_MAX = 512,  /* stored out of the middle of a lane; then the oldest between them are given up */
+    RECORDER_WINDOWS_MAX = 4,  /* times to be stored of one lane or trace; then also what is between two of them */
+    RECORDER_FREE_SHARE = 8,   /* one in so many private lanes is free: those that were left go earlier for that */
+    RECORDER_CALLS_MAX = 32,   /* control calls waiting for a commit */
+};
+
 #define FOLD_BYTES_MAX (UINT64_C(192) << 20)       /* of series: likewise; well below SEGMENT_SIZE */
 #define FOLD_BYTES_OWN (UINT64_C(8) << 20)         /* more, of the collector itself */
 #define SPANS_ANSWER_BYTES (UINT64_C(4) << 20)     /* open spans told at once; more are left out */

@@ -6,7 +6,9 @@
 #include "collector/losses.h"
 #include "collector/slots.h"
 #include "collector/spans.h"
+#include "collector/recorder.h"
 #include "common/base/diag.h"
+#include "common/model/pack.h"
 #include "common/model/template.h"
 
 /* The slot whose process made the lane's record: a private lane's owner; an overflow lane's by the hello in front. */
@@ -95,7 +97,27 @@ static struct origin origin_of(const struct lane *lane, const struct slot *slot)
     return (struct origin) { .service = slot->info.service, .pid = lane->overflow ? 0 : slot->info.pid };
 }
 
-static void add_entry(struct drain *drain, struct lane *lane, struct batch *batch) {
+/* The metadata, with the mark of the flight recorder; without it where there is no room. */
+static struct text mark_recorded(struct text metadata, struct batch *batch) {
+    static const struct text mark = TEXT_INITIALIZER("flight_recorder");
+    struct pack_reader reader = { metadata.data, metadata.data + metadata.length };
+    struct pack_value map = { .type = PACK_MAP }, there;
+    if (metadata.length > 0 &&
+        (pack_next(&reader, &map) != 1 || map.type != PACK_MAP || pack_find(metadata, mark, &there)))
+        return metadata;
+    struct pack_writer writer = { .capacity = metadata.length + mark.length + 16 };
+    writer.data = arena_allocate(&batch->arena, writer.capacity);
+    if (!writer.data)
+        return metadata;
+    pack_map(&writer, map.count + 1);
+    pack_raw(&writer, (struct text) { reader.at, (size_t)(reader.end - reader.at) });
+    pack_text(&writer, mark);
+    pack_bool(&writer, true);
+    return writer.failed || writer.length > ENTRY_METADATA_BYTES ? metadata
+                                                                 : (struct text) { writer.data, writer.length };
+}
+
+static void add_entry(struct drain *drain, struct lane *lane, bool recorded, struct batch *batch) {
     const struct record_entry *record = &lane->record.entry;
     struct entry entry = record->entry;
     /* In an overflow lane the hello says all, but for call sites. */
@@ -117,10 +139,18 @@ static void add_entry(struct drain *drain, struct lane *lane, struct batch *batc
         uuid_derive(entry.timestamp_ns, lane->ring->ring.ring_id, lane->index, lane->record.position, &entry.id);
     if (crash_is_news(&entry))
         crash_hear(&drain->crash, lane->ring, slot_of(drain->rings, lane), &entry);
+    if (recorded)
+        entry.metadata = mark_recorded(entry.metadata, batch);
+    else if (drain->recorder && entry.level >= LEVEL_ERROR)
+        recorder_note_error(drain->recorder, slot_of(drain->rings, lane), lane->record.time_ns, entry.trace_id);
     batch_add(batch, &entry);
     drain->entries++;
-    if (record->has_position)
+    if (record->has_position && !recorded)
         put_input_position(lane, &record->position, batch);
+}
+
+void origin_add_recorded(struct drain *drain, struct lane *lane, struct batch *batch) {
+    add_entry(drain, lane, true, batch);
 }
 
 void origin_add_record(struct drain *drain, struct lane *lane, struct batch *batch) {
@@ -130,7 +160,7 @@ void origin_add_record(struct drain *drain, struct lane *lane, struct batch *bat
         drain->fold->user = lane->ring->uid;
     switch (record->kind) {
     case RECORD_ENTRY:
-        add_entry(drain, lane, batch);
+        add_entry(drain, lane, false, batch);
         break;
     case RECORD_SPAN:
         origin = origin_of(lane, slot_of(drain->rings, lane));

@@ -14,7 +14,7 @@ int position_targets_mark(struct position_targets *targets, struct rings *rings,
             continue;
         for (uint32_t i = 0; i < ring->ring.lane_count; i++) {
             struct lane_state state;
-            if (ring_reader_lane(&ring->ring, i, &state) < 0 || state.head <= ring->lanes[i].position)
+            if (ring_reader_lane(&ring->ring, i, &state) < 0 || state.recorder || state.head <= ring->lanes[i].position)
                 continue;
             if (targets->count == capacity) {
                 capacity = capacity ? capacity * 2 : 16;

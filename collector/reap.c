@@ -4,6 +4,7 @@
 #include "collector/crash.h"
 #include "collector/fault.h"
 #include "collector/losses.h"
+#include "collector/recorder.h"
 #include "collector/slots.h"
 #include "common/base/check.h"
 #include "common/base/clock.h"
@@ -48,12 +49,14 @@ static void scan_ring(struct rings *rings, struct collector_ring *ring) {
             continue;
         if (slot->info.state == SLOT_CLOSED) {
             begin_end(ring, slot);
+            recorder_note_end(ring, slot, false);
         } else if (is_to_be_asked(rings, ring, i) && (slot->watch.ended || asked < most)) {
             if (!slot->watch.ended && ++asked == most)
                 ring->next_look = i + 1;
             if (is_dead(ring, i)) {
                 begin_end(ring, slot);
                 crash_notice(rings, ring, i);
+                recorder_note_end(ring, slot, slot->end.gone);
             }
         }
     }
@@ -131,6 +134,10 @@ static void remove_state(struct rings *rings, const struct slot *slot) {
     }
     if (slot->cells) {
         state_key_cells(&key, slot->info.producer_id);
+        rings_remove_state(rings, &key);
+    }
+    if (slot->recorder.wanted > 0) {
+        state_key_want(&key, slot->info.producer_id);
         rings_remove_state(rings, &key);
     }
     if (slot->end.told) {

@@ -38,8 +38,10 @@ void slot_forget(struct slot *slot) {
 static void ring_destroy(struct collector_ring *ring) {
     if (!ring)
         return;
-    for (uint32_t i = 0; ring->lanes && i < ring->ring.lane_count; i++)
+    for (uint32_t i = 0; ring->lanes && i < ring->ring.lane_count; i++) {
         buffer_finish(&ring->lanes[i].hand);
+        free(ring->lanes[i].recorder);
+    }
     for (uint32_t i = 0; ring->slots && i <= ring->ring.slot_count; i++)
         slot_forget(&ring->slots[i]);
     free(ring->lanes);
@@ -136,6 +138,8 @@ static int lanes_resume(struct rings *rings, struct collector_ring *ring, struct
         if (stored != lane->state.tail && ring_reader_set_tail(&ring->ring, i, stored) < 0)
             return error_set(error, -EFAULT, "the tail of lane %u cannot be set", i);
         lane->state.tail = lane->position = lane->hand_end = stored;
+        if (lane->state.recorder) /* out of memory: begin again */
+            check(recorder_lane_load(rings->state, ring->ring.ring_id, i, stored, &lane->recorder) == 0);
     }
     return 0;
 }
@@ -245,7 +249,7 @@ void rings_break(struct rings *rings, struct collector_ring *ring, const char *w
         return;
     uint64_t unread = 0;
     for (uint32_t i = 0; i < ring->ring.lane_count; i++)
-        if (ring->lanes[i].state.head > ring->lanes[i].hand_end)
+        if (ring->lanes[i].state.head > ring->lanes[i].hand_end && !ring->lanes[i].state.recorder)
             unread += ring->lanes[i].state.head - ring->lanes[i].hand_end;
     bool was_active = ring->phase == RING_ACTIVE;
     ring->phase = RING_BROKEN;

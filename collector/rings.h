@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "collector/limits.h"
+#include "collector/recorder_mark.h"
 #include "collector/state_map.h"
 #include "common/base/paths.h"
 #include "common/shm/ring_reader.h"
@@ -73,6 +74,7 @@ struct slot {
     bool is_folding;          /* some of them are in the batch that is being made */
     bool was_there;           /* when the collector started */
     uint64_t control_version; /* of the level keeper, which its control word was made of; 0: not yet */
+    struct recorder_slot recorder;
 };
 #define SLOT_UNKNOWN ((struct slot) { .watch = { .fd = -1, .deaths_fd = -1 } })
 void cells_destroy(struct cells *cells); /* NULL is fine */
@@ -86,8 +88,10 @@ struct lane {
     uint64_t position; /* everything below is safe, and the file's tail stands here */
     uint64_t hand_end; /* in hand: [position, hand_end), whole records */
     struct buffer hand;
-    uint64_t hand_time;      /* the greatest record time in hand */
-    struct lane_state state; /* as last seen */
+    uint64_t hand_time;             /* the greatest record time in hand */
+    struct lane_state state;        /* as last seen */
+    struct recorder_lane *recorder; /* what is remembered of one of the flight recorder (recorder.h); NULL: nothing */
+    struct recorder_rest rest;      /* likewise */
     /* while a batch is made */
     uint64_t taken; /* it holds the records below */
     uint64_t after; /* the position behind `record` */
@@ -125,7 +129,7 @@ static inline uint32_t rings_next_ledger(const struct collector_ring *ring, uint
 /* What all keys of a ring's lanes, a producer's losses, its cells or its end begin with. */
 enum { REMOVAL_BYTES = sizeof(STATE_LANE) - 1 + 16 };
 static_assert(sizeof(STATE_LOSS) == sizeof(STATE_LANE) && sizeof(STATE_CELL) == sizeof(STATE_LANE) &&
-                  sizeof(STATE_GONE) == sizeof(STATE_LANE),
+                  sizeof(STATE_GONE) == sizeof(STATE_LANE) && sizeof(STATE_WANT) == sizeof(STATE_LANE),
               "one length");
 struct removal {
     char prefix[REMOVAL_BYTES];

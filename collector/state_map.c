@@ -150,6 +150,11 @@ void state_key_lane(struct state_key *key, const uint8_t ring_id[16], uint32_t l
     key_u32(key, lane);
 }
 
+void state_key_want(struct state_key *key, const uint8_t producer_id[16]) {
+    key_begin(key, STATE_WANT);
+    key_bytes(key, producer_id, 16);
+}
+
 void state_key_losses(struct state_key *key, const uint8_t producer_id[16]) {
     key_begin(key, STATE_LOSS);
     key_bytes(key, producer_id, 16);

@@ -43,6 +43,7 @@ void state_key_loss(struct state_key *key, const uint8_t producer_id[16], enum l
 void state_key_losses(struct state_key *key, const uint8_t producer_id[16]); /* the prefix of a producer's losses */
 void state_key_cells(struct state_key *key, const uint8_t producer_id[16]);  /* the prefix of a producer's cells */
 void state_key_gone(struct state_key *key, const uint8_t producer_id[16]);   /* that its end was told */
+void state_key_want(struct state_key *key, const uint8_t producer_id[16]);
 /* `rest` empty: the prefix of an input. -E2BIG when it does not fit a key. */
 int state_key_input(struct state_key *key, uint32_t uid, struct text input, struct text rest);
 

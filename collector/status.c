@@ -30,7 +30,7 @@ void collector_look_at_itself(struct collector *collector) {
         for (uint32_t i = 0; i < ring->ring.lane_count; i++) {
             const struct lane *lane = &ring->lanes[i];
             double used = (double)(lane->state.head - lane->position) / (double)lane->size;
-            if (lane->state.head > lane->position && used > fill)
+            if (lane->state.head > lane->position && !lane->state.recorder && used > fill)
                 fill = used;
         }
     }

@@ -186,9 +186,14 @@ int tf_prepare(tf_client *given) {
     return r;
 }
 
+/* The flight recorder has it, which nobody drains. If it was ours before, it was drained then. */
+static bool lane_is_recorder(const struct lane_header *header) {
+    return atomic_load_explicit(&header->owner, memory_order_relaxed) & LANE_OWNER_RECORDER;
+}
+
 /* Wait for one lane's tail. A lane that went back to the pool meanwhile was drained before: its tail is beyond. */
 static int lane_flush(const struct lane_header *header, uint64_t head, uint64_t deadline) {
-    while (atomic_load_explicit(&header->tail, memory_order_acquire) < head) {
+    while (atomic_load_explicit(&header->tail, memory_order_acquire) < head && !lane_is_recorder(header)) {
         if (clock_monotonic_ns() >= deadline)
             return -ETIMEDOUT;
         struct timespec pause = { .tv_nsec = FLUSH_STEP_NS };
@@ -233,6 +238,18 @@ int tf_flush(tf_client *given, uint64_t deadline_ns) {
         return -ENOMEM;
     int r = client_flush(client, deadline_ns);
     return r < 0 ? error_set(thread_error(), r, "the collector has not taken everything in time") : 0;
+}
+
+int tf_recorder_store(tf_client *given) {
+    struct tf_client *client = client_or_default(given);
+    if (!client)
+        return -ENOMEM;
+    registry_lock();
+    struct session *session = session_usable(client);
+    if (session) /* sequentially consistent: what was recorded before is there for whoever sees this */
+        atomic_fetch_add(&session->claim.slot->recorder_wanted, 1);
+    registry_unlock();
+    return session ? 0 : error_set(thread_error(), -EAGAIN, "no ring to write to");
 }
 
 int tf_losses(tf_client *given, struct tf_loss_counts *ret, size_t size) {

@@ -253,6 +253,9 @@ static inline bool call_wants(struct call *call, struct tf_client *client, int l
 /* This thread's memory, made when it has none; NULL: no memory. */
 struct thread *thread_get(void);
 
+/* Under the lock: each thread gives its recorder lane back with its next call. */
+void threads_shed_recorders(struct tf_client *client);
+
 /* Under the lock: every thread lets go of its lane in this client's sessions. */
 void threads_forget_client(struct tf_client *client);
 /* In the child, under the lock: the other threads are gone, this one has no lanes. */

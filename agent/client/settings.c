@@ -61,6 +61,8 @@ static const struct client_settings *read_anew(struct tf_client *client, const s
         return settings;
     fresh->older = (struct client_settings *)settings;
     atomic_store(&client->settings, fresh);
+    if (fresh->recorder_levels == 0)
+        threads_shed_recorders(client);
     return fresh;
 }
 

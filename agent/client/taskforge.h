@@ -166,6 +166,12 @@ struct tf_loss_counts {
 /* Copies the counts into *ret, whose size the caller gives (sizeof *ret). 0, or -EINVAL for a size that is not known. */
 TF_API int tf_losses(tf_client *client, struct tf_loss_counts *ret, size_t size);
 
+/* Ask for what the flight recorder holds of this process to be stored (collector.flight_recorder: entries of levels that stay in memory until
+ * the process or their trace logs an error): what it wrote with this client in the last `keep`. The collector sees to it within about a
+ * quarter of a second; each entry is stored once, however often it is asked for. Does nothing where there is no flight recorder. Takes a lock:
+ * not for signal handlers. 0, -EAGAIN (no ring now), -ENOMEM. */
+TF_API int tf_recorder_store(tf_client *client);
+
 /* The sentence about the last failure of a tf_ call on this thread: "message must be 1 to 10000 characters, is 0". It
  * stands until the next failure (a call that succeeds leaves it, tf_open apart); "" when nothing has failed yet. Calls
  * nested in a signal handler leave it alone. Never NULL; valid until the thread's next tf_ call. */

@@ -63,13 +63,39 @@ bool thread_recorder_claim(struct thread_lane *lane) {
     int saved_errno = errno;
     registry_lock();
     lane->recorder_retry_ns = now + RETRY_MS * CLOCK_MILLISECOND;
-    int r = ring_lane_claim(&session->attachment->ring, &session->claim, true, &lane->recorder, &lane->recorder_lane);
+    const struct client_settings *settings = atomic_load(&session->client->settings);
+    bool wanted = settings && settings->recorder_levels != 0; /* it may have been turned off since the gate looked */
+    int r = !wanted ? -EAGAIN
+                    : ring_lane_claim(&session->attachment->ring, &session->claim, true, &lane->recorder,
+                                      &lane->recorder_lane);
     lane->has_recorder = r == 0;
     if (r == 0)
         atomic_store(&session->touched, true);
     registry_unlock();
     errno = saved_errno;
     return lane->has_recorder;
+}
+
+/* Only its own thread may, which is not in the middle of a record then. */
+static void lane_shed_recorder(struct thread_lane *lane) {
+    struct session *session = lane->session;
+    registry_lock();
+    if (lane->has_recorder)
+        ring_lane_release(&session->attachment->ring, &session->claim, lane->recorder_lane);
+    lane->has_recorder = false;
+    lane->recorder_retry_ns = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store(&lane->quick_id, session->id);
+    registry_unlock();
+}
+
+void threads_shed_recorders(struct tf_client *client) {
+    for (struct thread *thread = threads; thread; thread = thread->next)
+        for (unsigned i = 0; i < THREAD_LANES; i++) {
+            struct thread_lane *lane = &thread->lanes[i];
+            if (lane->session && lane->session->client == client && lane->has_private && lane->has_recorder)
+                atomic_store(&lane->quick_id, NO_QUICK_ID); /* so it comes by lane_find_slowly */
+        }
 }
 
 static struct thread_lane *lane_find(struct thread *thread, uint64_t session_id) {
@@ -136,6 +162,8 @@ static struct thread_lane *lane_find_slowly(struct call *call, struct tf_client 
         return lane;
     if (lane) {
         thread->hot = lane;
+        if (lane->has_private && atomic_load_explicit(&lane->quick_id, memory_order_relaxed) == NO_QUICK_ID)
+            lane_shed_recorder(lane);
         if (lane->has_private || clock_monotonic_ns() < lane->retry_ns)
             return lane;
     }
@@ -153,9 +181,8 @@ struct thread_lane *thread_lane_find(struct call *call, struct tf_client *client
     if (likely(session_id != 0 && thread)) {
         /* Its session first: the rest of a lane belongs to who closes its client. */
         struct thread_lane *hot = thread->hot;
-        if (likely(hot && atomic_load_explicit(&hot->session_id, memory_order_relaxed) == session_id &&
-                   hot->has_private))
-            return hot;
+        if (likely(hot && atomic_load_explicit(&hot->quick_id, memory_order_relaxed) == session_id))
+            return hot; /* with a private lane, and nothing to be shed */
     }
     return lane_find_slowly(call, client, session_id);
 }

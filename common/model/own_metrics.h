@@ -23,6 +23,7 @@
     X(RING_FILL, GAUGE, "ring_fill_ratio", "", "How full the fullest lane was at the last look, 0 to 1.") \
     X(RING_BROKEN, COUNTER, "ring_broken_total", "", "Rings that were cut or scribbled on, and set aside.") \
     X(RING_DROPPED, COUNTER, "ring_dropped_total", "service,level,reason", "Entries that found no room and were dropped.") \
+    X(RING_RECORDED, COUNTER, "ring_recorded_total", "", "Entries stored out of the flight recorder.") \
     X(STORE_ENTRIES, COUNTER, "store_entries_total", "level", "Entries stored.") \
     X(STORE_REPAIRED, COUNTER, "store_entries_repaired_total", "", "Entries that broke a rule and were repaired.") \
     X(STORE_SPANS, COUNTER, "store_spans_total", "", "Spans stored.") \

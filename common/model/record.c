@@ -321,6 +321,12 @@ int record_header_decode(const void *bytes, size_t available, uint64_t expected_
     return 0;
 }
 
+bool record_trace(const void *bytes, const struct record_header *header, struct text *ret, bool *ret_raw) {
+    if (header->kind == RECORD_ENTRY)
+        return record_entry_trace(bytes, header, ret, ret_raw);
+    return header->kind == RECORD_CALL && record_call_trace(bytes, header, ret, ret_raw);
+}
+
 int record_decode(const void *bytes, size_t available, uint64_t expected_position, struct record *ret) {
     struct record_header header;
     int rc = record_header_decode(bytes, available, expected_position, &header);

@@ -217,6 +217,10 @@ int record_encode(const struct record *record, void *room, size_t capacity);
  * when the kind or version is unknown, or the position is not `expected_position`. */
 int record_header_decode(const void *bytes, size_t available, uint64_t expected_position, struct record_header *ret);
 
+/* The trace id alone of an entry or a call whose header was decoded, looked for without judging the rest: false when it has none, or is no
+ * such record. *ret_raw: it is 16 raw bytes. */
+bool record_trace(const void *bytes, const struct record_header *header, struct text *ret, bool *ret_raw);
+
 /* Decode one whole record as above; texts borrow from `bytes`. -EBADMSG for anything that does not fit, and then nothing of
  * *ret may be used. An entry's texts may hold any bytes and its fields may break the rules of section 3: the
  * collector passes them through entry_repair. Packed parts were checked with pack_check (bad ones: -EBADMSG). */

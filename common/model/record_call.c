@@ -92,6 +92,18 @@ int record_call_decode(const char *bytes, const struct record_header *header, st
     return fixed.metadata > 0 && pack_check(entry->metadata) < 0 ? -EBADMSG : 0;
 }
 
+bool record_call_trace(const char *bytes, const struct record_header *header, struct text *ret, bool *ret_raw) {
+    struct record_call_fixed fixed;
+    if (header->length < RECORD_CALL_FIXED_END)
+        return false;
+    memcpy(&fixed, bytes + RECORD_HEADER_SIZE, sizeof(fixed));
+    if (fixed.trace == 0 || fixed.trace > header->length - RECORD_CALL_FIXED_END)
+        return false;
+    *ret = (struct text) { bytes + RECORD_CALL_FIXED_END, fixed.trace };
+    *ret_raw = fixed.present & RECORD_RAW_TRACE;
+    return !*ret_raw || fixed.trace == TRACE_BYTES;
+}
+
 /* --- spans --- */
 
 struct span_fixed {

@@ -144,3 +144,16 @@ int record_entry_decode(const char *bytes, const struct record_header *header, s
         return -EBADMSG;
     return ret->has_position ? record_position_decode(record_take(&at, fixed.input_position), &ret->position) : 0;
 }
+
+bool record_entry_trace(const char *bytes, const struct record_header *header, struct text *ret, bool *ret_raw) {
+    struct record_entry_fixed fixed;
+    if (header->length < RECORD_ENTRY_FIXED_END)
+        return false;
+    memcpy(&fixed, bytes + RECORD_HEADER_SIZE, sizeof(fixed));
+    uint64_t at = (uint64_t)RECORD_ENTRY_FIXED_END + fixed.service + fixed.module + fixed.operation;
+    if (fixed.trace == 0 || at + fixed.trace > header->length)
+        return false;
+    *ret = (struct text) { bytes + at, fixed.trace };
+    *ret_raw = fixed.present & RECORD_RAW_TRACE;
+    return !*ret_raw || fixed.trace == TRACE_BYTES;
+}

@@ -66,9 +66,11 @@ int record_call_size(const struct record_entry *record, uint32_t *ret_size);
 void record_call_encode(const struct record_entry *record, uint64_t position, uint64_t time_ns, void *span,
                         uint32_t size);
 int record_call_decode(const char *bytes, const struct record_header *header, struct record_entry *ret);
+bool record_call_trace(const char *bytes, const struct record_header *header, struct text *ret, bool *ret_raw);
 int record_span_decode(const char *bytes, const struct record_header *header, struct record_span *ret);
 
 /* The entry of a record whose header was decoded; `bytes` are header->length long. */
 int record_entry_decode(const char *bytes, const struct record_header *header, struct record_entry *ret);
+bool record_entry_trace(const char *bytes, const struct record_header *header, struct text *ret, bool *ret_raw);
 
 #endif

@@ -37,6 +37,12 @@ int lane_writer_init(struct lane_writer *writer, struct lane_header *header, cha
     return 0;
 }
 
+/* Of a lane that overwrites: what lies below `end` by a lap is gone from now on. */
+static void announce(struct lane_writer *writer, uint64_t end) {
+    atomic_store_explicit(&writer->header->claimed, end, memory_order_relaxed);
+    LANE_FENCE(memory_order_release); /* pairs with ring_reader_recorder: who sees a byte of the record sees this */
+}
+
 void *lane_claim(struct lane_writer *writer, uint32_t size, enum level level, uint64_t *ret_position) {
     check(size % RECORD_ALIGN == 0 && size >= RECORD_HEADER_SIZE && size <= writer->size / LANE_LARGE_SHARE);
     check((unsigned)level < LEVEL_COUNT);
@@ -47,6 +53,8 @@ void *lane_claim(struct lane_writer *writer, uint32_t size, enum level level, ui
     if (unlikely(rest < (uint64_t)size + RECORD_HEADER_SIZE)) {
         if (!lane_has_room(writer, writer->head + rest + size, limit))
             return NULL;
+        if (writer->overwrites)
+            announce(writer, writer->head + rest + size);
         struct record_header padding = {
             .length = (uint32_t)rest, .kind = RECORD_PADDING, .version = RECORD_VERSION, .position = writer->head
         };
@@ -56,6 +64,8 @@ void *lane_claim(struct lane_writer *writer, uint32_t size, enum level level, ui
         offset = 0;
     } else if (!lane_has_room(writer, writer->head + size, limit)) {
         return NULL;
+    } else if (unlikely(writer->overwrites)) {
+        announce(writer, writer->head + size);
     }
     *ret_position = writer->head;
     fault_point(span_claimed);

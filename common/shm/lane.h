@@ -56,6 +56,19 @@ static inline char *lane_claim_within(struct lane_writer *writer, uint32_t most,
     return writer->data + offset;
 }
 
+/* What was stored before is seen before what is stored behind this; the other side likewise with its loads. The thread sanitizer knows no
+ * fences: it is not shown the copy of a lane that is being overwritten (ring_reader_recorder). */
+#if defined(__SANITIZE_THREAD__)
+#define LANE_FENCE(order) atomic_signal_fence(order)
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LANE_FENCE(order) atomic_signal_fence(order)
+#endif
+#endif
+#ifndef LANE_FENCE
+#define LANE_FENCE(order) atomic_thread_fence(order)
+#endif
+
 /* Publish without checks, for what lane_claim_within gave. */
 static inline void lane_publish(struct lane_writer *writer, uint32_t size) {
     writer->head += size;

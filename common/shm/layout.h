@@ -22,13 +22,16 @@
  *                                            | 62 recorder: the lane overwrites, see below
  *                                            | 63 released by its thread
  *                        line 1: head        the producer's; a release-store here is the commit of all before it
+ *                                claimed     the same of a recorder lane: bytes below it are being written, see below
  *                        line 2: tail        the collector's; bytes below it may be overwritten
  *                        line 3: allocated   1 once the lane's data has its pages (fallocate); they stay for good
  *
  * A recorder lane (of the flight recorder) is a private lane that nobody drains: its producer goes on over what is oldest and
  * never looks at the tail. Laps and records are as everywhere, so what stands in the present lap begins at the lap's begin, and
- * in the rest of the one before a record is known by the position in its header. Who copies it reads the head again behind
- * the copy: what is more than a lap below that head may be torn. The tail says up to where it was stored.
+ * in the rest of the one before a record is known by the position in its header. Who copies it reads the head and `claimed`
+ * again behind the copy: what is more than a lap below the greater of them may be torn. `claimed` is stored before the first
+ * byte of a record is: so that holds also of the one being written, by a producer that was killed in the middle of it, too.
+ * The tail says up to where it was stored, or is of no more interest.
  *
  * A slot:
  *
@@ -140,7 +143,8 @@ static_assert(sizeof(struct ring_header) <= RING_HEADER_SIZE, "the ring header f
 struct lane_header {
     _Alignas(64) _Atomic uint64_t
         owner; /* claimed by compare-and-swap from 0; freed by the collector (private), by its holder (overflow) */
-    _Alignas(64) _Atomic uint64_t head;      /* the owner */
+    _Alignas(64) _Atomic uint64_t head; /* the owner */
+    _Atomic uint64_t claimed; /* the owner of a recorder lane; as an earlier one left it until the first record */
     _Alignas(64) _Atomic uint64_t tail;      /* the collector */
     _Alignas(64) _Atomic uint64_t allocated; /* set by the owner that allocated the data; never back to 0 */
     uint64_t reserved[7];

@@ -115,6 +115,8 @@ int ring_reader_lane(struct ring *ring, uint32_t lane, struct lane_state *ret) {
     state.generation = lane_owner_generation(state.owner);
     state.released = state.owner & LANE_OWNER_RELEASED;
     state.recorder = state.owner & LANE_OWNER_RECORDER;
+    if (!state.recorder && state.head - state.tail > access.size) /* it was one a moment ago: by no rule */
+        return -EBADMSG;
     *ret = state;
     return 0;
 }
@@ -318,6 +320,21 @@ static int store_control(void *argument) {
 int ring_reader_set_control(struct ring *ring, uint32_t slot, uint32_t control) {
     struct slot_access access = { .slot = ring_slot_at(ring, slot), .control = control };
     return map_guarded(store_control, &access);
+}
+
+static int load_wanted(void *argument) {
+    struct slot_access *access = argument;
+    /* acquire: what was recorded before it was asked for is there. */
+    access->number = atomic_load_explicit(&access->slot->recorder_wanted, memory_order_acquire);
+    return 0;
+}
+
+int ring_reader_recorder_wanted(struct ring *ring, uint32_t slot, uint32_t *ret) {
+    struct slot_access access = { .slot = ring_slot_at(ring, slot) };
+    int result = map_guarded(load_wanted, &access);
+    if (result == 0)
+        *ret = access.number;
+    return result;
 }
 
 static int copy_site(void *argument) {

@@ -108,12 +108,31 @@ bool ring_reader_slot_dead(struct ring *ring, uint32_t slot, const struct slot_i
  * cannot be had. The caller closes it. */
 int ring_reader_slot_watch(struct ring *ring, uint32_t slot, const struct slot_info *info);
 
+/* --- recorder lanes (of the flight recorder): their producers overwrite, and never wait for us --- */
+
+struct recorder_reader {
+    const char *bytes; /* a private copy of what stands at [position, end); moves with position */
+    uint64_t position, end;
+};
+
+/* Copy what a private lane holds from `from` on (a multiple of 8) into `room`, which has the lane's size and is aligned to 8. What
+ * was overwritten meanwhile, or may have been, is not in it: *ret may begin later than `from`, within a record. -EBADMSG for a
+ * head that makes no sense, -EFAULT. */
+int ring_reader_recorder(struct ring *ring, uint32_t lane, uint64_t from, void *room, struct recorder_reader *ret);
+
+/* The next record that is no padding: its bytes, header->length of them, and its header, whose position is right; NULL at the end. Where
+ * there is none at a place, at the beginning or because the lane was scribbled on, the next is looked for: every 8 bytes. */
+const char *recorder_reader_next(struct recorder_reader *reader, struct record_header *ret);
+
 /* Return a drained private lane to the pool, or take an overflow lane from its dead holder: compare-and-swap from
  * `owner`. -EAGAIN when it changed meanwhile, -EBUSY when the tail of a private lane has not reached its head. */
 int ring_reader_lane_free(struct ring *ring, uint32_t lane, uint64_t owner);
 /* Free a dead or closed slot whose lanes are free and whose losses are committed. -EBUSY when a lane still carries its
  * number, -EAGAIN when the state changed meanwhile. */
 int ring_reader_slot_free(struct ring *ring, uint32_t slot, uint64_t state_word);
+
+/* How often the slot's process asked that what the flight recorder holds of it be stored. */
+int ring_reader_recorder_wanted(struct ring *ring, uint32_t slot, uint32_t *ret);
 
 int ring_reader_set_control(struct ring *ring, uint32_t slot, uint32_t control);
 

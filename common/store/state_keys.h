@@ -2,6 +2,10 @@
  *
  *   "sequence"                                      -> u64 next sequence, u64 last flush real ns, u64 commits so far, 16 bytes boot id
  *   "lane/" ring_id[16] lane u32                    -> u64 position: everything below is in the store (or in the spill file named beside it)
+ *   "lane/" ring_id[16] lane u32 "r"                -> of a lane of the flight recorder, what is still to be stored, and what was above its
+ *                                                      position (collector/recorder_mark.h)
+ *   "want/" producer_id[16]                         -> u64 how often the process has asked for what was recorded of it, as far as done
+ *   "recorder/" kind u8 trace                       -> a trace to be looked for ('b': of 16 bytes, 't': text): the times (recorder_mark.h)
  *   "loss/" producer_id[16] reason u8 level u8      -> u64 last total told
  *   "input/" uid u32 length u8 input-name key       -> the input's own value (record.h, input_position)
  *   "metric/" id u32, "value/" id u32               -> what a metric series is, and its total (collector/series.h)
@@ -22,6 +26,8 @@
 #define STATE_SEQUENCE "sequence"
 #define STATE_LANE "lane/"
 #define STATE_LOSS "loss/"
+#define STATE_WANT "want/"
+#define STATE_RECORDER "recorder/"
 #define STATE_INPUT "input/"
 #define STATE_METRIC "metric/"
 #define STATE_VALUE "value/"

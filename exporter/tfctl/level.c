@@ -1,20 +1,16 @@
 /* level.c - tfctl level: which levels running programs write, over the collector's control socket. */
-#include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
-#include "common/model/entry.h"
 #include "common/model/pack.h"
-#include "common/process/control.h"
+#include "exporter/tfctl/collector_request.h"
 #include "exporter/tfctl/command.h"
 #include "exporter/tfctl/format.h"
 #include "exporter/tfctl/output.h"
 
 enum { OPTION_FOR = OPTION_COMMAND_FIRST, OPTION_UTC };
 enum { ROW_PACKED_MAX = 4096 };
-#define ANSWER_NS (12 * CLOCK_SECOND) /* the collector itself gives up before that */
 #define DEFAULT_NAME "(default)"
 
 struct level_command {
@@ -86,16 +82,6 @@ static bool parse_row(struct text line, struct row *ret) {
     return true;
 }
 
-static bool next_line(struct text *lines, struct text *ret) {
-    if (lines->length == 0)
-        return false;
-    const char *end = memchr(lines->data, '\n', lines->length);
-    *ret = (struct text) { lines->data, end ? (size_t)(end - lines->data) : lines->length };
-    size_t taken = ret->length + (end != NULL);
-    *lines = (struct text) { lines->data + taken, lines->length - taken };
-    return true;
-}
-
 static void append_padded(struct buffer *out, struct text text, size_t width) {
     size_t before = out->length;
     format_printable(out, text);
@@ -123,12 +109,12 @@ static void append_table(struct buffer *out, struct text lines, bool utc) {
     struct text rest = lines, line;
     struct row row;
     size_t width = sizeof(DEFAULT_NAME) - 1;
-    while (next_line(&rest, &line)) {
+    while (collector_next_line(&rest, &line)) {
         size_t characters = parse_row(line, &row) ? text_utf8_count(row.service) : 0;
         width = characters > width ? characters : width;
     }
     buffer_append_format(out, "%-*s %-8s %9s  %s\n", (int)width, "service", "level", "processes", "until");
-    while (next_line(&lines, &line))
+    while (collector_next_line(&lines, &line))
         if (parse_row(line, &row))
             append_row(out, &row, width, utc);
 }
@@ -140,7 +126,7 @@ static int print(const struct level_command *command, struct text lines) {
     output_init(&output, false);
     if (!command->json && lines.length > 0)
         append_table(&output.buffer, lines, command->utc);
-    while (command->json && next_line(&lines, &line)) {
+    while (command->json && collector_next_line(&lines, &line)) {
         format_harden_json(&output.buffer, line);
         buffer_append_char(&output.buffer, '\n');
     }
@@ -149,39 +135,10 @@ static int print(const struct level_command *command, struct text lines) {
 
 /* --- asking --- */
 
-static int ask(const char *runtime_dir, struct text request, struct buffer *answer, struct error *error) {
-    char path[PATHS_MAX + 32];
-    snprintf(path, sizeof(path), "%s/collector.sock", runtime_dir);
-    int fd = control_connect(path, error);
-    if (fd < 0)
-        return error_prefix(error, fd, "the collector does not answer");
-    int result = control_request(fd, request, clock_monotonic_ns() + ANSWER_NS, answer, error);
-    close(fd);
-    return result;
-}
-
 static int ask_and_print(const struct level_command *command, const struct buffer *request) {
     _cleanup_buffer_ struct buffer answer = BUFFER_EMPTY;
-    struct error error = { "" };
-    int result = request->failed ? error_set(&error, -ENOMEM, "out of memory")
-                                 : ask(command->session->runtime_dir, buffer_text(request), &answer, &error);
-    return result < 0 ? fault(command->session, &error) : print(command, buffer_text(&answer));
-}
-
-/* The service ends the request's line, so it must be one that is read back as it is. */
-static int check_service(const struct level_command *command) {
-    struct text service = text_of(command->service);
-    if (!command->service)
-        return GO_ON;
-    bool sound = service.length > 0 && text_utf8_valid(service) && text_utf8_count(service) <= ENTRY_NAME_CHARACTERS &&
-                 text_equal(text_trim(service), service);
-    for (size_t i = 0; i < service.length; i++)
-        sound &= (unsigned char)service.data[i] >= ' ';
-    return sound ? GO_ON
-                 : usage_error(command->session,
-                               "--service \"%s\": expected 1 to %d characters of UTF-8, on one line and with no space "
-                               "at either end",
-                               command->service, ENTRY_NAME_CHARACTERS);
+    int status = collector_request(command->session, request, &answer);
+    return status == GO_ON ? print(command, buffer_text(&answer)) : status;
 }
 
 static int check_time(const struct level_command *command) {
@@ -232,7 +189,7 @@ static int make_request(const struct level_command *command, int count, char **w
     for (size_t i = 0; count > 0 && i < COUNT_OF(verbs); i++)
         if (strcmp(words[0], verbs[i].name) == 0) {
             int status = verbs[i].run(command, count - 1, words + 1, request);
-            return status == GO_ON ? check_service(command) : status;
+            return status == GO_ON ? collector_check_service(command->session, command->service) : status;
         }
     if (count > 0)
         return usage_error(command->session, "\"%s\": expected set, show or reset", words[0]);

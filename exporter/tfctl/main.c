@@ -7,9 +7,9 @@
 #include "exporter/tfctl/command.h"
 
 static const struct command *const built[] = {
-    &command_query,  &command_tail,  &command_stats,   &command_losses, &command_verify,
-    &command_alerts, &command_ack,   &command_resolve, &command_health, &command_metrics,
-    &command_traces, &command_trace, &command_level,
+    &command_query,  &command_tail,  &command_stats,   &command_losses,   &command_verify,
+    &command_alerts, &command_ack,   &command_resolve, &command_health,   &command_metrics,
+    &command_traces, &command_trace, &command_level,   &command_recorder,
 };
 
 static const char *const not_built[] = {
@@ -33,7 +33,8 @@ static const char usage[] =
     "  trace ID          one trace as a waterfall, its entries in place\n"
     "  health            how database, memory, disk and pipeline are\n"
     "  alerts            what is active; ack ID, resolve ID\n"
-    "  level             which levels running programs write: set LEVEL, show, reset\n\n"
+    "  level             which levels running programs write: set LEVEL, show, reset\n"
+    "  recorder store    what the flight recorder holds of running programs\n\n"
     "  --help            of a command with \"tfctl COMMAND --help\"\n"
     "  --version\n\n"
     "The environment variables TASKFORGE_CONFIG, TASKFORGE_DATA_DIR and TASKFORGE_RUNTIME_DIR stand in for the\n"

@@ -1,7 +1,8 @@
 /* A hostile ring file: a whole ring with the input scribbled over it, read by everything a reader does.
  *
  * The input is a run of pieces: part (1 byte: what it is written over), place (2 bytes, in units of 8), length (1
- * byte), bytes. A part "span" instead takes all that follows as the committed bytes of lane 1. */
+ * byte), bytes. A part "span" instead takes all that follows as the committed bytes of lane 1, a part "recorder" the same of a
+ * lane 1 that was overwritten twice. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ enum part {
     PART_PRIVATE_LANE,
     PART_SPAN,
     PART_METRICS,
+    PART_RECORDER,
     PART_COUNT
 };
 
@@ -87,6 +89,7 @@ static uint64_t start_of(enum part part) {
         [PART_OVERFLOW_LANE] = geometry.data_at + LANE_POSITION_START,
         [PART_PRIVATE_LANE] = geometry.data_at + RING_OVERFLOW_SIZE + LANE_POSITION_START,
         [PART_SPAN] = geometry.data_at + RING_OVERFLOW_SIZE + LANE_POSITION_START,
+        [PART_RECORDER] = geometry.data_at + RING_OVERFLOW_SIZE + LANE_POSITION_START,
     };
     return starts[part];
 }
@@ -98,12 +101,16 @@ static void scribble(const struct ring *ring, const uint8_t *data, size_t size) 
         size_t length = data[3];
         data += 4;
         size -= 4;
-        if (part == PART_SPAN) {
+        if (part == PART_SPAN || part == PART_RECORDER) {
             struct lane_header *lane = ring_lane_header(ring, 1);
             length = size / 8 * 8;
             memcpy(ring->map.base + start_of(part), data, length);
             lane->tail = LANE_POSITION_START;
             lane->head = LANE_POSITION_START + length;
+            if (part == PART_RECORDER) {
+                lane->head += 2 * RING_LANE_SIZE;
+                lane->owner |= LANE_OWNER_RECORDER;
+            }
             return;
         }
         length = length < size ? length : size;

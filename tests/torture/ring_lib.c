@@ -168,7 +168,8 @@ void torture_fill(struct ring *ring) {
     require(ring_lane_claim(ring, &claim, false, &writer, &lane) == 0, "lane");
     for (uint64_t place = 1; place < 200; place++)
         stream_write(&writer, 1, place);
-    require(ring_site_add(ring, &claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f")) == 1, "site");
+    require(ring_site_add(ring, &claim, LEVEL_INFO, TEXT_LITERAL("m"), TEXT_LITERAL("o"), TEXT_LITERAL("f")) == 1,
+            "site");
     torture_metrics(ring, &claim);
 }
 
@@ -281,4 +282,25 @@ void follower_drain(struct follower *follower) {
     struct lane_state state;
     for (uint32_t lane = 0; lane < follower->ring->lane_count; lane++)
         follower_drain_lane(follower, lane, &state);
+}
+
+uint64_t follower_look(struct follower *follower, uint32_t lane, uint64_t from, uint64_t stream, uint64_t *ret_first,
+                       uint64_t *ret_last) {
+    struct recorder_reader reader;
+    struct record_header header;
+    struct record record;
+    const char *bytes;
+    uint64_t count = 0;
+    int result = ring_reader_recorder(follower->ring, lane, from, follower->copy, &reader);
+    require(result == 0, "lane %u: %d", lane, result);
+    for (; (bytes = recorder_reader_next(&reader, &header)); count++) {
+        result = record_decode(bytes, header.length, header.position, &record);
+        require(result == 0, "lane %u at %llu: %d", lane, (unsigned long long)header.position, result);
+        if (count == 0)
+            *ret_first = follower->next[stream] = record.entry.entry.timestamp_ns;
+        prove(follower, &record);
+        require(header.time_ns == follower->next[stream] - 1, "a record of another stream");
+        *ret_last = header.time_ns;
+    }
+    return count;
 }

@@ -67,4 +67,9 @@ void follower_finish(struct follower *follower);
 void follower_drain_lane(struct follower *follower, uint32_t lane, struct lane_state *ret);
 void follower_drain(struct follower *follower);
 
+/* Copy a recorder lane from `from` on and check it: records of one stream, whole, one behind the other without a gap. Gives how many, and the
+ * places of the first and the last. */
+uint64_t follower_look(struct follower *follower, uint32_t lane, uint64_t from, uint64_t stream, uint64_t *ret_first,
+                       uint64_t *ret_last);
+
 #endif

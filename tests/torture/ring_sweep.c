@@ -14,6 +14,29 @@ static uint64_t sweep_span(const char *copy, uint64_t from, uint64_t to) {
     return records;
 }
 
+/* Whatever its owner says of it. */
+static uint64_t sweep_recorder(struct ring *ring, uint32_t lane, uint64_t tail, char *copy) {
+    struct recorder_reader reader;
+    struct record_header header;
+    struct record record;
+    const char *bytes;
+    uint64_t records = 0;
+    if (lane < ring->overflow_count || ring_reader_recorder(ring, lane, tail, copy, &reader) < 0)
+        return 0;
+    check(reader.position >= tail && reader.position <= reader.end && reader.end - reader.position <= RING_LANE_SIZE);
+    while ((bytes = recorder_reader_next(&reader, &header))) {
+        struct text trace;
+        bool raw;
+        check(reader.position <= reader.end && ++records <= RING_LANE_SIZE / RECORD_HEADER_SIZE);
+        bool some = record_trace(bytes, &header, &trace, &raw);
+        if (record_decode(bytes, header.length, header.position, &record) == 0 && record.kind == RECORD_ENTRY)
+            check(record.entry.entry.trace_id.length > 0
+                      ? some && raw == record.entry.raw_trace && text_equal(trace, record.entry.entry.trace_id)
+                      : !some);
+    }
+    return records;
+}
+
 static uint64_t sweep_lane(struct ring *ring, uint32_t lane, char *copy, bool change) {
     struct lane_state state;
     if (ring_reader_lane(ring, lane, &state) < 0)
@@ -21,6 +44,7 @@ static uint64_t sweep_lane(struct ring *ring, uint32_t lane, char *copy, bool ch
     uint64_t size = ring_lane_size(ring, lane), from = state.tail;
     check(state.tail <= state.head && (state.recorder || state.head - state.tail <= size));
     check(state.owner == 0 || state.slot < ring->slot_count);
+    sweep_recorder(ring, lane, state.tail, copy);
     if (state.head - state.tail > size)
         from = state.head - size;
     if (ring_reader_copy(ring, lane, from, state.head, copy) < 0)
@@ -69,11 +93,13 @@ static void sweep_slot(struct ring *ring, uint32_t slot, bool change) {
         if (change && (dead || info.state == SLOT_CLOSED))
             ring_reader_slot_free(ring, slot, info.state_word);
     }
+    uint32_t wanted;
     ring_reader_losses(ring, slot, &losses);
     int count = ring_reader_spans(ring, slot, spans);
     check(count <= SLOT_SPANS_MAX);
     for (int i = 0; i < count; i++)
         check(spans[i].operation_length <= sizeof(spans[i].operation) && spans[i].start_ns % 2 == 0);
+    ring_reader_recorder_wanted(ring, slot, &wanted);
     sweep_metrics(ring, slot);
     sweep_spans(ring, slot);
     for (uint32_t number = 0; number <= SLOT_SITES_MAX + 1; number++) {

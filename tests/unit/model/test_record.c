@@ -385,6 +385,37 @@ static void reads_no_changed_record_beyond_its_end(void **state) {
     }
 }
 
+static void finds_the_trace_of_entries_and_calls(void **state) {
+    struct record_header header;
+    struct record record = entry_record();
+    struct text trace;
+    bool raw;
+    (void)state;
+    for (int call = 0; call < 2; call++) {
+        record.entry.site = (uint32_t)call;
+        record.entry.has_position = false;
+        record.entry.raw_trace = false;
+        record.entry.entry.trace_id = T("trace");
+        assert_int_equal(record_header_decode(room, encode(&record), POSITION, &header), 0);
+        assert_true(record_trace(room, &header, &trace, &raw) && !raw && text_is(trace, "trace"));
+        record.entry.entry.trace_id = T("sixteen raw byte");
+        record.entry.raw_trace = true;
+        assert_int_equal(record_header_decode(room, encode(&record), POSITION, &header), 0);
+        assert_true(record_trace(room, &header, &trace, &raw) && raw && text_is(trace, "sixteen raw byte"));
+        record.entry.entry.trace_id = TEXT_EMPTY;
+        record.entry.raw_trace = false;
+        encode(&record);
+        assert_false(record_trace(room, &header, &trace, &raw));
+        /* whatever the lengths say, nothing behind the record is taken */
+        memset(room + RECORD_HEADER_SIZE, 0xff, header.length - RECORD_HEADER_SIZE);
+        assert_false(record_trace(room, &header, &trace, &raw));
+        header.length = RECORD_HEADER_SIZE + RECORD_ALIGN;
+        assert_false(record_trace(room, &header, &trace, &raw));
+    }
+    header.kind = RECORD_SPAN;
+    assert_false(record_trace(room, &header, &trace, &raw));
+}
+
 static void refuses_a_length_that_its_parts_do_not_make(void **state) {
     (void)state;
     struct record record = entry_record(), back;
@@ -434,6 +465,7 @@ int main(void) {
         cmocka_unit_test(fills_its_room_with_padding),
         cmocka_unit_test(knows_a_header_of_another_lap),
         cmocka_unit_test(reads_no_changed_record_beyond_its_end),
+        cmocka_unit_test(finds_the_trace_of_entries_and_calls),
         cmocka_unit_test(refuses_a_length_that_its_parts_do_not_make),
         cmocka_unit_test(refuses_broken_packed_parts),
     };
