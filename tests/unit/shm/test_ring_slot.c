@@ -231,6 +231,61 @@ static void settings_travel_to_new_rings_and_slots(void **state) {
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
+/* Everything that one process may take: call sites, lanes, an overflow lane, the metric area. */
+static void take_all(struct ring *ring, const struct slot_claim *claim) {
+    struct lane_writer writer;
+    uint32_t lane;
+    const char text[100] = { 'x' };
+    while (ring_site_add(ring, claim, LEVEL_INFO, (struct text) { text, sizeof(text) }, TEXT_EMPTY, TEXT_EMPTY) > 0)
+        continue;
+    while (ring_lane_claim(ring, claim, false, &writer, &lane) == 0)
+        continue;
+    if (ring_overflow_take(ring, claim, &writer, &lane) == 0)
+        ring_overflow_give(ring, lane);
+    ring_slot_allocate(ring, claim->slot, SLOT_PAGES_METRICS,
+                       ring->slots_at + (uint64_t)claim->index * RING_SLOT_SIZE + RING_SLOT_CLAIM_SIZE,
+                       RING_SLOT_METRICS_SIZE);
+}
+
+static void no_process_is_shut_out_by_what_others_took(void **state) {
+    struct ring_fixture *f = *state;
+    struct ring ring;
+    struct slot_claim claim;
+    struct stat status;
+    fixture_attach(f, &ring);
+    for (uint32_t i = 0; i < ring.slot_count; i++) {
+        assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
+        take_all(&ring, &claim);
+        assert_true(atomic_load(&ring.header->allocated) <= ring.size_limit);
+    }
+    assert_int_equal(stat(f->path, &status), 0);
+    assert_true((uint64_t)status.st_blocks * 512 <= RING_SIZE_MIN + 65536);
+    ring_finish(&ring);
+}
+
+static void call_sites_take_pages_as_they_fill(void **state) {
+    struct ring_fixture *f = *state;
+    struct ring ring;
+    struct slot_claim claim;
+    fixture_attach(f, &ring);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0);
+    uint64_t begun = atomic_load(&ring.header->allocated);
+    assert_int_equal(ring_site_add(&ring, &claim, LEVEL_INFO, service, service, service), 1);
+    assert_int_equal(atomic_load(&ring.header->allocated), begun + 4096);
+    assert_int_equal(ring_site_add(&ring, &claim, LEVEL_INFO, service, service, service), 2);
+    assert_int_equal(atomic_load(&ring.header->allocated), begun + 4096);
+    char *text = calloc(1, SLOT_SITE_TEXT_SIZE);
+    struct text rest = { text, SLOT_SITE_TEXT_SIZE - 6 * service.length };
+    assert_int_equal(ring_site_add(&ring, &claim, LEVEL_INFO, TEXT_EMPTY, TEXT_EMPTY, rest), 3);
+    assert_int_equal(atomic_load(&ring.header->allocated), begun + RING_SLOT_SPANS_AT - RING_SLOT_HEAD_SIZE);
+    free(text);
+    ring_slot_release(&ring, &claim, true);
+    assert_int_equal(ring_slot_claim(&ring, service, 0, &claim), 0); /* the pages stay with the slot */
+    assert_int_equal(ring_site_add(&ring, &claim, LEVEL_INFO, service, service, service), 1);
+    assert_int_equal(atomic_load(&ring.header->allocated), begun + RING_SLOT_SPANS_AT - RING_SLOT_HEAD_SIZE);
+    ring_finish(&ring);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(a_slot_says_whose_it_is),
@@ -247,6 +302,8 @@ int main(void) {
         cmocka_unit_test(losses_count_by_reason_and_level_with_their_times),
         CASE(the_anonymous_ledger_is_page_one),
         CASE(settings_travel_to_new_rings_and_slots),
+        CASE(no_process_is_shut_out_by_what_others_took),
+        CASE(call_sites_take_pages_as_they_fill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
