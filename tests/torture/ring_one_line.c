@@ -67,8 +67,8 @@ int main(int argc, char **argv) {
         *place = number < lines.count ? start(argv[1], number) : 0;
         reader_turn(&reader, false, see, &lines);
     }
-    for (int turn = 0; turn < 5; turn++) /* by now all that is needed has ended */
-        reader_turn(&reader, false, see, &lines);
+    for (int turn = 0; turn < 5; turn++) /* all have ended, and nothing is waited for */
+        reader_turn(&reader, true, see, &lines);
     struct reader_taken taken = reader_taken(&reader);
     require(lines.seen == lines.count, "%llu of %llu lines", (unsigned long long)lines.seen,
             (unsigned long long)lines.count);
