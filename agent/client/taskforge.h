@@ -710,9 +710,12 @@ TF_API int tf_counter_add_(tf_metric *metric, int64_t n);
 static inline int tf_counter_add(tf_metric *metric, int64_t n) {
     const struct tf_metric_head_ *head = (const struct tf_metric_head_ *)(const void *)metric;
     uint64_t *cell = head ? __atomic_load_n(&head->counter, __ATOMIC_ACQUIRE) : (uint64_t *)0;
-    if (__builtin_expect(cell && n >= 0 && !(__atomic_load_n(head->control, __ATOMIC_RELAXED) & 0x100), 1)) {
-        __atomic_fetch_add(cell, (uint64_t)n, __ATOMIC_RELAXED);
-        return 0;
+    if (__builtin_expect(cell && n >= 0, 1)) {
+        const uint32_t *control = __atomic_load_n(&head->control, __ATOMIC_RELAXED);
+        if (__builtin_expect(!(__atomic_load_n(control, __ATOMIC_RELAXED) & 0x100), 1)) {
+            __atomic_fetch_add(cell, (uint64_t)n, __ATOMIC_RELAXED);
+            return 0;
+        }
     }
     return tf_counter_add_(metric, n);
 }

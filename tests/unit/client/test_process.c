@@ -1,7 +1,6 @@
 /* Threads, fork, signals, closed descriptors, the default client: what an application does around its log calls. */
 #include "tests/unit/client/client_fixture.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -334,17 +333,18 @@ static void a_nested_call_leaves_the_outer_one_s_memory_alone(void **state) {
     tf_close(handler_client);
 }
 
-/* A signal in the middle of the making of a thread's memory. */
+/* A signal in the middle of the making of a thread's memory (the linker puts this in the way: meson.build). */
 static _Thread_local bool interrupted;
 
-int pthread_setspecific(pthread_key_t key, const void *value) {
-    int (*real)(pthread_key_t, const void *);
-    *(void **)&real = dlsym(RTLD_NEXT, "pthread_setspecific");
+int __real_pthread_setspecific(pthread_key_t key, const void *value);
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
+
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value) {
     if (interrupted) {
         interrupted = false;
         raise(SIGALRM);
     }
-    return real(key, value);
+    return __real_pthread_setspecific(key, value);
 }
 
 static void *begin_with_a_context(void *unused) {
