@@ -75,10 +75,12 @@ static void judge(struct walk *walk, const char *bytes, const struct record_head
 
 void recorder_walk(struct drain *drain, struct lane *lane, const struct recorder_windows *due, uint64_t end,
                    struct batch *batch) {
+    struct recorder *recorder = drain->recorder;
     struct recorder_reader reader;
     struct record_header header;
+    size_t items = recorder->item_count;
     struct walk walk = {
-        .recorder = drain->recorder,
+        .recorder = recorder,
         .lane = lane,
         .now = lane->recorder ? &lane->recorder->now : NULL,
         .due = due,
@@ -87,7 +89,7 @@ void recorder_walk(struct drain *drain, struct lane *lane, const struct recorder
         .first = UINT64_MAX,
         .batch = batch,
     };
-    if (ring_reader_recorder(&lane->ring->ring, lane->index, lane->position, drain->recorder->room, &reader) < 0) {
+    if (ring_reader_recorder(&lane->ring->ring, lane->index, lane->position, recorder->room, &reader) < 0) {
         rings_break(drain->rings, lane->ring, "a lane of the flight recorder cannot be read");
         return;
     }
@@ -96,6 +98,9 @@ void recorder_walk(struct drain *drain, struct lane *lane, const struct recorder
         if (is_entry(&header))
             judge(&walk, bytes, &header);
     }
+    /* Looked through for traces, and none was there: not every lane is to move with each error. */
+    if (recorder->item_count == items && due->count == 0 && end == 0)
+        return;
     lane->taken = walk.first != UINT64_MAX ? walk.first : reader.end;
     recorder_set_mark(lane, &walk.next, batch);
 }

@@ -197,6 +197,25 @@ static void an_error_brings_what_others_recorded_of_its_trace_alone(void **state
     setup_close(&s);
 }
 
+static void lanes_that_have_nothing_of_it_stay_as_they_are(void **state) {
+    struct setup s;
+    struct thread a, b;
+    struct state_key key;
+    setup_open(*state, &s);
+    claim(&s, &s.billing, &a);
+    claim(&s, &s.mailer, &b);
+    for (int i = 0; i < 9000; i++)
+        DEBUG(&b, 30, "laps", .trace = "u");
+    ERROR(&a, 10, "error", .trace = "t");
+    gather(&s);
+    EXPECT(&s, "error");
+    state_key_lane(&key, s.producer.ring_id, b.recorder_lane);
+    for (size_t i = 0; i < s.batch.put_count; i++)
+        assert_false(text_starts_with(s.batch.puts[i].key, state_key_text(&key)));
+    settle(&s);
+    setup_close(&s);
+}
+
 static void a_trace_is_the_same_as_bytes_and_as_text(void **state) {
     static const struct {
         const char *recorded;
@@ -451,6 +470,7 @@ int main(void) {
         TEST(an_error_through_an_overflow_lane_is_known_by_its_hello),
         TEST(many_laps_bring_the_last_of_them_without_a_gap),
         TEST(an_error_brings_what_others_recorded_of_its_trace_alone),
+        TEST(lanes_that_have_nothing_of_it_stay_as_they_are),
         TEST(a_trace_is_the_same_as_bytes_and_as_text),
         TEST(traces_of_calls_are_found_too),
         TEST(a_discarded_batch_is_gathered_again),
