@@ -370,6 +370,10 @@ enum gate { GATE_WRITE, GATE_RECORD /* into the flight recorder's lane */, GATE_
 enum gate gate_judge(struct call *call, struct tf_client *client, struct tf_site_ *site,
                      const struct record_entry *record, uint64_t now_ns);
 
+/* How many entries of a statement its limits have held back since one was written: taken, and given back when that found no room. */
+uint64_t gate_take_held(struct tf_site_ *site);
+void gate_give_held(struct tf_site_ *site, uint64_t count);
+
 /* --- format.c --- */
 
 /* The message in the scratch memory, cut in the middle where it is too long. */

@@ -65,14 +65,32 @@ static void repeat_remember(struct tf_site_ *site, uint64_t hash, uint64_t now_n
     __atomic_store_n(&site->repeat[1], now_ns, __ATOMIC_RELEASE);
 }
 
+/* Counted in the ledger, as all that is not written is, and with the statement, whose next entry tells of it. */
+static enum gate hold_statement(struct tf_client *client, struct tf_site_ *site, enum loss_reason reason,
+                                enum level level) {
+    __atomic_fetch_add(&site->repeat[2], 1, __ATOMIC_RELAXED);
+    return hold(client, reason, level);
+}
+
+uint64_t gate_take_held(struct tf_site_ *site) {
+    if (site->size < sizeof(*site) || __atomic_load_n(&site->repeat[2], __ATOMIC_RELAXED) == 0)
+        return 0;
+    return __atomic_exchange_n(&site->repeat[2], 0, __ATOMIC_RELAXED);
+}
+
+void gate_give_held(struct tf_site_ *site, uint64_t count) {
+    if (count > 0)
+        __atomic_fetch_add(&site->repeat[2], count, __ATOMIC_RELAXED);
+}
+
 static enum gate limit(struct tf_client *client, struct tf_site_ *site, const struct record_entry *record,
                        uint64_t now_ns) {
     enum level level = record->entry.level;
     uint64_t hash = client->repeat_ns > 0 ? repeat_hash(record) : 0;
     if (client->repeat_ns > 0 && is_repeat(client, site, hash, now_ns))
-        return hold(client, LOSS_REPEAT, level);
+        return hold_statement(client, site, LOSS_REPEAT, level);
     if (client->site_rate > 0 && is_over_rate(client, site, now_ns))
-        return hold(client, LOSS_RATE, level);
+        return hold_statement(client, site, LOSS_RATE, level);
     if (client->repeat_ns > 0) /* only what is written: its repeats are told by it */
         repeat_remember(site, hash, now_ns);
     return GATE_WRITE;

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "agent/client/quick.h"
+#include "common/model/pack.h"
 #include "common/model/template.h"
 
 enum {
@@ -232,6 +233,23 @@ static int site_compose(struct call *call, struct tf_client *client, struct thre
     return 0;
 }
 
+/* How many the statement's limits held back, as one more pair of its metadata: `suppressed`. A call has no error details, so that their
+ * room is free. */
+static void add_held(const struct call *call, uint64_t held, struct text *metadata) {
+    struct pack_writer writer = { .data = call->scratch.error_details, .capacity = call->scratch.packed_size };
+    struct pack_reader reader = { metadata->data, metadata->data + metadata->length };
+    struct pack_value map = { .type = PACK_MAP };
+    if (likely(held == 0) || (metadata->length > 0 && (pack_next(&reader, &map) != 1 || map.type != PACK_MAP)))
+        return;
+    pack_map(&writer, map.count + 1);
+    if (metadata->length > 0)
+        pack_raw(&writer, (struct text) { reader.at, (size_t)(reader.end - reader.at) });
+    pack_text(&writer, TEXT_LITERAL("suppressed"));
+    pack_uint(&writer, held);
+    if (!writer.failed)
+        *metadata = (struct text) { writer.data, writer.length };
+}
+
 static int site_write(struct call *call, struct tf_client *client, const struct site_call *said) {
     if (unlikely(said->level < 0 || said->level >= LEVEL_COUNT))
         return call_refuse(
@@ -246,7 +264,7 @@ static int site_write(struct call *call, struct tf_client *client, const struct 
     record->entry.metadata = TEXT_EMPTY;
     if (!said->arguments)
         compose_event_fields(call, client, said->fields, said->count, &record->entry.metadata);
-    uint64_t step = 0, deadline = 0;
+    uint64_t step = 0, deadline = 0, held = 0;
     bool judged = false;
     int r;
     do {
@@ -262,12 +280,15 @@ static int site_write(struct call *call, struct tf_client *client, const struct 
             if (gate == GATE_HOLD)
                 return 0;
             put.recorder = gate == GATE_RECORD;
+            held = gate_take_held(said->site);
+            add_held(call, held, &record->entry.metadata);
         }
         if (likely(r == 0))
             r = put_once(call, client, lane, &put);
         if (likely(r == 0))
             return 0;
     } while (r == -EAGAIN && put_may_wait(call, client, put.reason, &step, &deadline));
+    gate_give_held(said->site, held);
     return r == -EAGAIN ? put_lose(call, client, &put) : call_refuse(call, r);
 }
 

@@ -140,6 +140,26 @@ static void statements_are_limited_and_the_rest_is_counted(void **state) {
     tf_close(client);
 }
 
+static void the_next_entry_of_a_statement_says_how_many_were_held_back(void **state) {
+    const struct fixture *fixture = *state;
+    tf_client *client = open_limited(fixture, 0, 0, 3600 * CLOCK_SECOND);
+    static const int said[] = { 1, 1, 1, 2, 2, 3 };
+    for (size_t i = 0; i < COUNT_OF(said); i++)
+        TF_LOG_TO(client, TF_LEVEL_INFO, "o", "value %d", said[i]);
+    for (size_t i = 0; i < COUNT_OF(said); i++)
+        TF_EVENT_IN(client, NULL, TF_LEVEL_INFO, "o", "event", tf_int("value", said[i]));
+    struct drain drain;
+    drain_once(fixture->runtime_dir, true, &drain);
+    assert_int_equal(drain.entries, 6);
+    assert_non_null(strstr(drain.lines.data, "\"message\":\"value 1\",\"metadata\":{}}"));
+    assert_non_null(strstr(drain.lines.data, "\"message\":\"value 2\",\"metadata\":{\"suppressed\":2}}"));
+    assert_non_null(strstr(drain.lines.data, "\"message\":\"value 3\",\"metadata\":{\"suppressed\":1}}"));
+    assert_non_null(strstr(drain.lines.data, "\"metadata\":{\"value\":2,\"suppressed\":2}}"));
+    assert_non_null(strstr(drain.lines.data, "\"metadata\":{\"value\":3,\"suppressed\":1}}"));
+    drain_finish(&drain);
+    tf_close(client);
+}
+
 static void an_entry_of_no_statement_has_no_limit(void **state) {
     struct fixture *fixture = *state;
     tf_client *client = open_limited(fixture, 1, 1, 60 * CLOCK_SECOND);
@@ -333,6 +353,7 @@ int main(void) {
         fixture_test(the_same_again_is_written_once_in_its_time),
         fixture_test(what_its_rate_held_back_is_no_repeat_yet),
         fixture_test(statements_are_limited_and_the_rest_is_counted),
+        fixture_test(the_next_entry_of_a_statement_says_how_many_were_held_back),
         fixture_test(an_entry_of_no_statement_has_no_limit),
         fixture_test(repeats_are_told_by_arguments_and_fields),
         fixture_test(threads_share_the_account_of_a_statement),
