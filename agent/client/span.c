@@ -37,15 +37,27 @@ static uint8_t shown_length(const char *operation, size_t length) {
     return (uint8_t)length;
 }
 
+/* release: who reads one of these words finds the odd number behind it, and does not take the copy for whole. */
+static inline void store_word(void *at, const void *from, size_t size) {
+    uint64_t word = 0;
+    memcpy(&word, from, size);
+    __atomic_store_n((uint64_t *)at, word, __ATOMIC_RELEASE);
+}
+
 static void place_fill(struct slot_span *at, const struct tf_span *span, size_t length, uint32_t thread) {
-    struct slot_span fill = { .thread = thread, .operation_length = shown_length(span->operation, length) };
-    memcpy(fill.trace_id, span->context.trace_id, sizeof(fill.trace_id));
-    memcpy(fill.span_id, span->context.span_id, sizeof(fill.span_id));
-    memcpy(fill.parent_id, span->parent_id, sizeof(fill.parent_id));
-    memcpy(fill.operation, span->operation, fill.operation_length);
-    /* release each: who reads one of these words finds the odd number behind it, and does not take the copy for whole. */
-    for (size_t i = 1; i < sizeof(fill) / sizeof(uint64_t); i++)
-        __atomic_store_n((uint64_t *)(void *)at + i, ((const uint64_t *)(const void *)&fill)[i], __ATOMIC_RELEASE);
+    static_assert(offsetof(struct slot_span, reserved) == offsetof(struct slot_span, thread) + 4 &&
+                      offsetof(struct slot_span, operation_length) == offsetof(struct slot_span, thread) + 7 &&
+                      offsetof(struct slot_span, operation) % sizeof(uint64_t) == 0,
+                  "word by word");
+    const uint8_t shown = shown_length(span->operation, length);
+    const uint64_t thread_and_length = thread | (uint64_t)shown << 56;
+    store_word(at->trace_id, span->context.trace_id, 8);
+    store_word(at->trace_id + 8, span->context.trace_id + 8, 8);
+    store_word(at->span_id, span->context.span_id, 8);
+    store_word(at->parent_id, span->parent_id, 8);
+    store_word(&at->thread, &thread_and_length, 8);
+    for (size_t i = 0; i < shown; i += 8)
+        store_word(at->operation + i, span->operation + i, shown - i < 8 ? shown - i : 8);
     /* release: all of it is there for whoever sees the even number. */
     atomic_store_explicit(&at->state, span->start_ns & ~UINT64_C(1), memory_order_release);
 }
