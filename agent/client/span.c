@@ -37,29 +37,27 @@ static uint8_t shown_length(const char *operation, size_t length) {
     return (uint8_t)length;
 }
 
-/* release each: who reads one of these words finds the odd number behind it, and does not take the copy for whole. */
-static inline void put_span_word(struct slot_span *at, size_t word, uint64_t value) {
-    __atomic_store_n((uint64_t *)(void *)at + word, value, __ATOMIC_RELEASE);
+/* release: who reads one of these words finds the odd number behind it, and does not take the copy for whole. */
+static inline void store_word(void *at, const void *from, size_t size) {
+    uint64_t word = 0;
+    memcpy(&word, from, size);
+    __atomic_store_n((uint64_t *)at, word, __ATOMIC_RELEASE);
 }
 
 static void place_fill(struct slot_span *at, const struct tf_span *span, size_t length, uint32_t thread) {
-    uint8_t shown = shown_length(span->operation, length);
-    uint64_t words[4]; /* the ids */
-    static_assert(offsetof(struct tf_context, span_id) == 16 && offsetof(struct slot_span, trace_id) == 8 &&
-                      offsetof(struct slot_span, span_id) == 24 && offsetof(struct slot_span, parent_id) == 32 &&
-                      offsetof(struct slot_span, thread) == 40 && offsetof(struct slot_span, operation_length) == 47 &&
-                      offsetof(struct slot_span, operation) == 48,
-                  "the words below");
-    memcpy(words, span->context.trace_id, 3 * sizeof(uint64_t));
-    memcpy(words + 3, span->parent_id, sizeof(uint64_t));
-    for (size_t i = 0; i < 4; i++)
-        put_span_word(at, 1 + i, words[i]);
-    put_span_word(at, 5, thread | (uint64_t)shown << 56);
-    for (size_t i = 0; i < shown; i += sizeof(uint64_t)) { /* of the name what it has: nobody reads behind its length */
-        uint64_t part = 0;
-        memcpy(&part, span->operation + i, shown - i < sizeof(part) ? shown - i : sizeof(part));
-        put_span_word(at, 6 + i / sizeof(uint64_t), part);
-    }
+    static_assert(offsetof(struct slot_span, reserved) == offsetof(struct slot_span, thread) + 4 &&
+                      offsetof(struct slot_span, operation_length) == offsetof(struct slot_span, thread) + 7 &&
+                      offsetof(struct slot_span, operation) % sizeof(uint64_t) == 0,
+                  "word by word");
+    const uint8_t shown = shown_length(span->operation, length);
+    const uint64_t thread_and_length = thread | (uint64_t)shown << 56;
+    store_word(at->trace_id, span->context.trace_id, 8);
+    store_word(at->trace_id + 8, span->context.trace_id + 8, 8);
+    store_word(at->span_id, span->context.span_id, 8);
+    store_word(at->parent_id, span->parent_id, 8);
+    store_word(&at->thread, &thread_and_length, 8);
+    for (size_t i = 0; i < shown; i += 8)
+        store_word(at->operation + i, span->operation + i, shown - i < 8 ? shown - i : 8);
     /* release: all of it is there for whoever sees the even number. */
     atomic_store_explicit(&at->state, span->start_ns & ~UINT64_C(1), memory_order_release);
 }

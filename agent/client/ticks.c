@@ -24,6 +24,7 @@ enum { RATE_UNKNOWN = 0, RATE_UNUSABLE = 1, RATE_TO_MEASURE = 2 /* it may be use
 /* A measurement this long is better than what stands in the header; one much longer may have seen the machine sleep. */
 #define MEASURE_WELL_NS CLOCK_SECOND
 #define MEASURE_LONG_NS (10 * CLOCK_SECOND)
+#define STEP_NS CLOCK_MILLISECOND /* so far off, a clock was set */
 enum { RATE_OFF_SHARE = 5000, READ_ATTEMPTS = 3, READ_TICKS_MAX = 2000 };
 
 static bool is_plausible(uint64_t rate) {
@@ -149,8 +150,18 @@ void ticks_attach(_Atomic uint64_t *shared) {
 
 /* --- a thread's point --- */
 
+/* How far a thread's time was ahead of the clock when its point came to its end: 0 also where the clock was stepped. */
+static uint64_t ahead_of(const struct ticks *old, uint64_t at, uint64_t real_ns) {
+    uint64_t since = at - old->at;
+    if (since >= 2 * old->valid)
+        return 0;
+    uint64_t was = old->real_ns + (since * old->rate >> 32);
+    return was > real_ns && was - real_ns < STEP_NS ? was - real_ns : 0;
+}
+
 uint64_t ticks_renew(struct ticks *ticks, _Atomic uint64_t *shared) {
     uint64_t at, real_ns;
+    struct ticks old = *ticks;
     bool together = read_together(clock_real_ns, &at, &real_ns);
     ticks->valid = 0;
     if (!TICKS_EXIST || !atomic_load_explicit(&usable, memory_order_relaxed) ||
@@ -159,10 +170,11 @@ uint64_t ticks_renew(struct ticks *ticks, _Atomic uint64_t *shared) {
     uint64_t rate = measure(shared);
     if (!together || !is_plausible(rate))
         return real_ns;
-    ticks->at = at;
-    ticks->real_ns = real_ns;
-    ticks->rate = rate;
     uint64_t valid_ns = atomic_load_explicit(&is_sure, memory_order_relaxed) ? VALID_NS : VALID_UNSURE_NS;
+    uint64_t ahead = ahead_of(&old, at, real_ns); /* it does not go back, but runs slower until the clock has come up */
+    ticks->at = at;
+    ticks->real_ns = real_ns + ahead;
+    ticks->rate = rate - rate * ahead / valid_ns;
     ticks->valid = (valid_ns << 32) / rate;
-    return real_ns;
+    return ticks->real_ns;
 }

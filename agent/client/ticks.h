@@ -5,8 +5,8 @@
  * not be used, the vDSO serves. A rate is the tick's length in nanoseconds << 32. A process that comes takes the one of its ring's
  * header, within bounds, and puts it right by what it measures itself, over 10 ms at least, then once over a second, each time against the
  * monotonic clock; what differs is only believed when the next measurement says it, too (while a machine sleeps the counter may go on
- * and the clock not). What it measures it writes there for those who come. Resolution: that of
- * CLOCK_REALTIME, some 10 ns off; at a new point a thread's time may step by as much as the rate was off, within 20 us. */
+ * and the clock not). What it measures it writes there for those who come. At a new point a thread's time does not go
+ * back by what the rate was off (20 us at most): it runs slower for a point. Resolution: that of CLOCK_REALTIME, some 10 ns off. */
 #ifndef TASKFORGE_AGENT_CLIENT_TICKS_H
 #define TASKFORGE_AGENT_CLIENT_TICKS_H
 

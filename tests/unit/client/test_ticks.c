@@ -148,21 +148,18 @@ static uint64_t time_of(struct ticks *ticks, _Atomic uint64_t *shared) {
 enum { FINE = 0, OFF = 1, BACKWARDS = 2, NEVER_USED = 3, NOT_WRITTEN = 4 };
 
 /* For a while, beginning `skip_ns` from now (until then a wrong rate may not have been measured): within `most_ns` of the clock, and never
- * back within a point. */
+ * back; before that never back within a point. */
 static int watch(struct ticks *ticks, _Atomic uint64_t *shared, uint64_t skip_ns, uint64_t most_ns, uint64_t for_ns) {
     uint64_t begin = real_now(), last = 0, point = 0, used = 0;
     for (;;) {
         uint64_t before = real_now(), now = time_of(ticks, shared), after = real_now();
+        bool settled = before - begin > skip_ns;
         if (after - begin > skip_ns + for_ns)
             return used > 1000 ? FINE : NEVER_USED;
-        if (after - before > MS) /* we were not running */
-            continue;
-        if (point == ticks->at && ticks->valid != 0) {
-            used++;
-            if (now < last)
-                return BACKWARDS;
-        }
-        if (before - begin > skip_ns && (now + most_ns < before || now > after + most_ns))
+        used += point == ticks->at && ticks->valid != 0;
+        if (now < last && (settled || point == ticks->at))
+            return BACKWARDS;
+        if (settled && (now + most_ns < before || now > after + most_ns))
             return OFF;
         point = ticks->at;
         last = now;
@@ -232,6 +229,35 @@ static void a_later_ring_s_header_does_not_change_it(void **state) {
     assert_int_equal(in_child(meet_a_liar, NULL), FINE);
 }
 
+/* A rate that is off does not make time go back where a new point puts it right, and what it is ahead is gone a point later. */
+static int run_ahead(void *argument) {
+    (void)argument;
+    _Atomic uint64_t header = 0;
+    struct ticks ticks = { .at = 0 };
+    ticks_attach(&header);
+    if (header == 1)
+        return FINE;
+    int r = watch(&ticks, &header, 150 * MS, 50 * 1000, 50 * MS);
+    for (int i = 0; i < 3 && r == FINE; i++) {
+        time_of(&ticks, &header);
+        ticks.real_ns += 400 * 1000;
+        uint64_t ahead = ticks_now(&ticks);
+        ticks.valid = 1 + ticks_read() - ticks.at; /* its end has come */
+        uint64_t next = time_of(&ticks, &header);
+        if (next < ahead)
+            return BACKWARDS;
+        if (next < real_now() + 200 * 1000) /* it was put right by a step */
+            return OFF;
+        r = watch(&ticks, &header, 110 * MS, 50 * 1000, 20 * MS);
+    }
+    return r;
+}
+
+static void time_does_not_go_back_at_a_new_point(void **state) {
+    (void)state;
+    assert_int_equal(in_child(run_ahead, NULL), FINE);
+}
+
 /* A step of the clock is seen within a tenth of a second, and a little. */
 static int step_the_clock(void *argument) {
     int64_t step = *(int64_t *)argument;
@@ -246,7 +272,7 @@ static int step_the_clock(void *argument) {
     uint64_t stepped = real_now() + (uint64_t)step, begin = real_now();
     clock_set_for_test(stepped); /* the clock stands there */
     for (;;) {
-        uint64_t now = time_of(&ticks, &header), passed = real_now() - begin;
+        uint64_t passed = real_now() - begin, now = time_of(&ticks, &header);
         if (passed > 120 * MS)
             return now + 120 * MS >= stepped && now <= stepped + 120 * MS ? FINE : OFF;
     }
@@ -269,6 +295,7 @@ int main(void) {
         cmocka_unit_test(it_is_never_used_where_the_header_forbids_it),
         cmocka_unit_test(a_later_ring_s_header_does_not_change_it),
         cmocka_unit_test(a_step_of_the_clock_is_seen_within_a_tenth_of_a_second),
+        cmocka_unit_test(time_does_not_go_back_at_a_new_point),
         cmocka_unit_test(any_header_is_right_after_a_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
