@@ -130,8 +130,9 @@ struct speaker {
 static void *speak_in_rounds(void *argument) {
     struct speaker *speaker = argument;
     for (int round = 0; round < 3; round++) {
-        TF_LOG_TO(speaker->client, TF_LEVEL_DEBUG, "a", "debug");
+        /* Of calls that race with the one that reads the settings anew, one may still go by the old ones. */
         TF_LOG_TO(speaker->client, TF_LEVEL_INFO, "a", "info %d", round);
+        TF_LOG_TO(speaker->client, TF_LEVEL_DEBUG, "a", "debug");
         pthread_barrier_wait(speaker->barrier); /* done */
         pthread_barrier_wait(speaker->barrier); /* go on */
     }
