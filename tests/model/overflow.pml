@@ -201,6 +201,7 @@ active [PROCESSES] proctype producer() {
     } unless {
         d_step {
             !runs[process] ->
+            seated = (process < SEATED && own == 0 -> seated + 1 : seated); /* nobody need wait for it */
             leave()
         }
     }
