@@ -183,6 +183,7 @@ static void trace(void) {
     EXPECT(tf_request(client, NULL, "charge", 1500000, 0) == 0 &&
            tf_request(client, "other", "charge", 1500000, 1) == 0);
     EXPECT(tf_health_report(client, "database", TF_HEALTH_DEGRADED, "slow", 60000000000ULL) == 0);
+    EXPECT(tf_recorder_store(client) == 0); /* there is no flight recorder here */
 }
 #else
 static void trace(void) {}
