@@ -1,13 +1,15 @@
-/* worker - a job worker as it might be: threads that take jobs, each with a trace of its own, retries, errors that say why, and
- * metrics: jobs done by their outcome, how long they took, how the queues and jobs stand.
+/* worker - a job worker as it might be: threads that take jobs, each under the trace that it came with, spans for what is done, retries,
+ * errors that say why, and metrics: jobs done by their outcome, how long they took, how queues and jobs stand.
  *
- *     worker [JOBS [THREADS [SEED]]]
+ *     worker [JOBS [THREADS [SEED]]]       JOBS 0: one after the other until SIGTERM or Ctrl-C, each in its time
  *
  * Nothing is really done: outcomes follow from the job's number and the seed. One job in seven fails once and is
- * retried; one in fifty fails for good, with details. At the end the losses are told: 0 unless the ring was full.
+ * retried; one in fifty fails for good, with details. At the end the losses are told: 0 unless the ring was full. Who
+ * returns from main says goodbye by that; one that is killed has its last words in the log all the same.
  */
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +24,16 @@ struct job {
     unsigned number;
     uint64_t random;
     const char *queue;
+    char traceparent[TF_TRACEPARENT_SIZE]; /* of whoever put it into the queue */
 };
 
 static const char *const queues[] = { "mail", "thumbnails", "billing" };
-static _Atomic unsigned next_job, jobs_failed;
+static _Atomic unsigned next_job, jobs_done, jobs_failed;
 static tf_metric *done_ok, *done_failed, *job_duration;
 static unsigned job_count = JOBS_DEFAULT;
+static int endless;
 static uint64_t seed = 1;
+static volatile sig_atomic_t stopping;
 
 static uint64_t mix(uint64_t x) { /* splitmix64 */
     x += UINT64_C(0x9e3779b97f4a7c15);
@@ -53,15 +58,27 @@ static void register_metrics(void) {
         fprintf(stderr, "worker: %s\n", tf_last_error());
 }
 
-static void begin_trace(const struct job *job) {
-    char trace[33], span[17], order[32];
-    snprintf(trace, sizeof(trace), "%016" PRIx64 "%016" PRIx64, mix(job->random), mix(job->random + 1));
-    snprintf(span, sizeof(span), "%016" PRIx64, mix(job->random + 2));
-    snprintf(order, sizeof(order), "order-%u", job->number);
-    tf_context_set(trace, span, order);
+static struct job take_job(unsigned number) {
+    struct job job = { .number = number, .random = mix(seed * UINT64_C(1000003) + number) };
+    job.queue = queues[job.random % (sizeof(queues) / sizeof(queues[0]))];
+    snprintf(job.traceparent, sizeof(job.traceparent), "00-%016" PRIx64 "%016" PRIx64 "-%016" PRIx64 "-01",
+             mix(job.random), mix(job.random + 1), mix(job.random + 2));
+    return job;
 }
 
-static void fail_for_good(const struct job *job) {
+/* What this thread logs from here on belongs to the job: under the trace it came with, or a new one. */
+static void enter_context(const struct job *job) {
+    struct tf_context context = { .has = 0 };
+    char order[32];
+    if (tf_context_from_traceparent(&context, job->traceparent) < 0)
+        tf_context_new_trace(&context);
+    snprintf(order, sizeof(order), "order-%u", job->number);
+    tf_context_set_correlation(&context, order);
+    tf_context_use(&context);
+}
+
+/* An entry with everything there is. */
+static void log_refusal(const struct job *job) {
     struct tf_entry entry;
     char details[160];
     snprintf(details, sizeof(details), "{\"code\":\"E_REFUSED\",\"job\":%u,\"stack\":[\"run_job\",\"deliver\"]}",
@@ -75,40 +92,82 @@ static void fail_for_good(const struct job *job) {
     tf_entry_write(NULL, &entry);
 }
 
+/* One step of a job: a span under the job's own. Returns whether it went well. */
+static int deliver(const struct job *job, int attempt, int refused) {
+    struct tf_span span;
+    char header[TF_TRACEPARENT_SIZE];
+    tf_span_start(NULL, "deliver", &span);
+    tf_context_to_traceparent(&span.context, header); /* what goes along with the request */
+    TF_DEBUG("deliver", "job %u, attempt %d, traceparent %s", job->number, attempt, header);
+    if (endless)
+        nanosleep(&(struct timespec) { .tv_nsec = (long)(job->random % 20000) * 1000 }, NULL);
+    if (refused) {
+        log_refusal(job);
+        tf_span_end_with(&span, "refused", NULL, 0);
+        return 0;
+    }
+    if (attempt == 1 && job->random % 7 == 0) {
+        TF_EVENT(TF_LEVEL_WARN, "deliver", "timed out, will try again", tf_str("queue", job->queue),
+                 tf_int("attempt", attempt));
+        tf_span_end_with(&span, "timed out", NULL, 0);
+        return 0;
+    }
+    tf_span_end(&span, 0);
+    return 1;
+}
+
 static void run_job(const struct job *job) {
-    begin_trace(job);
-    TF_DEBUG("take", "job %u from queue %s", job->number, job->queue);
+    struct tf_span span;
+    int refused = job->random % 50 == 0;
     double milliseconds = (double)(job->random % 20000) / 1000;
-    if (job->random % 7 == 0) {
-        const struct tf_field fields[] = { tf_str("queue", job->queue), tf_int("attempt", 1) };
-        tf_log_with_metadata(NULL, TF_LEVEL_WARN, TF_MODULE, "deliver", "timed out, will try again", fields, 2);
-    }
-    if (job->random % 50 == 0) {
-        fail_for_good(job);
-        tf_counter_add(done_failed, 1);
-        atomic_fetch_add(&jobs_failed, 1);
-    } else {
+    enter_context(job);
+    tf_span_start(NULL, "run_job", &span);
+    TF_DEBUG("take", "job %u from queue %s", job->number, job->queue);
+    int ok = deliver(job, 1, refused) || (!refused && deliver(job, 2, 0));
+    if (ok)
         TF_INFO("deliver", "job %u of queue %s done in %.3f ms", job->number, job->queue, milliseconds);
-        tf_counter_add(done_ok, 1);
-    }
+    tf_span_end(&span, !ok);
+    tf_counter_add(ok ? done_ok : done_failed, 1);
     tf_timer_observe(job_duration, milliseconds / 1000);
+    atomic_fetch_add(ok ? &jobs_done : &jobs_failed, 1);
     tf_context_clear();
 }
 
 static void *work(void *unused) {
     (void)unused;
     unsigned number;
-    while ((number = atomic_fetch_add(&next_job, 1)) < job_count) {
-        struct job job = { .number = number, .random = mix(seed * UINT64_C(1000003) + number) };
-        job.queue = queues[job.random % (sizeof(queues) / sizeof(queues[0]))];
+    while (!stopping && ((number = atomic_fetch_add(&next_job, 1)) < job_count || endless)) {
+        struct job job = take_job(number);
         run_job(&job);
     }
     return NULL;
 }
 
+static void stop(int number) {
+    (void)number;
+    stopping = 1;
+}
+
+static void run(unsigned threads) {
+    pthread_t ids[THREADS_MAX];
+    const unsigned queue_count = sizeof(queues) / sizeof(queues[0]);
+    tf_queue_stats(NULL, queue_count, queue_count, 0);
+    tf_worker_stats(NULL, threads, threads, 0, 0);
+    tf_job_stats(NULL, job_count, job_count, 0, 0, 0);
+    TF_INFO("start", "%u jobs, %u threads", job_count, threads);
+    for (unsigned i = 0; i < threads; i++)
+        if (pthread_create(&ids[i], NULL, work, NULL) != 0)
+            abort();
+    for (unsigned i = 0; i < threads; i++)
+        pthread_join(ids[i], NULL);
+    unsigned all = jobs_done + jobs_failed;
+    TF_INFO("stop", "%u jobs done", all);
+    tf_job_stats(NULL, all, 0, 0, jobs_done, jobs_failed);
+    tf_worker_stats(NULL, threads, 0, threads, 0);
+}
+
 int main(int argc, char **argv) {
     unsigned threads = THREADS_DEFAULT;
-    pthread_t ids[THREADS_MAX];
     struct tf_options options = TF_OPTIONS_INIT;
     if (argc > 1)
         job_count = (unsigned)strtoul(argv[1], NULL, 10);
@@ -120,6 +179,9 @@ int main(int argc, char **argv) {
         fprintf(stderr, "worker: THREADS must be 1 to %d\n", THREADS_MAX);
         return 2;
     }
+    endless = job_count == 0;
+    signal(SIGTERM, stop);
+    signal(SIGINT, stop);
     options.policy = TF_POLICY_WAIT; /* a worker would rather wait a little than lose its account */
     options.wait_ns = UINT64_C(500000000);
     if (tf_default_open("worker", &options) < 0) {
@@ -127,22 +189,11 @@ int main(int argc, char **argv) {
         return 1;
     }
     register_metrics();
-    tf_queue_stats(NULL, sizeof(queues) / sizeof(queues[0]), sizeof(queues) / sizeof(queues[0]), 0);
-    tf_worker_stats(NULL, threads, threads, 0, 0);
-    tf_job_stats(NULL, job_count, job_count, 0, 0, 0);
-    TF_INFO("start", "%u jobs, %u threads", job_count, threads);
-    for (unsigned i = 0; i < threads; i++)
-        if (pthread_create(&ids[i], NULL, work, NULL) != 0)
-            abort();
-    for (unsigned i = 0; i < threads; i++)
-        pthread_join(ids[i], NULL);
-    TF_INFO("stop", "%u jobs done", job_count);
-    tf_job_stats(NULL, job_count, 0, 0, job_count - jobs_failed, jobs_failed);
-    tf_worker_stats(NULL, threads, 0, threads, 0);
+    run(threads);
     if (tf_flush(NULL, FLUSH_SECONDS * UINT64_C(1000000000)) < 0)
         fprintf(stderr, "worker: %s (no matter: what is in the ring stays)\n", tf_last_error());
     struct tf_loss_counts losses;
     tf_losses(NULL, &losses, sizeof(losses));
-    printf("worker: %u jobs done, %" PRIu64 " entries lost\n", job_count, losses.total);
+    printf("worker: %u jobs done, %" PRIu64 " entries lost\n", jobs_done + jobs_failed, losses.total);
     return 0;
 }
