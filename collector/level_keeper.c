@@ -31,6 +31,19 @@ void level_keeper_finish(struct level_keeper *keeper) {
 
 /* --- what follows --- */
 
+/* Every slot has to follow, and is looked at for that: who is known and unchanged is not refreshed otherwise. */
+static void apply_to_all(struct level_keeper *keeper) {
+    keeper->version++;
+    for (size_t r = 0; r < keeper->rings->count; r++) {
+        struct collector_ring *ring = keeper->rings->items[r];
+        if (ring->phase != RING_BROKEN)
+            rings_slots_count(ring);
+        for (uint32_t i = 0; ring->phase != RING_BROKEN && i < ring->slots_used; i++)
+            rings_slot_refresh(keeper->rings, ring,
+                               i); /* applies it; those that came since the last look follow, too */
+    }
+}
+
 int level_keeper_tell(struct level_keeper *keeper, const struct config *config, struct error *error) {
     struct shared_settings settings;
     library_settings_make(config, &settings);
@@ -39,7 +52,7 @@ int level_keeper_tell(struct level_keeper *keeper, const struct config *config, 
     if (result < 0)
         return result;
     keeper->told = settings;
-    keeper->version++;
+    apply_to_all(keeper);
     return 0;
 }
 
@@ -64,15 +77,7 @@ static void follow(struct level_keeper *keeper) {
         if (library_settings_tell(keeper->runtime_dir, &keeper->told, &error) < 0)
             diag_error("%s: programs that start now follow the level a moment later", error.text);
     }
-    keeper->version++;
-    for (size_t r = 0; r < keeper->rings->count; r++) {
-        struct collector_ring *ring = keeper->rings->items[r];
-        if (ring->phase != RING_BROKEN)
-            rings_slots_count(ring);
-        for (uint32_t i = 0; ring->phase != RING_BROKEN && i < ring->slots_used; i++)
-            rings_slot_refresh(keeper->rings, ring,
-                               i); /* applies it; those that came since the last look follow, too */
-    }
+    apply_to_all(keeper);
 }
 
 void level_keeper_pass(struct level_keeper *keeper, uint64_t now_real_ns) {
