@@ -100,7 +100,7 @@ int main(void) {
     uint64_t random = 88172645463325252;
     torture_directory(directory);
     require(map_guard_install(NULL) == 0, "guard");
-    require(ring_attach(directory, RING_SIZE_MIN, &shared.ring, NULL) == 0, "attach");
+    require(ring_attach(directory, UINT64_C(32) << 20, &shared.ring, NULL) == 0, "attach");
     require(ring_slot_claim(&shared.ring, TEXT_LITERAL("torture"), 0, &shared.claim) == 0, "slot");
     for (int i = 0; i <= THREADS; i++)
         require(ring_lane_claim(&shared.ring, &shared.claim, true, &shared.writers[i], &shared.lanes[i]) == 0, "lane");
