@@ -336,15 +336,15 @@ static void a_nested_call_leaves_the_outer_one_s_memory_alone(void **state) {
 /* A signal in the middle of the making of a thread's memory (the linker puts this in the way: meson.build). */
 static _Thread_local bool interrupted;
 
-int __real_pthread_setspecific(pthread_key_t key, const void *value);
-int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
+void *__real_mmap64(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *address, size_t size, int protection, int flags, int fd, off_t offset);
 
-int __wrap_pthread_setspecific(pthread_key_t key, const void *value) {
+void *__wrap_mmap64(void *address, size_t size, int protection, int flags, int fd, off_t offset) {
     if (interrupted) {
         interrupted = false;
         raise(SIGALRM);
     }
-    return __real_pthread_setspecific(key, value);
+    return __real_mmap64(address, size, protection, flags, fd, offset);
 }
 
 static void *begin_with_a_context(void *unused) {
