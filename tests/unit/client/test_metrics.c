@@ -211,6 +211,48 @@ static void what_breaks_a_rule_by_handle_is_refused(void **state) {
     tf_close(client);
 }
 
+static int way_is_closed_in_child(void *argument) {
+    tf_metric *const *metrics = argument;
+    if (metrics[0]->head.counter || metrics[2]->slot)
+        return 1;
+    tf_counter_add(metrics[0], 1);
+    tf_histogram_observe(metrics[2], 2);
+    return !metrics[0]->head.counter || !metrics[2]->slot;
+}
+
+/* An update opens the way straight to the cell. What is refused otherwise is refused there, too; a child's is its own. */
+static void the_quick_way_takes_what_the_ordinary_takes(void **state) {
+    struct fixture *fixture = *state;
+    tf_client *client = fixture_open(fixture, TF_POLICY_DROP, 0);
+    tf_metric *metrics[4];
+    register_all(client, metrics);
+    assert_null(metrics[0]->head.counter);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(tf_counter_add(metrics[0], 2), 0);
+        assert_int_equal(tf_histogram_observe(metrics[2], 3), 0);
+        assert_int_equal(tf_timer_observe(metrics[3], 0.5), 0);
+        assert_non_null(metrics[0]->head.counter);
+        assert_non_null(metrics[2]->slot);
+        assert_non_null(metrics[3]->slot);
+        REFUSED(tf_counter_add(metrics[0], -1), -EINVAL, "counter c_jobs cannot go down");
+        REFUSED(tf_counter_add(metrics[2], 1), -EINVAL, "c_size is a histogram, not a counter");
+        REFUSED(tf_counter_add(NULL, 1), -EINVAL, "the metric is NULL");
+        REFUSED(tf_histogram_observe(metrics[0], 1), -EINVAL, "c_jobs is a counter, not a histogram");
+        REFUSED(tf_histogram_observe(metrics[3], 1), -EINVAL, "c_work is a timer, not a histogram");
+        REFUSED(tf_timer_observe(metrics[2], 1), -EINVAL, "c_size is a histogram, not a timer");
+        REFUSED(tf_histogram_observe(metrics[2], NAN), -EINVAL, "takes no NaN");
+        REFUSED(tf_timer_observe(metrics[3], -1), -EINVAL, "takes no duration below 0");
+        assert_int_equal(tf_histogram_observe(metrics[2], -7), 0); /* of histograms any number is one */
+        assert_int_equal(tf_histogram_observe(metrics[2], INFINITY), 0);
+    }
+    assert_int_equal(in_child(way_is_closed_in_child, metrics), 0);
+    assert_non_null(metrics[0]->head.counter); /* the parent's goes on */
+    assert_int_equal(tf_counter_add(metrics[0], 1), 0);
+    assert_cells(fixture, "counter app c_jobs{} 7\ngauge app c_depth{} never\nhistogram app c_size{} 9 inf\n"
+                          "timer app c_work{} 3 1.5\ncounter app c_jobs{} 1\nhistogram app c_size{} 1 2\n");
+    tf_close(client);
+}
+
 static void a_slot_with_metrics_waits_for_the_collector(void **state) {
     struct fixture *fixture = *state;
     tf_client *client = fixture_open(fixture, TF_POLICY_DROP, 0);
@@ -273,6 +315,7 @@ int main(void) {
         fixture_test(an_update_by_handle_is_a_cell),
         fixture_test(the_definition_travels_with_the_series),
         fixture_test(what_breaks_a_rule_by_handle_is_refused),
+        fixture_test(the_quick_way_takes_what_the_ordinary_takes),
         fixture_test(a_slot_with_metrics_waits_for_the_collector),
         fixture_test(a_thread_with_metrics_alone_takes_no_lane),
         fixture_test(statistics_are_gauges),

@@ -135,6 +135,183 @@ static void lies_in_memory_as_drawn(void **state) {
     assert_memory_equal(at + 80, "queueworkerruntracespancorrelation\x11\x11", 36);
 }
 
+/* --- calls of registered sites --- */
+
+static struct record call_record(void) {
+    struct record record = { .kind = RECORD_ENTRY,
+                             .position = POSITION,
+                             .time_ns = TIME,
+                             .entry = { .site = 7,
+                                        .raw_trace = true,
+                                        .raw_span = true,
+                                        .entry = { .timestamp_ns = TIME, /* it has none of its own */
+                                                   .level = LEVEL_WARN,
+                                                   .message = T("\x03\0\0\0job\x07\0\0\0\0\0\0\0"),
+                                                   .trace_id = T("sixteen raw byte"),
+                                                   .span_id = T("eight ra"),
+                                                   .correlation_id = T("correlation"),
+                                                   .metadata = T("\x81\xa1"
+                                                                 "a\x01") } } };
+    uuid_parse(T("11111111-1111-1111-1111-111111111111"), &record.entry.entry.user_id);
+    uuid_parse(T("22222222-2222-2222-2222-222222222222"), &record.entry.entry.organization_id);
+    return record;
+}
+
+static void assert_comes_back(const struct record *record) {
+    struct record back;
+    size_t length = encode(record);
+    assert_int_equal(record_decode(room, length, POSITION, &back), 0);
+    assert_int_equal(back.kind, RECORD_ENTRY);
+    assert_true(back.position == POSITION && back.time_ns == TIME);
+    assert_same_entry(&record->entry, &back.entry);
+    assert_int_equal(record->entry.raw_trace, back.entry.raw_trace);
+    assert_int_equal(record->entry.raw_span, back.entry.raw_span);
+}
+
+static void brings_a_call_back_with_any_of_its_parts(void **state) {
+    (void)state;
+    for (unsigned without = 0; without < 1 << 7; without++) {
+        struct record record = call_record();
+        struct entry *entry = &record.entry.entry;
+        if (without & 1)
+            entry->message = TEXT_EMPTY;
+        if (without & 2)
+            entry->metadata = TEXT_EMPTY;
+        if (without & 4)
+            entry->correlation_id = TEXT_EMPTY;
+        if (without & 8)
+            memset(&entry->user_id, 0, sizeof(entry->user_id));
+        if (without & 16)
+            memset(&entry->organization_id, 0, sizeof(entry->organization_id));
+        if (without & 32) {
+            record.entry.raw_trace = false;
+            entry->trace_id = T("text");
+        }
+        if (without & 64) {
+            record.entry.raw_span = false;
+            entry->span_id = TEXT_EMPTY;
+        }
+        assert_comes_back(&record);
+    }
+}
+
+static void a_call_lies_in_memory_as_drawn(void **state) {
+    (void)state;
+    struct record record = call_record();
+    size_t length = encode(&record);
+    const unsigned char *at = (const unsigned char *)room;
+    assert_int_equal(at[0] | at[1] << 8, length);
+    assert_int_equal(at[4], RECORD_CALL);
+    assert_int_equal(at[6], LEVEL_WARN);
+    assert_int_equal(at[24], 7);
+    assert_int_equal(at[28], 15);
+    assert_int_equal(at[32], 4);
+    assert_int_equal(at[36], 1 | 2 | 4 | 8);
+    assert_int_equal(at[37] << 16 | at[38] << 8 | at[39], 16 << 16 | 8 << 8 | 11);
+    assert_memory_equal(at + 40, "sixteen raw byteeight racorrelation\x11", 36);
+    assert_int_equal(at[40 + 35 + 16], 0x22);
+    assert_int_equal(at[40 + 35 + 32], 3);
+}
+
+/* The fixed part of a call, or of a span, with one byte changed: what says more than there is, or what cannot be, is refused. */
+static void refuses_calls_and_spans_whose_parts_lie(void **state) {
+    (void)state;
+    struct record back, span = { .kind = RECORD_SPAN, .position = POSITION, .time_ns = TIME };
+    span.span = (struct record_span) { .operation = T("operation"), .status = T("status"), .metadata = T("\x80") };
+    static const struct {
+        bool span;
+        unsigned at;
+        unsigned char value;
+    } lies[] = {
+        { false, 24, 0 },         /* no site */
+        { false, 28, 255 },       /* arguments beyond the record */
+        { false, 29, 1 },         /* */
+        { false, 31, 255 },       /* and beyond any record */
+        { false, 32, 255 },       /* metadata */
+        { false, 35, 255 },       /* */
+        { false, 36, 31 },        /* parts that nobody knows */
+        { false, 36, 1 | 4 | 8 }, /* an organization less than there is */
+        { false, 37, 15 },        /* a raw trace of another length */
+        { false, 38, 9 },         /* a raw span */
+        { false, 39, 129 },       /* a correlation beyond its limit */
+        { true, 64, 255 },        /* metadata */
+        { true, 67, 255 },        /* */
+        { true, 68, 255 },        /* service */
+        { true, 69, 255 },        /* */
+        { true, 71, 255 },        /* operation */
+        { true, 73, 255 },        /* status */
+        { true, 74, 2 },          /* flags that nobody knows */
+    };
+    for (size_t i = 0; i < COUNT_OF(lies); i++) {
+        struct record told = lies[i].span ? span : call_record();
+        size_t told_length = encode(&told);
+        assert_int_equal(record_decode(room, told_length, POSITION, &back), 0);
+        room[lies[i].at] = (char)lies[i].value;
+        if (record_decode(room, told_length, POSITION, &back) != -EBADMSG)
+            fail_msg("lie %zu was believed", i);
+    }
+    /* what makes the same length is seen, too */
+    struct record call = call_record();
+    size_t length = encode(&call);
+    room[37] = 15; /* of a raw trace; the correlation has the byte */
+    room[39] = 12;
+    assert_int_equal(record_decode(room, length, POSITION, &back), -EBADMSG);
+    room[36] &= (char)~4; /* as text it is none */
+    assert_int_equal(record_decode(room, length, POSITION, &back), 0);
+    room[37] = 16;
+    room[38] = 9;
+    room[39] = 10;
+    assert_int_equal(record_decode(room, length, POSITION, &back), -EBADMSG);
+    /* too short for the fixed part */
+    for (int kind = 0; kind < 2; kind++) {
+        uint32_t short_length = kind ? RECORD_SPAN_FIXED_END - 8 : RECORD_CALL_FIXED_END - 8;
+        encode(kind ? &span : &call);
+        memcpy(room, &short_length, sizeof(short_length));
+        assert_int_equal(record_decode(room, short_length, POSITION, &back), -EBADMSG);
+    }
+}
+
+static void refuses_calls_and_spans_beyond_a_limit(void **state) {
+    (void)state;
+    uint32_t size;
+    char *text = malloc(ENTRY_METADATA_BYTES + 1);
+    memset(text, 'x', ENTRY_METADATA_BYTES + 1);
+    struct record record = call_record();
+    struct entry *entry = &record.entry.entry;
+    struct {
+        struct text *text;
+        size_t limit;
+    } parts[] = { { &entry->message, ENTRY_MESSAGE_BYTES },
+                  { &entry->correlation_id, ENTRY_TRACE_BYTES },
+                  { &entry->metadata, ENTRY_METADATA_BYTES } };
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        struct text before = *parts[i].text;
+        *parts[i].text = (struct text) { text, parts[i].limit };
+        assert_int_equal(record_entry_size(&record.entry, &size), 0);
+        *parts[i].text = (struct text) { text, parts[i].limit + 1 };
+        assert_int_equal(record_entry_size(&record.entry, &size), -E2BIG);
+        *parts[i].text = before;
+    }
+    record.entry.has_position = true; /* a call has none */
+    assert_int_equal(record_entry_size(&record.entry, &size), -E2BIG);
+    struct record_span span = { .operation = T("o") };
+    struct {
+        struct text *text;
+        size_t limit;
+    } span_parts[] = { { &span.service, ENTRY_NAME_BYTES },
+                       { &span.operation, ENTRY_NAME_BYTES },
+                       { &span.status, RECORD_SPAN_STATUS_BYTES },
+                       { &span.metadata, ENTRY_METADATA_BYTES } };
+    for (size_t i = 0; i < COUNT_OF(span_parts); i++) {
+        *span_parts[i].text = (struct text) { text, span_parts[i].limit };
+        assert_int_equal(record_span_size(&span, &size), 0);
+        *span_parts[i].text = (struct text) { text, span_parts[i].limit + 1 };
+        assert_int_equal(record_span_size(&span, &size), -E2BIG);
+        *span_parts[i].text = TEXT_EMPTY;
+    }
+    free(text);
+}
+
 static void says_how_large_an_entry_will_be(void **state) {
     (void)state;
     struct record record = entry_record();
@@ -362,9 +539,9 @@ static void knows_a_header_of_another_lap(void **state) {
 /* Every byte of every kind changed in turn: whatever is accepted stays inside the record. */
 static void reads_no_changed_record_beyond_its_end(void **state) {
     (void)state;
-    struct record entry = entry_record();
-    for (size_t i = 0; i <= COUNT_OF(others); i++) {
-        struct record record = i < COUNT_OF(others) ? others[i] : entry;
+    const struct record entries[] = { entry_record(), call_record() };
+    for (size_t i = 0; i < COUNT_OF(others) + COUNT_OF(entries); i++) {
+        struct record record = i < COUNT_OF(others) ? others[i] : entries[i - COUNT_OF(others)];
         record.position = POSITION;
         size_t length = encode(&record);
         char *copy = malloc(length); /* exact, for the sanitizer */
@@ -457,6 +634,10 @@ int main(void) {
         cmocka_unit_test(brings_the_smallest_entry_back),
         cmocka_unit_test(brings_the_largest_entry_back),
         cmocka_unit_test(lies_in_memory_as_drawn),
+        cmocka_unit_test(brings_a_call_back_with_any_of_its_parts),
+        cmocka_unit_test(a_call_lies_in_memory_as_drawn),
+        cmocka_unit_test(refuses_calls_and_spans_whose_parts_lie),
+        cmocka_unit_test(refuses_calls_and_spans_beyond_a_limit),
         cmocka_unit_test(says_how_large_an_entry_will_be),
         cmocka_unit_test(refuses_what_is_beyond_a_limit),
         cmocka_unit_test(brings_every_other_kind_back),
