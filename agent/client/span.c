@@ -1,5 +1,6 @@
 /* span.c - spans (taskforge.h): in the slot's table while they are open, one record when they end. */
 #include "agent/client/quick.h"
+#include "common/shm/fault.h"
 
 enum { SPAN_UNKNOWN = 0, SPAN_OPEN = 0x5a11, SPAN_OPEN_CURRENT = 0x5a12, SPAN_ENDED = 0x5a13 };
 enum { NO_PLACE = UINT16_MAX };
@@ -58,8 +59,10 @@ static void place_fill(struct slot_span *at, const struct tf_span *span, size_t 
     store_word(&at->thread, &thread_and_length, 8);
     for (size_t i = 0; i < shown; i += 8)
         store_word(at->operation + i, span->operation + i, shown - i < 8 ? shown - i : 8);
+    fault_point(span_filled);
     /* release: all of it is there for whoever sees the even number. */
     atomic_store_explicit(&at->state, span->start_ns & ~UINT64_C(1), memory_order_release);
+    fault_point(span_placed);
 }
 
 /* The thread's lane in the client's session: while it is held, so is the slot. */
@@ -79,6 +82,7 @@ static void place_begin(const struct call *call, const struct thread_lane *lane,
         return;
     span->session = lane->session->id;
     call->thread->span_hint = span->place;
+    fault_point(span_placing);
     place_fill(&slot->spans[span->place], span, length, call->thread->number);
 }
 
@@ -87,6 +91,7 @@ static void place_end(const struct thread_lane *lane, const struct tf_span *span
     if (span->place >= SLOT_SPANS_MAX || !lane || lane->session->id != span->session)
         return;
     struct slot_span *at = &lane->session->claim.slot->spans[span->place];
+    fault_point(span_leaving);
     if (memcmp(at->span_id, span->context.span_id, sizeof(at->span_id)) ==
         0) /* in a child after fork it is another's */
         atomic_store_explicit(&at->state, 0, memory_order_release);
@@ -264,11 +269,11 @@ static int end(struct tf_span *span, int failed, const char *why, const struct t
     }
     struct thread_lane *lane = lane_of(&call, client);
     uint64_t now = call_time(&call, lane);
-    place_end(lane, span);
     if (span->state == SPAN_OPEN_CURRENT)
         outer_restore(call.thread, span);
     span->state = SPAN_ENDED;
     r = end_quickly(lane, &record.span, now);
+    place_end(lane, span); /* behind the commit: killed in between it is seen twice for a moment, and not at all never */
     if (unlikely(r != 0)) {
         struct put put = { .other = &record, .level = LEVEL_INFO, .time_ns = now };
         r = put_by_policy(&call, client, &put);

@@ -55,6 +55,10 @@
     X(counter_added, "a counter has grown")                                                                            \
     X(gauge_valued, "a gauge has its value, and not its time")                                                         \
     X(histogram_counted, "a histogram has counted, and not summed up")                                                 \
+    X(span_placing, "a place among the open spans is ours, and says that it is being written")                         \
+    X(span_filled, "it is written")                                                                                    \
+    X(span_placed, "it is there to be seen")                                                                           \
+    X(span_leaving, "the span has ended, its place is not free yet")                                                   \
     X(fork_child, "a child of fork begins to forget what was its parent's")                                            \
     X(fork_forgotten, "it has forgotten it")
 

@@ -108,6 +108,21 @@ static void log_each_way(int stream) {
     log_one(LARGE, TF_LEVEL_ERROR, stream, filling + LARGE_BYTES - LONG_BYTES);
 }
 
+/* A span with an entry within; one that finds no room at its end is lost as an entry is. */
+static void trace_one(int stream) {
+    struct tf_span span;
+    struct watch watch = watch_begin();
+    if (tf_span_start(client, "traced", &span) < 0)
+        fail("span");
+    log_one(DEFERRED, TF_LEVEL_INFO, stream, "");
+    int result = tf_span_end(&span, 0);
+    watch_end(watch);
+    if (result != 0 && result != -EAGAIN)
+        fail("span");
+    if (result == -EAGAIN)
+        atomic_fetch_add(&account->streams[stream].refused, 1);
+}
+
 static void *log_on_a_thread(void *argument) {
     log_one(DEFERRED, TF_LEVEL_INFO, STREAM_THREADS, "");
     return argument;
@@ -181,6 +196,7 @@ static void count_each_way(const char *service) {
 static void be_victim(const char *service) {
     log_each_way(STREAM_MAIN);
     count_each_way(service);
+    trace_one(STREAM_MAIN);
     log_on_threads(THREADS);
     log_in_a_child();
     log_much();
@@ -195,6 +211,7 @@ static void be_survivor(const char *service) {
     while (read(STDIN_FILENO, &byte, 1) == 1) {
         log_each_way(STREAM_MAIN);
         count_each_way(service);
+        trace_one(STREAM_MAIN);
         log_on_threads(2);
         log_in_a_child();
         if (write(STDOUT_FILENO, &byte, 1) != 1)
