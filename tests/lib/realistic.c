@@ -98,6 +98,18 @@ static void hex(struct realistic *realistic, char *out, unsigned digits) {
     }
 }
 
+/* An id's digits: random, or a number that counts up. */
+static void id_hex(struct realistic *realistic, char *out, unsigned digits) {
+    if (!realistic->plain_ids) {
+        hex(realistic, out, digits);
+        return;
+    }
+    memset(out, '0', digits);
+    uint64_t number = ++realistic->plain;
+    for (unsigned at = digits; number; number /= 10)
+        out[--at] = (char)('0' + number % 10);
+}
+
 static void put_uuid(struct realistic *realistic) {
     char text[36];
     hex(realistic, text, 36);
@@ -245,27 +257,29 @@ static void join_trace(struct realistic *realistic, struct entry *entry, unsigne
     struct realistic_trace *trace = &realistic->traces[below(realistic, REALISTIC_TRACES)];
     if (trace->left == 0) {
         unsigned user = skewed(realistic, 5000);
-        hex(realistic, trace->trace, 32);
-        hex(realistic, trace->correlation, 36);
+        id_hex(realistic, trace->trace, 32);
+        id_hex(realistic, trace->correlation, 36);
         trace->correlation[8] = trace->correlation[13] = trace->correlation[18] = trace->correlation[23] = '-';
         draw_uuid(realistic, user, 1, &trace->user);
         draw_uuid(realistic, user % 200, 2, &trace->organization);
+        trace->known = below(realistic, 2);
+        trace->correlated = below(realistic, 5) == 0;
         trace->left = 2 + below(realistic, 8);
         trace->service = REALISTIC_SERVICES;
     }
     if (trace->service == REALISTIC_SERVICES || below(realistic, 3) == 0) {
         trace->service = pick_service(realistic);
-        hex(realistic, trace->span, 16);
+        id_hex(realistic, trace->span, 16);
     }
     trace->left--;
     *service = trace->service;
     entry->trace_id = (struct text) { trace->trace, 32 };
     entry->span_id = (struct text) { trace->span, 16 };
-    if (trace->trace[0] < '8') { /* not all applications know who asks */
+    if (trace->known) { /* not all applications know who asks */
         entry->user_id = trace->user;
         entry->organization_id = trace->organization;
     }
-    if (trace->trace[1] < '3')
+    if (trace->correlated)
         entry->correlation_id = (struct text) { trace->correlation, 36 };
 }
 

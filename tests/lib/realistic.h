@@ -24,9 +24,12 @@ struct realistic {
         char trace[33], span[17], correlation[37];
         struct uuid user, organization;
         unsigned service, left;
+        bool known, correlated; /* whose request it is; a correlation id came with it */
     } traces[REALISTIC_TRACES];
     uint64_t positions[REALISTIC_SERVICES * 4]; /* of each process's lane */
     uint8_t ring_id[16];
+    bool plain_ids; /* set after realistic_init: ids of traces, spans and correlations count up, without random bits */
+    uint64_t plain;
     size_t used;
     char room[REALISTIC_ROOM]; /* what the last entry borrows */
 };
