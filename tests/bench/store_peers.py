@@ -80,12 +80,13 @@ class Journal:
                 out.write("".join(f"{k}={v}\n" for k, v in fields.items()) + "\n")
         cpu, begun = children_cpu(), time.monotonic()
         subprocess.run([str(JOURNAL_REMOTE), f"--output={self.file}", str(self.export)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        figures = children_cpu() - cpu, time.monotonic() - begun, on_disk(self.file)
+        size = sum(on_disk(f) for f in self.file.parent.glob("peer*.journal"))  # it begins a new one now and then
+        figures = children_cpu() - cpu, time.monotonic() - begun, size
         self.export.unlink()
         return figures
 
     def command(self, *arguments):
-        return ["journalctl", f"--file={self.file}", "--no-pager", "-q", *arguments]
+        return ["journalctl", f"--file={self.file.parent}/peer*.journal", "--no-pager", "-q", *arguments]
 
 
 class Sqlite:
