@@ -23,7 +23,7 @@ enum io_kind {
 enum io_mode {
     IO_REFUSE, /* the call is not made */
     IO_LIE,    /* it is made, and said to have failed */
-    IO_DROP,   /* a failing sync: what was written since the last good one is gone from the file, and the next succeeds */
+    IO_DROP, /* a failing sync: what was written since the last good one is gone from the file, and the next succeeds */
 };
 
 enum { IO_CONTROL_SIZE = 4096 };

@@ -21,7 +21,7 @@ static uint32_t file_count;
 ssize_t (*io_real_pwritev(void))(int, const struct iovec *, int, off_t) {
     static ssize_t (*real)(int, const struct iovec *, int, off_t);
     if (!real)
-        real = (ssize_t (*)(int, const struct iovec *, int, off_t))(uintptr_t)dlsym(RTLD_NEXT, "pwritev");
+        real = (ssize_t(*)(int, const struct iovec *, int, off_t))(uintptr_t)dlsym(RTLD_NEXT, "pwritev");
     return real;
 }
 
@@ -54,10 +54,11 @@ static int64_t now(void) {
 
 void io_record_event(enum io_event event, uint32_t file, uint64_t length, const char *name, const char *second) {
     char names[2 * 4096];
-    int size = second ? snprintf(names, sizeof(names), "%s%c%s", name, 0, second)
-                      : snprintf(names, sizeof(names), "%s", name);
-    const struct io_record record = { .what = event, .file = file, .length = length, .time_ns = now(),
-                                      .name_bytes = (uint32_t)size };
+    int size =
+        second ? snprintf(names, sizeof(names), "%s%c%s", name, 0, second) : snprintf(names, sizeof(names), "%s", name);
+    const struct io_record record = {
+        .what = event, .file = file, .length = length, .time_ns = now(), .name_bytes = (uint32_t)size
+    };
     append(&record, names, NULL, 0);
 }
 
@@ -98,7 +99,7 @@ static struct kept {
     off_t offset;
     size_t size;
     char bytes[];
-} *kept;
+} * kept;
 
 void io_keep(int fd, uint32_t file, off_t offset, size_t size) {
     char path[64];

@@ -62,7 +62,8 @@ def finish(instance, *producers):
         judge(instance, producer, killed=producer.process.returncode != 0)
     done = instance.run("tfctl", "verify", check=False)
     expect(done.returncode == 0, f"tfctl verify: {done.stdout[-300:]}")
-    expect(not list((instance.data / "logs").glob("*.damaged")), "a partition was set aside")
+    aside = [line for line in instance.collector.lines if "damaged" in line]
+    expect(not aside and not list((instance.data / "logs").glob("*.damaged")), f"a partition was set aside: {aside}")
 
 
 # --- each call ---
