@@ -1,6 +1,7 @@
 /* What can be told about a partition's file before LMDB maps it and believes what it reads there. */
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,7 +51,10 @@ int partition_check_pages(int fd, const char *path, struct error *error) {
     uint32_t page_size = 0;
     for (unsigned i = 0; i < META_PAGES; i++) {
         struct meta_page meta;
-        if (pread(fd, &meta, sizeof(meta), (off_t)((uint64_t)i * page_size)) != (ssize_t)sizeof(meta))
+        ssize_t got = pread(fd, &meta, sizeof(meta), (off_t)((uint64_t)i * page_size));
+        if (got < 0) /* of the disk, perhaps for a moment: no word about what stands on it */
+            return error_set(error, -errno, "%s: cannot read it: %s", path, strerror(errno));
+        if (got != (ssize_t)sizeof(meta))
             return error_set(error, -EBADMSG, "%s: too short for a partition", path);
         if (meta.magic != LMDB_MAGIC || meta.page_number != i)
             return error_set(error, -EBADMSG, "%s: not a partition (meta page %u is not LMDB's)", path, i);
