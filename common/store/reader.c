@@ -8,6 +8,8 @@
 
 #include "common/base/guard.h"
 
+enum { WALK_FIRST = 4 }; /* index values in the first batch of a walk */
+
 void reader_tell_once(struct store_reader *reader, struct member *member, const char *why) {
     if (!member->told && reader->damaged)
         reader->damaged(reader->argument, member->path, why);
@@ -152,6 +154,12 @@ int store_reader_open(const char *data_dir, void (*damaged)(void *argument, cons
     return 0;
 }
 
+static void free_batch(struct partition_batch *batch) {
+    if (batch)
+        buffer_finish(&batch->bytes);
+    free(batch);
+}
+
 void store_reader_close(struct store_reader *reader) {
     if (!reader)
         return;
@@ -159,6 +167,7 @@ void store_reader_close(struct store_reader *reader) {
         drop_member(reader, reader->count - 1);
     free(reader->members);
     buffer_finish(&reader->value);
+    free_batch(reader->batch);
     free(reader);
 }
 
@@ -204,8 +213,21 @@ static int next_index(struct store_reader *reader, struct member *member, uint64
     return result;
 }
 
-/* The same, decoded and checked against its key. index is to be finished when 1 is returned; -EILSEQ: the partition may be sound, but
- * the value at *ret_key is not. */
+/* Decode what stands at `key` and check that it belongs there: 0; -EILSEQ: the partition may be sound, but this value is not. */
+static int decode_index(struct text value, uint64_t key, struct index_entry *index, struct error *error) {
+    int result = index_decode(value, index);
+    if (result < 0)
+        return error_set(error, result == -EBADMSG ? -EILSEQ : result, "the index value of block %llu is damaged",
+                         (unsigned long long)key);
+    if (index->first_sequence != key || index->count == 0 || index->count > UINT64_MAX - key) {
+        index_entry_finish(index);
+        return error_set(error, -EILSEQ, "the index value of block %llu is another block's", (unsigned long long)key);
+    }
+    return 0;
+}
+
+/* The value next to `sequence`, decoded and checked against its key. index is to be finished when 1 is returned; -EILSEQ: as above, of
+ * the value at *ret_key. */
 static int next_entry(struct store_reader *reader, struct member *member, uint64_t sequence, bool descending,
                       uint64_t *ret_key, struct index_entry *index, struct error *error) {
     uint64_t key = 0;
@@ -215,15 +237,8 @@ static int next_entry(struct store_reader *reader, struct member *member, uint64
         return result;
     if (descending ? key > sequence : key < sequence) /* so that a walk over a damaged tree always ends */
         return error_set(error, -EBADMSG, "the index is out of order");
-    result = index_decode(buffer_text(&reader->value), index);
-    if (result < 0)
-        return error_set(error, result == -EBADMSG ? -EILSEQ : result, "the index value of block %llu is damaged",
-                         (unsigned long long)key);
-    if (index->first_sequence != key || index->count == 0 || index->count > UINT64_MAX - key) {
-        index_entry_finish(index);
-        return error_set(error, -EILSEQ, "the index value of block %llu is another block's", (unsigned long long)key);
-    }
-    return 1;
+    result = decode_index(buffer_text(&reader->value), key, index, error);
+    return result < 0 ? result : 1;
 }
 
 /* The newest ready partition. */
@@ -275,6 +290,8 @@ struct walk {
     bool descending;
     int (*visit)(void *argument, const struct index_entry *index);
     void *argument;
+    int verdict;   /* what the visitor said last */
+    uint64_t seek; /* in the member being walked: where the next value is looked for */
 };
 
 /* Where to seek first, ascending: the block that holds `from` may begin before it. */
@@ -294,56 +311,98 @@ static int first_of(struct store_reader *reader, struct member *member, const st
     return 0;
 }
 
-/* Visit one partition's blocks. *ret_verdict: what the visitor said. Negative: the partition is damaged, or -ENOMEM. */
-static int walk_member(struct store_reader *reader, struct member *member, const struct walk *walk, int *ret_verdict,
-                       struct error *error) {
-    uint64_t seek = walk->to - 1;
-    int result = 0;
-    if (!walk->descending)
-        result = first_of(reader, member, walk, &seek, error);
-    while (result >= 0 && member->partition) { /* the visitor may find it damaged, which closes it */
-        struct index_entry index;
-        uint64_t key;
-        result = next_entry(reader, member, seek, walk->descending, &key, &index, error);
-        if (result == -EILSEQ) { /* only this block is lost */
-            reader_tell_once(reader, member, error->text);
-            if (key == (walk->descending ? 0 : UINT64_MAX))
-                return 0;
-            seek = walk->descending ? key - 1 : key + 1;
-            result = 0;
-            continue;
-        }
-        if (result != 1)
-            return result;
-        uint64_t first = index.first_sequence, end = first + index.count;
-        bool inside = first < walk->to && end > walk->from;
-        if (inside)
-            *ret_verdict = walk->visit(walk->argument, &index);
+/* One value of a batch: 0 to go on, 1 to end the walk (*ret_verdict: what the visitor said), negative. walk->seek moves behind it. */
+static int walk_value(struct store_reader *reader, struct member *member, struct walk *walk, uint64_t key,
+                      struct text value, struct error *error) {
+    struct index_entry index;
+    if (walk->descending ? key > walk->seek : key < walk->seek) /* inside the block visited last */
+        return 0;
+    int result = decode_index(value, key, &index, error);
+    if (result < 0 && result != -EILSEQ)
+        return result;
+    bool damaged = result == -EILSEQ; /* only this block is lost */
+    uint64_t end = damaged ? key + (key < UINT64_MAX) : key + index.count;
+    bool inside = key < walk->to && (damaged || end > walk->from);
+    if (damaged)
+        reader_tell_once(reader, member, error->text);
+    else if (inside)
+        walk->verdict = walk->visit(walk->argument, &index);
+    if (!damaged)
         index_entry_finish(&index);
-        if (!inside || *ret_verdict != 0 || (walk->descending && first == 0))
-            return 0;
-        seek = walk->descending ? first - 1 : end;
+    if (!inside || walk->verdict != 0 || (walk->descending ? key == 0 : end == UINT64_MAX))
+        return 1;
+    walk->seek = walk->descending ? key - 1 : end;
+    return 0;
+}
+
+/* In one short transaction. The number of values; none may follow where it is 0. */
+static int take_batch(struct member *member, const struct walk *walk, size_t most, struct partition_batch *batch,
+                      struct error *error) {
+    struct partition_txn *txn;
+    int result = partition_begin(member->partition, false, &txn, error);
+    if (result < 0)
+        return result;
+    result = partition_index_batch(txn, walk->seek, walk->descending, most, batch, error);
+    partition_abort(txn);
+    return result;
+}
+
+/* Visit one partition's blocks. Negative: the partition is damaged, or -ENOMEM. */
+static int walk_member(struct store_reader *reader, struct member *member, struct walk *walk,
+                       struct partition_batch *batch, struct error *error) {
+    size_t most = WALK_FIRST; /* who wants one block only does not pay for a hundred */
+    int result = 0;
+    walk->seek = walk->to - 1;
+    if (!walk->descending)
+        result = first_of(reader, member, walk, &walk->seek, error);
+    while (result == 0 && member->partition) { /* the visitor may find it damaged, which closes it */
+        int count = take_batch(member, walk, most, batch, error);
+        if (count <= 0)
+            return count;
+        uint64_t key = batch->values[0].key;
+        if (walk->descending ? key > walk->seek : key < walk->seek) /* so that a walk over a damaged tree always ends */
+            return error_set(error, -EBADMSG, "the index is out of order");
+        for (int i = 0; i < count && result == 0; i++)
+            result = walk_value(reader, member, walk, batch->values[i].key, partition_batch_value(batch, (size_t)i),
+                                error);
+        most = most * 4 < PARTITION_BATCH_MAX ? most * 4 : PARTITION_BATCH_MAX;
     }
     return result < 0 ? result : 0;
+}
+
+/* The visitor may walk, too: it gets a batch of its own. */
+static struct partition_batch *borrow_batch(struct store_reader *reader) {
+    struct partition_batch *batch = reader->batch;
+    reader->batch = NULL;
+    return batch ? batch : calloc(1, sizeof(*batch));
+}
+
+static void return_batch(struct store_reader *reader, struct partition_batch *batch) {
+    free_batch(reader->batch);
+    reader->batch = batch;
 }
 
 int store_reader_walk(struct store_reader *reader, uint64_t from, uint64_t to, bool descending,
                       int (*visit)(void *argument, const struct index_entry *index), void *argument,
                       struct error *error) {
-    const struct walk walk = { .from = from, .to = to, .descending = descending, .visit = visit, .argument = argument };
-    int verdict = 0;
+    struct walk walk = { .from = from, .to = to, .descending = descending, .visit = visit, .argument = argument };
     if (from >= to)
         return 0;
-    for (size_t i = 0; i < reader->count && verdict == 0; i++) {
+    struct partition_batch *batch = borrow_batch(reader);
+    if (!batch)
+        return error_set(error, -ENOMEM, "out of memory");
+    int result = 0;
+    for (size_t i = 0; i < reader->count && walk.verdict == 0 && result == 0; i++) {
         struct member *member = reader->members[descending ? reader->count - 1 - i : i];
         struct error why = { "" };
-        int result = member->partition ? walk_member(reader, member, &walk, &verdict, &why) : 0;
-        if (result == -ENOMEM)
-            return error_set(error, result, "%s", why.text);
-        if (result < 0)
+        int walked = member->partition ? walk_member(reader, member, &walk, batch, &why) : 0;
+        if (walked == -ENOMEM)
+            result = error_set(error, walked, "%s", why.text);
+        else if (walked < 0)
             reader_tell_damaged(reader, member, why.text);
     }
-    return verdict;
+    return_batch(reader, batch);
+    return result < 0 ? result : walk.verdict;
 }
 
 /* The encoded block, copied: 0, -ENOENT, or the partition's own fault. */

@@ -24,6 +24,7 @@ struct store_reader {
     struct member **members; /* ascending by (first sequence, created) */
     size_t count, capacity;
     struct buffer value; /* a private copy of what LMDB gave */
+    struct partition_batch *batch; /* a walk takes it and puts it back; NULL: a walk is under way, or none was yet */
 };
 
 /* Something in the member is damaged; or so much that it is closed and passed over. Each member is told of once. */
