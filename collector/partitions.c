@@ -108,7 +108,7 @@ static int make_file(struct partitions *partitions, uint64_t first_sequence, cha
         result = partition_make_path(partitions->data_dir, first_sequence, meta.created_ns, path);
         if (result < 0)
             return error_set(error, result, "cannot name a partition in %s", partitions->data_dir);
-        result = partition_create(path, &meta, partitions->map_size, ret, error);
+        result = partition_create_of(path, &meta, &partitions->origin, partitions->map_size, ret, error);
         if (result != -EEXIST)
             break;
     }
@@ -300,9 +300,28 @@ static int make_folder(const char *data_dir, struct error *error) {
     return 0;
 }
 
+int partitions_set_origin(struct partitions *partitions, const struct partition_origin *origin, struct error *error) {
+    struct buffer bytes = BUFFER_EMPTY;
+    struct partition_origin own;
+    int result = partition_origin_encode(origin, &bytes);
+    if (result == 0)
+        result = partition_origin_decode(buffer_text(&bytes), &own);
+    if (result < 0) {
+        buffer_finish(&bytes);
+        return error_set(error, result, "cannot keep labels and host for the store: %s", strerror(-result));
+    }
+    free(partitions->origin_bytes);
+    partitions->origin = own;
+    partitions->origin_bytes = bytes.data;
+    return 0;
+}
+
 int partitions_open(struct partitions *partitions, const char *data_dir, uint64_t map_size, struct state_map *state,
                     struct error *error) {
-    *partitions = (struct partitions) { .mutex = PTHREAD_MUTEX_INITIALIZER, .map_size = map_size };
+    *partitions = (struct partitions) { .mutex = PTHREAD_MUTEX_INITIALIZER,
+                                        .map_size = map_size,
+                                        .origin = partitions->origin,
+                                        .origin_bytes = partitions->origin_bytes };
     if (strlen(data_dir) >= sizeof(partitions->data_dir))
         return error_set(error, -ENAMETOOLONG, "the name of data_dir is too long");
     memcpy(partitions->data_dir, data_dir, strlen(data_dir) + 1);
@@ -319,6 +338,9 @@ int partitions_open(struct partitions *partitions, const char *data_dir, uint64_
 void partitions_close(struct partitions *partitions) {
     set_current(partitions, NULL);
     check(!partitions->open); /* the output has given back what it had */
+    free(partitions->origin_bytes);
+    partitions->origin = PARTITION_ORIGIN_EMPTY;
+    partitions->origin_bytes = NULL;
 }
 
 int partitions_roll(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence,

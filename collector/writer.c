@@ -95,6 +95,8 @@ static bool is_roll_due(const struct writer *writer, uint64_t now_ns) {
     const struct partition_ref *current = writer->partitions->current;
     if (writer->roll_due)
         return true;
+    if (!partition_origin_same_place(partition_origin(current->partition), &writer->partitions->origin))
+        return true; /* of another host, or under other labels */
     if (writer->sequence.next == current->first_sequence && !writer->has_spans)
         return false; /* nothing is in it */
     uint64_t period = writer->partition_ns;

@@ -8,6 +8,7 @@
  *   state    any key up to 400 bytes              -> value and 8 bytes XXH3 of key and value: the commit protocol's (collector's: lane positions, folded
  *                                                    losses, input positions, spill offset, sequences); an authority has all of it
  *   meta     "partition"                          -> struct partition_meta, with checksum
+ *            "origin"                             -> struct partition_origin (partition_origin.h), likewise; since format 2
  *   spans        sequence of spans, 8 bytes big-endian  -> a span (span_codec.h)
  *   span_traces  trace id[16], sequence                 -> nothing
  *   span_times   start of the span, sequence            -> trace id[16], hash of the service (little-endian)
@@ -29,7 +30,7 @@
 #include "common/base/id.h"
 #include "common/base/text.h"
 
-enum { PARTITION_VERSION = 1, PARTITION_STATE_KEY_MAX = 400, PARTITION_PATH_MAX = 1024 };
+enum { PARTITION_VERSION = 2, PARTITION_STATE_KEY_MAX = 400, PARTITION_PATH_MAX = 1024 };
 
 struct partition_meta {
     uint32_t version;
