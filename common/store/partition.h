@@ -66,6 +66,9 @@ int partition_begin(struct partition *partition, bool write, struct partition_tx
 int partition_commit(struct partition_txn *txn, struct error *error); /* ends txn, also on failure */
 void partition_abort(struct partition_txn *txn);                      /* NULL is fine; ends read transactions too */
 
+/* Give back what was borrowed so far, so that a long walk keeps little. */
+void partition_forget(struct partition_txn *txn);
+
 int partition_meta_get(struct partition_txn *txn, struct partition_meta *ret, struct error *error);
 int partition_meta_put(struct partition_txn *txn, const struct partition_meta *meta, struct error *error);
 
@@ -74,6 +77,10 @@ int partition_block_put(struct partition_txn *txn, uint64_t first_sequence, stru
 int partition_block_delete(struct partition_txn *txn, uint64_t first_sequence, struct error *error);
 /* Borrowed until the transaction ends; copy before use (block_open does). -ENOENT. */
 int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, struct text *ret, struct error *error);
+
+/* The first sequence >= first_sequence (descending: the last <= it) at which a block stands, whether or not the index knows it: 1, 0 at the end. */
+int partition_block_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_first,
+                         struct error *error);
 
 /* The first index value whose key is >= first_sequence (1, key and value), 0 at the end; descending: the last whose key is <= it. Borrowed. */
 int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_key,
@@ -149,6 +156,11 @@ struct partition_name {
 int partition_list(const char *data_dir, struct partition_name **ret, size_t *ret_count, struct error *error);
 int partition_make_path(const char *data_dir, uint64_t first_sequence, uint64_t created_ns,
                         char out[PARTITION_PATH_MAX]);
-int partition_unlink(const char *path); /* with its lock */
+int partition_unlink(const char *path); /* with its lock and its sum */
+
+/* What is set aside stands beside the others as NAME.mdb.damaged, and is read by nobody. */
+#define PARTITION_ASIDE ".damaged"
+/* How many there are in DATA_DIR/logs; with the name of one in ret_name. */
+size_t partition_count_aside(const char *data_dir, char ret_name[PARTITION_PATH_MAX]);
 
 #endif

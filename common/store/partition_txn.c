@@ -125,12 +125,16 @@ static int commit_guarded(void *argument) {
     return code != 0 ? code : mdb_txn_commit(txn->txn);
 }
 
-static void free_txn(struct partition_txn *txn) {
+void partition_forget(struct partition_txn *txn) {
     while (txn->copies) {
         struct partition_copy *copy = txn->copies;
         txn->copies = copy->next;
         free(copy);
     }
+}
+
+static void free_txn(struct partition_txn *txn) {
+    partition_forget(txn);
     free(txn);
 }
 
