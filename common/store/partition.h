@@ -55,6 +55,13 @@ int partition_create(const char *path, const struct partition_meta *meta, uint64
                      struct error *error);
 void partition_close(struct partition *partition);
 
+/* The transaction up to which this writer's commits stand for sure; 0 before its first. */
+uint64_t partition_committed(const struct partition *partition);
+/* After a failed commit, with the file closed and before it is opened again: what the failed one may have left of its meta page, in the file or
+ * on the disk below the kernel's pages, is taken back, and what stands is on the disk: else the next commit would write over pages that a
+ * power cut brings back into use. committed: as above. */
+int partition_settle(const char *path, uint64_t committed, struct error *error);
+
 const char *partition_path(const struct partition *partition);
 uint64_t partition_file_size(const struct partition *partition); /* used bytes on disk now */
 uint64_t

@@ -8,9 +8,7 @@ import contextlib
 import errno
 import http.client
 import itertools
-import os
 import pathlib
-import subprocess
 import sys
 import time
 
@@ -97,7 +95,7 @@ def sweep_all(steps, config="", together=6):
 
 
 def each_call_that_fails_once_is_made_up_for():
-    calls = range(1, 400) if LONG else (*range(1, 25), *range(31, 61, 6))
+    calls = range(1, 200) if LONG else (*range(1, 25), *range(31, 61, 6))
     errors = itertools.cycle((errno.EIO, errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT))
     sweep_all(((EVERY, first, 1, error, faults.REFUSE) for first, error in zip(calls, errors)), "  partition: 1s\n")
 
@@ -118,6 +116,100 @@ def a_sync_that_fails_once_and_has_lost_its_pages_loses_nothing():
     sweep_all(((SYNC, first, 1, errno.EIO, faults.DROP) for first in range(1, 200 if LONG else 13)), "  partition: 1s\n")
 
 
+# --- longer troubles ---
+
+
+def spill_files(instance):
+    return list((instance.root / "spill").glob("spill-*"))
+
+
+def healthz(instance, exporter):
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port(exporter), timeout=10)
+    try:
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def metric(instance, exporter, name):
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port(exporter), timeout=10)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.split(" ")[0].split("{")[0] == name)
+
+
+def while_the_store_fails_the_spill_takes_over_and_health_says_so():
+    with troubled(ring_size="8MiB") as instance:
+        exporter = instance.start("exporter")
+        wait_until(lambda: healthz(instance, exporter)[0] == 200, "a healthy beginning")
+        instance.faults.fail(EVERY, error=errno.EROFS, only="/data/")
+        producer = Producer(instance, "app", threads=2, count=30000, payload=400, mode="wait")
+        wait_until(lambda: spill_files(instance), "the spill")
+        producer.wait()  # which needs more room than the ring has
+        wait_until(lambda: healthz(instance, exporter)[0] == 503, "health to turn unhealthy", 2 * SOON)
+        instance.faults.end()
+        wait_stored(instance, producer)
+        wait_until(lambda: not spill_files(instance), "the spill to be gone", SOON)
+        wait_until(lambda: healthz(instance, exporter)[0] == 200, "health to come back", SOON)
+        wait_until(lambda: metric(instance, exporter, "taskforge_store_spilled_batches_total") > 0, "the metric of spilled batches", SOON)
+        expect(metric(instance, exporter, "taskforge_store_commit_failures_total") > 0, "failed commits are counted")
+        exporter.stop()
+        finish(instance, producer)
+
+
+def a_spill_that_fails_now_and_then_keeps_each_batch_once():
+    """The store fails all the time, and of the spill's calls each one once; killed in the middle of it at last."""
+    with troubled(ring_size="8MiB") as instance:
+        producer = Producer(instance, "app", threads=2, payload=3000, mode="slow")
+        for first, (error, mode) in zip(range(1, 60 if LONG else 4), itertools.cycle(((errno.EIO, faults.REFUSE), (errno.ENOSPC, faults.LIE), (errno.EIO, faults.DROP)))):
+            instance.faults.fail(EVERY, error=errno.EIO, only="/data/logs")
+            wait_until(lambda: instance.faults.failed and spill_files(instance), "the spill", 20)
+            before = producer.accepted()
+            instance.faults.fail(SYNC if mode == faults.DROP else EVERY & ~faults.READ, first // 3 + 1, 2, error, mode, only="")
+            wait_until(lambda: instance.faults.failed >= 2, f"calls that fail, {first}", 20, pause=0.005)
+            instance.faults.end()
+            wait_until(lambda: producer.accepted() > before, "the producer to go on", 20)
+            wait_stored(instance, producer)
+        instance.faults.fail(EVERY, error=errno.EIO, only="/data/logs")
+        wait_until(lambda: spill_files(instance), "the spill", 20)
+        instance.faults.fail(EVERY, error=errno.EIO)
+        instance.collector.wait_line("what is new is dropped and counted")
+        instance.collector.kill()
+        instance.faults.end()
+        instance.collector = start(instance)
+        producer.kill()
+        wait_stored(instance, producer)
+        finish(instance, producer)
+
+
+def where_the_spill_fails_too_what_finds_no_room_is_counted():
+    with troubled(ring_size="8MiB") as instance:
+        instance.faults.fail(WRITE | SIZE, error=errno.ENOSPC)
+        producer = Producer(instance, "app", threads=2, count=30000, payload=400, mode="drop")
+        producer.wait()
+        instance.collector.wait_line("what is new is dropped and counted")
+        expect(sum(c[2] for c in producer.counters()) > 0, "nothing was dropped")
+        instance.faults.end()
+        wait_stored(instance, producer)
+        finish_losses(instance, producer)
+
+
+def finish_losses(instance, producer):
+    expect(instance.collector.stop() == 0, "exit status")
+    found = {}
+    for entry in instance.query("-s", "app"):
+        _, thread, number, *_ = entry["message"].split(" ", 3)
+        found.setdefault(int(thread), []).append(int(number))
+    for thread, (attempted, accepted, dropped) in enumerate(producer.counters()):
+        numbers = found.get(thread, [])
+        expect(numbers == sorted(set(numbers)), f"thread {thread}: doubled, or out of order")
+        expect(len(numbers) == accepted == attempted - dropped, f"thread {thread}: {len(numbers)} stored, {accepted} accepted")
+    losses_add_up(instance, producer)
+
+
 if __name__ == "__main__":
     sys.exit(
         main(
@@ -126,6 +218,9 @@ if __name__ == "__main__":
                 each_kind_of_call_that_fails_from_some_call_on_is_made_up_for,
                 a_write_that_was_made_and_said_to_have_failed_is_not_stored_twice,
                 a_sync_that_fails_once_and_has_lost_its_pages_loses_nothing,
+                while_the_store_fails_the_spill_takes_over_and_health_says_so,
+                a_spill_that_fails_now_and_then_keeps_each_batch_once,
+                where_the_spill_fails_too_what_finds_no_room_is_counted,
             ]
         )
     )
