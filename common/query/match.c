@@ -92,7 +92,7 @@ static int by_level(struct matching *matching) {
 /* --- names: judged once for each dictionary value --- */
 
 static int judge_name(const struct filter *filter, enum filter_field field, struct text name, struct error *error) {
-    if (field == FILTER_SERVICE && !filter_has_service(filter, name))
+    if (field == FILTER_SERVICE && (name.length == 0 || !filter_has_service(filter, name))) /* none: gone (gone.h) */
         return 0;
     for (uint32_t i = 0; i < filter->matcher_count; i++) {
         if (filter->matchers[i].field != field)
@@ -105,7 +105,7 @@ static int judge_name(const struct filter *filter, enum filter_field field, stru
 }
 
 static bool asks_for(const struct filter *filter, enum filter_field field) {
-    if (field == FILTER_SERVICE && filter->service_count > 0)
+    if (field == FILTER_SERVICE) /* always: rows without one are no entries */
         return true;
     for (uint32_t i = 0; i < filter->matcher_count; i++)
         if (filter->matchers[i].field == field)

@@ -147,6 +147,15 @@ struct partition_span_counts {
 };
 int partition_span_count(struct partition_txn *txn, struct partition_span_counts *ret, struct error *error);
 
+/* Who grows the file of a partition that is written: called inside a commit with the file's sizes before and after, it has
+ * partition_grow_file do it, after making room where a limit asks for that. 0 or a positive errno, with which the commit fails. */
+struct partition_growth {
+    int (*grow)(void *argument, int fd, uint64_t from, uint64_t to);
+    void *argument;
+};
+void partition_set_growth(struct partition *partition, struct partition_growth growth);
+int partition_grow_file(int fd, uint64_t from, uint64_t to);
+
 int partition_reader_check(struct partition *partition); /* clears slots of dead readers */
 
 /* --- the folder --- */

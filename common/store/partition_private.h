@@ -27,6 +27,7 @@ struct partition {
     bool has_spans;       /* the databases of spans were there when it was opened */
     _Atomic bool faulted; /* a fault inside LMDB: its memory is in no known state, nothing may be called any more */
     char path[PARTITION_PATH_MAX];
+    struct partition_growth growth;
     struct partition_origin origin; /* borrows from origin_bytes */
     char *origin_bytes;
 };

@@ -58,7 +58,7 @@ uint64_t partition_committed(const struct partition *partition) {
     return partition->committed;
 }
 
-static int grow_file(int fd, uint64_t from, uint64_t to) {
+int partition_grow_file(int fd, uint64_t from, uint64_t to) {
     int code;
     do
         code = fallocate(fd, 0, (off_t)from, (off_t)(to - from)) < 0 ? errno : 0;
@@ -66,6 +66,15 @@ static int grow_file(int fd, uint64_t from, uint64_t to) {
     if (code == EOPNOTSUPP)
         code = ftruncate(fd, (off_t)to) < 0 ? errno : 0;
     return code;
+}
+
+void partition_set_growth(struct partition *partition, struct partition_growth growth) {
+    partition->growth = growth;
+}
+
+static int grow_file(const struct partition *partition, int fd, uint64_t from, uint64_t to) {
+    return partition->growth.grow ? partition->growth.grow(partition->growth.argument, fd, from, to)
+                                  : partition_grow_file(fd, from, to);
 }
 
 static uint64_t lesser(uint64_t a, uint64_t b) {
@@ -119,8 +128,8 @@ static int reserve_room(struct partition_txn *txn) {
     need = need > info.me_mapsize ? info.me_mapsize : need;
     if (size >= need)
         return 0;
-    int code = grow_file(fd, size, (need + RESERVE_STEP - 1) / RESERVE_STEP * RESERVE_STEP);
-    return code == 0 ? 0 : grow_file(fd, size, need);
+    int code = grow_file(txn->partition, fd, size, (need + RESERVE_STEP - 1) / RESERVE_STEP * RESERVE_STEP);
+    return code == 0 ? 0 : grow_file(txn->partition, fd, size, need);
 }
 
 static int commit_guarded(void *argument) {

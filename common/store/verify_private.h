@@ -12,6 +12,7 @@ struct verify_run {
     FILE *out; /* a line "fault ..." for each */
     struct partition *partition;
     struct partition_txn *txn;
+    bool rewritten; /* entries were taken out of it: blocks may be missing */
     struct verify_result result;
 };
 
