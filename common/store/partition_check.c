@@ -1,6 +1,7 @@
 /* What can be told about a partition's file before LMDB maps it and believes what it reads there. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +38,29 @@ static_assert(sizeof(struct meta_page) == 152, "LMDB 0.9 on a 64-bit host");
 static bool is_our_kind(const struct meta_page *meta) {
     return meta->flags == META_FLAG && (meta->databases[0].flags & ~MDB_NOSUBDIR) == MDB_INTEGERKEY &&
            meta->databases[1].flags == 0 && meta->last_page >= META_PAGES - 1;
+}
+
+bool partition_looks_sound(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    int result = partition_check_pages(fd, path, NULL);
+    close(fd);
+    return result == 0;
+}
+
+int partition_check_place(const struct partition *partition, struct error *error) {
+    struct stat ours, there;
+    int fd;
+    if (partition->faulted || mdb_env_get_fd(partition->environment, &fd) != 0 || fstat(fd, &ours) < 0)
+        return error_set(error, -EBADMSG, "%s: its file cannot be looked at any more", partition->path);
+    if (stat(partition->path, &there) < 0 || there.st_dev != ours.st_dev || there.st_ino != ours.st_ino)
+        return error_set(error, -EBADMSG, "%s: its file was removed or replaced while it was written", partition->path);
+    uint64_t used = partition_used_size(partition);
+    if (used == 0 || (uint64_t)ours.st_size < used)
+        return error_set(error, -EBADMSG, "%s: its file was cut to %llu bytes while it was written; it had %llu",
+                         partition->path, (unsigned long long)ours.st_size, (unsigned long long)used);
+    return 0;
 }
 
 /* Whether the two meta pages belong to the file as it is: LMDB itself would map and follow whatever they claim. */
