@@ -5,6 +5,9 @@
  * argument never begins or ends inside a word of letters and digits, so that the index can hash the template's words and the
  * arguments' apart from each other. The idea of template and variables is CLP's (Rodrigues, Luo, Yuan, OSDI 2021).
  */
+#include <errno.h>
+
+#include "common/base/hash.h"
 #include "common/store/block_private.h"
 
 enum { QUOTED_MAX = 1024 };
@@ -164,4 +167,15 @@ uint32_t block_gaps(struct text template) {
     for (size_t i = 0; i < template.length; i++)
         gaps += template.data[i] == BLOCK_GAP;
     return gaps;
+}
+
+int block_template_of(const struct entry *entry, struct buffer *scratch, uint64_t *ret_id) {
+    struct mined mined;
+    buffer_clear(scratch);
+    block_mine(entry, &mined);
+    block_mine_template(entry->message, &mined, scratch);
+    if (scratch->failed)
+        return -ENOMEM;
+    *ret_id = hash_bytes(scratch->data, scratch->length);
+    return 0;
 }
