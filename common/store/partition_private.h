@@ -65,6 +65,8 @@ struct call {
 int partition_call(struct call *call, const char *what, struct error *error);
 int partition_put(struct partition_txn *txn, enum partition_database database, MDB_val key, MDB_val value,
                   const char *what, struct error *error);
+/* How many keys the database says it has. */
+int partition_count(struct partition_txn *txn, enum partition_database database, uint64_t *ret, struct error *error);
 /* A copy of what LMDB answered, which lives as long as the transaction. */
 int partition_answer(struct partition_txn *txn, const MDB_val *value, struct text *ret, struct error *error);
 
