@@ -43,9 +43,11 @@ static int run_call(void *argument) {
     case CALL_GET:
         return mdb_get(txn, database, &call->key, &call->value);
     case CALL_PUT:
-        return mdb_put(txn, database, &call->key, &call->value, call->flags);
+        code = partition_pages_check(call->txn, call->database, &call->key);
+        return code != 0 ? code : mdb_put(txn, database, &call->key, &call->value, call->flags);
     case CALL_DELETE:
-        return mdb_del(txn, database, &call->key, NULL);
+        code = partition_pages_check(call->txn, call->database, &call->key);
+        return code != 0 ? code : mdb_del(txn, database, &call->key, NULL);
     case CALL_SEEK:
     case CALL_SEEK_BACK:
         code = mdb_cursor_open(txn, database, &cursor);
