@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -327,6 +328,8 @@ void partition_close(struct partition *partition) {
         return;
     if (partition->environment && partition->writable && !partition->faulted)
         give_back_reserve(partition);
+    if (partition->pages)
+        munmap((void *)(uintptr_t)partition->pages, partition->pages_size);
     /* After a fault inside LMDB its memory is in no known state: it is left as it is, on purpose. */
     if (partition->environment && !partition->faulted)
         mdb_env_close(partition->environment);

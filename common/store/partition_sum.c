@@ -97,8 +97,7 @@ static int take_sum(int fd, uint64_t size, struct sum *ret) {
     uint64_t checksum = 0;
     if (result == 0) {
         memcpy(&checksum, bytes + size - CHECKSUM_SIZE, CHECKSUM_SIZE);
-        if (le64toh(checksum) != hash_bytes(bytes, size - CHECKSUM_SIZE) ||
-            memcmp(bytes, &header, sizeof(header)) != 0)
+        if (le64toh(checksum) != hash_bytes(bytes, size - CHECKSUM_SIZE) || memcmp(bytes, &header, sizeof(header)) != 0)
             result = -EBADMSG;
     }
     if (result < 0) {

@@ -30,6 +30,10 @@ static int abort_guarded(void *argument) {
     return 0;
 }
 
+static int pages_guarded(void *argument) {
+    return partition_pages_begin(argument);
+}
+
 int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error) {
     check(!write || partition->writable);
     if (partition->faulted)
@@ -45,18 +49,25 @@ int partition_begin(struct partition *partition, bool write, struct partition_tx
         partition->faulted |= code == -EFAULT;
         return partition_error(error, partition, write ? "begin to write it" : "read it", code);
     }
-    struct partition_txn *txn = malloc(sizeof(*txn));
+    struct partition_txn *txn = calloc(1, sizeof(*txn));
     int result = txn ? 0 : error_set(error, -ENOMEM, "%s: out of memory", partition->path);
     if (result == 0 && write) /* what is written to a file that is gone, or has holes, is lost */
         result = partition_check_place(partition, error);
+    if (result == 0) {
+        *txn = (struct partition_txn) {
+            .partition = partition, .txn = call.txn, .write = write, .used_before = partition_used_size(partition)
+        };
+        code = write ? guard_run(GUARD_ALL, pages_guarded, txn) : 0;
+        partition->faulted |= code == -EFAULT;
+        result = code == 0 ? 0 : partition_error(error, partition, "begin to write it", code);
+    }
     if (result < 0) {
         (void)guard_run(GUARD_ALL, abort_guarded, call.txn);
+        if (txn)
+            free(txn->pages);
         free(txn);
         return result;
     }
-    *txn = (struct partition_txn) {
-        .partition = partition, .txn = call.txn, .write = write, .used_before = partition_used_size(partition)
-    };
     if (write)
         partition->committed = mdb_txn_id(call.txn) - 1;
     *ret = txn;
@@ -159,6 +170,7 @@ void partition_forget(struct partition_txn *txn) {
 
 static void free_txn(struct partition_txn *txn) {
     partition_forget(txn);
+    free(txn->pages);
     free(txn);
 }
 

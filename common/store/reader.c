@@ -25,7 +25,8 @@ static int member_end(struct store_reader *reader, struct member *member, uint64
     struct index_entry index;
     struct error why = { "" };
     uint64_t key;
-    int result = reader_use(reader, member) ? reader_next_block(reader, member, UINT64_MAX, true, &key, &index, &why) : 0;
+    int result =
+        reader_use(reader, member) ? reader_next_block(reader, member, UINT64_MAX, true, &key, &index, &why) : 0;
     if (reader_is_passing(result))
         return error_set(error, result, "%s", why.text);
     if (result == -EILSEQ) { /* one entry at least stood there */
