@@ -296,10 +296,15 @@ int partition_create(const char *path, const struct partition_meta *meta, uint64
     result = build(building, meta, error);
     if (result == 0 && link(building, path) < 0)
         result = error_set(error, -errno, "%s: cannot create it: %s", path, strerror(errno));
-    if (result == 0)
+    bool linked = result == 0;
+    if (linked)
         result = sync_folder_of(path, error);
     partition_unlink(building);
-    return result < 0 ? result : partition_open(path, PARTITION_WRITE, map_size, ret, error);
+    if (result == 0)
+        result = partition_open(path, PARTITION_WRITE, map_size, ret, error);
+    if (result < 0 && linked)
+        partition_unlink(path);
+    return result;
 }
 
 /* What was set aside for commits to come. No reader's snapshot reaches behind the newest last page. */
