@@ -16,6 +16,7 @@
 struct batch_put {
     struct text key, value; /* in the arena */
     bool remove;
+    struct state_node *node; /* for batch_apply, when it was prepared */
 };
 
 struct batch {
@@ -61,7 +62,10 @@ static inline bool batch_is_empty(const struct batch *batch) {
     return batch->entry_count == 0 && batch->span_count == 0 && batch->put_count == 0;
 }
 
-/* The batch is safe: its puts hold from now on. -ENOMEM leaves the rest undone; nothing can be gone on with then. */
+/* Have the memory that batch_apply needs, while the batch can still be refused: -ENOMEM. */
+int batch_prepare(const struct batch *batch, struct state_map *map);
+
+/* The batch is safe: its puts hold from now on. Cannot fail after batch_prepare; else -ENOMEM leaves the rest undone. */
 int batch_apply(const struct batch *batch, struct state_map *map);
 
 #endif

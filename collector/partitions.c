@@ -135,8 +135,8 @@ static int make_authority(struct partitions *partitions, const struct state_map 
     if (result == 0)
         result = fill(fresh, state, error);
     fault_hit("roll_ready");
-    if (result == 0)
-        result = ref_add(partitions, fresh, first_sequence, created, &ref);
+    if (result == 0 && (result = ref_add(partitions, fresh, first_sequence, created, &ref)) < 0)
+        error_set(error, result, "out of memory");
     if (result < 0) {
         partition_close(fresh);
         partition_unlink(path);
@@ -161,6 +161,8 @@ static int load(struct partition *partition, struct partition_meta *meta, struct
     result = partition_meta_get(txn, meta, error);
     if (result == 0 && meta->ready)
         result = partition_state_walk(txn, TEXT_EMPTY, load_one, state, error);
+    if (result == -ENOMEM)
+        error_set(error, result, "%s: out of memory", partition_path(partition));
     partition_abort(txn);
     return result;
 }
@@ -447,9 +449,10 @@ static int acquire_closed(struct partitions *partitions, const struct partition_
     if (result < 0)
         return result;
     result = ref_add(partitions, partition, name->first_sequence, name->created_ns, ret);
-    if (result < 0)
-        partition_close(partition);
-    return result;
+    if (result == 0)
+        return 0;
+    partition_close(partition);
+    return error_set(error, result, "out of memory");
 }
 
 static int acquire(struct partitions *partitions, uint64_t sequence, struct partition_ref **ret, uint64_t *ret_next,

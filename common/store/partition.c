@@ -302,10 +302,15 @@ int partition_create_of(const char *path, const struct partition_meta *meta, con
     result = build(building, meta, origin, error);
     if (result == 0 && link(building, path) < 0)
         result = error_set(error, -errno, "%s: cannot create it: %s", path, strerror(errno));
-    if (result == 0)
+    bool linked = result == 0;
+    if (linked)
         result = sync_folder_of(path, error);
     partition_unlink(building);
-    return result < 0 ? result : partition_open(path, PARTITION_WRITE, map_size, ret, error);
+    if (result == 0)
+        result = partition_open(path, PARTITION_WRITE, map_size, ret, error);
+    if (result < 0 && linked)
+        partition_unlink(path);
+    return result;
 }
 
 int partition_create(const char *path, const struct partition_meta *meta, uint64_t map_size, struct partition **ret,

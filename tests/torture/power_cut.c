@@ -4,8 +4,8 @@
  *
  * LOG was recorded (io_fault.h) of a collector whose files were below ROOT, while entries "appN THREAD NUMBER ..." came in, two threads of each app. At CUTS
  * moments an image is made below SCRATCH; the collector's code opens it, takes in the spill and commits once more; then the store must
- * hold, of each thread, the numbers from 0 on without a gap or a double, at least those that an earlier image of nothing but what
- * was safe had, and, for a cut before CALM_NS, all whose entries were older than WINDOW_NS then. The first image that fails is kept. */
+ * hold, of each thread, the numbers from 0 on without a gap or a double, at least those that were there when an earlier sync
+ * returned, and, for a cut before CALM_NS, all whose entries were older than WINDOW_NS then. The first image that fails is kept. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -240,11 +240,16 @@ int main(int argc, char **argv) {
     snprintf(data_dir, sizeof(data_dir), "%s/data", argv[2]);
     read_all(data_dir, &whole);
     struct power_log *log = power_log_open(argv[1], argv[2]);
-    size_t *cuts = choose_cuts(power_log_count(log), count);
+    size_t from = 0, *cuts = choose_cuts(power_log_count(log), count);
     for (size_t i = 0; i < count; i++) {
         static const unsigned shares[] = { 0, 16, 128, 240, 256 };
         unsigned share = i + 1 == count ? 0 : shares[i % 5];
         clear(scratch);
+        if (cuts[i] < from)
+            cuts[i] = from;
+        from = cuts[i];
+        while (share == 256 && !power_log_syncs(log, cuts[i]) && cuts[i] + 2 < power_log_count(log))
+            cuts[i]++;
         power_log_play(log, cuts[i]);
         uint64_t seed = (uint64_t)random();
         power_log_image(log, scratch, share, seed);
@@ -266,12 +271,14 @@ int main(int argc, char **argv) {
             }
             if (now < calm_ns && found.counts[t] < all.counts[t] && now - whole.times[t][found.counts[t]] > widest_ns)
                 widest_ns = now - whole.times[t][found.counts[t]];
-            if (share == 0)
-                floor.counts[t] = found.counts[t];
+        }
+        if (share == 256 && power_log_syncs(log, cuts[i])) { /* it returns, and what is there now counts as safe */
+            floor = found;
+            from = cuts[i] + 1;
         }
     }
     for (unsigned t = 0; t < threads; t++)
-        lost_most += all.counts[t] - floor.counts[t];
+        lost_most += all.counts[t] - found.counts[t];
     printf("%zu cuts in %zu events: the oldest entry that one cost was %" PRId64 " ms old; %lu lost at the end\n",
            count, power_log_count(log), widest_ns / 1000000, lost_most);
     free(cuts);

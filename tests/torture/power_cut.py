@@ -19,7 +19,7 @@ from collector_kill import Producer  # noqa: E402
 from faults import EVERY, Faults  # noqa: E402
 from harness import BUILD, LONG, Instance, expect, main, wait_until  # noqa: E402
 
-CUTS = 10000 if LONG else 400
+CUTS = 10000 if LONG else 150
 THREADS = 6  # two of each app
 WINDOW = 50e-3 + 2  # flush_interval, and what a commit may take on a busy machine
 
