@@ -9,7 +9,7 @@ enum {
     RINGS_OF_A_USER = 8, /* likewise: the present one, and those it took the place of, which are read to their end */
 
     /* Bytes copied from lanes and not yet committed. A ring takes no more once HAND_BYTES_MAX are in hand and a flush is
-     * due; one ring's share is parted among its lanes, never below what one record can need. */
+     * due; one ring's share is parted among its lanes that hold something, never below what one record can need. */
     HAND_BYTES_MAX = 32 * 1024 * 1024,
     HAND_RING_BYTES = 16 * 1024 * 1024,
     HAND_LANE_BYTES_MAX = 1024 * 1024,
