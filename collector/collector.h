@@ -11,7 +11,7 @@
 #include "collector/batch.h"
 #include "collector/drain.h"
 #include "collector/intake.h"
-#include "collector/keeper.h"
+#include "collector/checker.h"
 #include "collector/level_keeper.h"
 #include "collector/output.h"
 #include "collector/partitions.h"
@@ -41,7 +41,7 @@ struct collector {
     struct partitions partitions;
     struct writer writer;
     struct spill spill;
-    struct keeper keeper;
+    struct checker checker;
     struct rings rings;
     struct fold fold;
     struct health health;
