@@ -170,7 +170,10 @@ static void check_partition(struct check_run *run, const char *path) {
     uint64_t key = 0, seek = 0;
     struct text index;
     int result;
-    run->rewritten = partition_origin(run->partition)->flags & PARTITION_REWRITTEN;
+    unsigned flags = partition_origin(run->partition)->flags;
+    run->rewritten = flags & PARTITION_REWRITTEN;
+    if (flags & PARTITION_JUMPED)
+        run->next = 0;
     while ((result = partition_index_seek(run->txn, seek, false, &key, &index, &error)) == 1 && key >= seek &&
            key != UINT64_MAX) {
         check_block(run, key, index);
