@@ -14,6 +14,7 @@ void batch_clear(struct batch *batch) {
     arena_reset(&batch->arena);
     buffer_clear(&batch->scratch);
     batch->repaired = 0;
+    batch->redacted = batch->too_costly = 0;
     batch->invalid_spans = 0;
     batch->failed = false;
 }
@@ -64,18 +65,23 @@ static bool repair(struct batch *batch, struct entry *entry) {
     return reasons != 0;
 }
 
-void batch_add(struct batch *batch, const struct entry *entry) {
-    if (batch->failed ||
-        !array_room((void **)&batch->entries, &batch->entry_capacity, batch->entry_count, sizeof(*entry))) {
-        batch->failed = true;
-        return;
-    }
-    struct entry *added = &batch->entries[batch->entry_count];
-    *added = *entry;
-    batch->repaired += repair(batch, added);
+void batch_repair(struct batch *batch, struct entry *entry) {
+    batch->repaired += repair(batch, entry);
     batch->failed |= batch->arena.failed;
-    if (!batch->failed)
-        batch->entry_count++;
+}
+
+void batch_push(struct batch *batch, const struct entry *entry) {
+    if (batch->failed ||
+        !array_room((void **)&batch->entries, &batch->entry_capacity, batch->entry_count, sizeof(*entry)))
+        batch->failed = true;
+    else
+        batch->entries[batch->entry_count++] = *entry;
+}
+
+void batch_add(struct batch *batch, const struct entry *entry) {
+    struct entry added = *entry;
+    batch_repair(batch, &added);
+    batch_push(batch, &added);
 }
 
 static bool is_zero(const uint8_t *id, size_t size) {

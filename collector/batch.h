@@ -30,6 +30,8 @@ struct batch {
     struct arena arena;
     struct buffer scratch;  /* of entry_repair */
     uint64_t repaired;      /* entries that entry_repair had to change */
+    uint64_t redacted;      /* values that collector.redact.patterns changed */
+    uint64_t too_costly;    /* of them, those that could not be judged in time */
     uint64_t invalid_spans; /* that were not added */
     bool failed;            /* out of memory: the batch must not be used */
 };
@@ -40,6 +42,10 @@ void batch_finish(struct batch *batch);
 
 /* Add an entry: it is repaired where it is not valid. Texts are borrowed unless repaired. */
 void batch_add(struct batch *batch, const struct entry *entry);
+
+/* The two halves of that. */
+void batch_repair(struct batch *batch, struct entry *entry);
+void batch_push(struct batch *batch, const struct entry *entry);
 
 /* Add a span: repaired likewise; one without a trace id or an id of its own is only counted. */
 void batch_add_span(struct batch *batch, const struct span *span);

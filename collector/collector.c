@@ -237,6 +237,14 @@ static int start_store(struct collector *collector, const struct config *config,
     return result;
 }
 
+static int start_intake(struct collector *collector, const struct config *config, struct error *error) {
+    struct intake_rules rules;
+    int result = intake_rules_make(config, &rules, error);
+    if (result == 0)
+        intake_adopt(&collector->intake, &rules);
+    return result;
+}
+
 static int start_rings(struct collector *collector, const struct config *config, struct error *error) {
     int result = daemon_runtime_dirs(collector->settings.runtime_dir, error);
     if (result < 0)
@@ -264,8 +272,11 @@ static int start_rings(struct collector *collector, const struct config *config,
     if (result == 0)
         result = drain_init(&collector->drain, &collector->rings, &collector->fold, error);
     collector->drain_open = result == 0;
+    if (result == 0)
+        result = start_intake(collector, config, error);
     if (result < 0)
         return result;
+    collector->drain.intake = &collector->intake;
     health_init(&collector->health, &collector->state);
     collector->drain.health = &collector->health;
     collector->drain.recorder = &collector->recorder;
@@ -339,11 +350,18 @@ int collector_reload(struct collector *collector, const struct config *config, s
     if (strcmp(config->namespace_, collector->fold.namespace_) != 0 ||
         strcmp(config->exporter.gauge_suffix, collector->fold.gauge_suffix) != 0)
         return error_set(error, -EINVAL, "namespace and exporter.gauge_suffix cannot change while the collector runs");
+    struct intake_rules rules;
+    result = intake_rules_make(config, &rules, error);
+    if (result < 0)
+        return result;
     result = level_keeper_tell(&collector->levels, config, error);
     if (result == 0)
         result = apply_origin(collector, config, error);
-    if (result < 0)
+    if (result < 0) {
+        intake_rules_finish(&rules);
         return result;
+    }
+    intake_adopt(&collector->intake, &rules);
     collector->settings = settings;
     apply_sizes(collector, config);
     apply_recorder(collector, config);
@@ -388,6 +406,7 @@ void collector_finish(struct collector *collector) {
         collector_flush(collector, false, false); /* how far the output came */
     if (collector->drain_open)
         drain_finish(&collector->drain);
+    intake_finish(&collector->intake);
     if (collector->recorder_open)
         recorder_finish(&collector->recorder);
     if (collector->fold_open)

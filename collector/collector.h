@@ -10,6 +10,7 @@
 
 #include "collector/batch.h"
 #include "collector/drain.h"
+#include "collector/intake.h"
 #include "collector/keeper.h"
 #include "collector/level_keeper.h"
 #include "collector/output.h"
@@ -44,6 +45,7 @@ struct collector {
     struct fold fold;
     struct health health;
     struct self self;
+    struct intake intake;
     struct drain drain;
     struct drain_state seen; /* by the last round */
     struct batch batch;

@@ -330,5 +330,5 @@ void drain_own_entry(struct drain *drain, struct batch *batch, uint64_t time_ns,
         .pid = (uint32_t)getpid(),
     };
     uuid_make(&drain->ids, time_ns, &entry.id);
-    batch_add(batch, &entry);
+    intake_entry(drain->intake, &entry, batch);
 }

@@ -214,7 +214,7 @@ static void choose(struct keeper *keeper, const struct partition_name *names, si
         int result = write_anew(keeper, &names[i], &verdicts[i]);
         if (result == 0)
             keeper->last_look_ns = 0; /* there may be more */
-        else if (result == -EBADMSG && (kept = find_kept(keeper, names[i].path)))
+        else if ((result == -EBADMSG || result == -EBUSY) && (kept = find_kept(keeper, names[i].path)))
             kept->failed = true; /* left as it is until it is another file */
         break;
     }

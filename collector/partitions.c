@@ -23,7 +23,7 @@ static int ref_add(struct partitions *partitions, struct partition *partition, u
     struct partition_ref *ref = malloc(sizeof(*ref));
     if (!ref)
         return -ENOMEM;
-    *ref = (struct partition_ref) { partitions->open, partition, first_sequence, created_ns, 1 };
+    *ref = (struct partition_ref) { partitions->open, partition, first_sequence, created_ns, 1, 0 };
     partitions->open = ref;
     *ret = ref;
     return 0;
@@ -295,6 +295,14 @@ static int make_folder(const char *data_dir, struct error *error) {
     snprintf(path, sizeof(path), "%s/logs", data_dir);
     if (mkdir(path, 0750) < 0 && errno != EEXIST)
         return error_set(error, -errno, "cannot make the folder %s: %s", path, strerror(errno));
+    int parent = open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* its name must outlast a power cut */
+    if (parent < 0 || (fsync(parent) < 0 && errno != EINVAL)) {
+        int result = error_set(error, -errno, "cannot write the folder %s to disk: %s", data_dir, strerror(errno));
+        if (parent >= 0)
+            close(parent);
+        return result;
+    }
+    close(parent);
     DIR *folder = opendir(path);
     if (!folder)
         return error_set(error, -errno, "cannot look into %s: %s", path, strerror(errno));
@@ -384,9 +392,13 @@ static int open_again(struct partitions *partitions, const char *path, struct er
     struct partition_ref *current = partitions->current;
     struct partition_meta meta;
     struct state_map ignored = STATE_MAP_EMPTY;
+    if (current->partition)
+        current->committed = partition_committed(current->partition);
     partition_close(current->partition);
     current->partition = NULL;
-    int result = partition_open(path, PARTITION_WRITE, partitions->map_size, &current->partition, error);
+    int result = partition_settle(path, current->committed, error);
+    if (result == 0)
+        result = partition_open(path, PARTITION_WRITE, partitions->map_size, &current->partition, error);
     if (result < 0) {
         current->partition = NULL;
         return result;

@@ -20,6 +20,7 @@ struct partition_ref {
     uint64_t first_sequence;
     uint64_t created_ns;
     unsigned references;
+    uint64_t committed; /* of the authority that is closed after a failure: partition_committed */
 };
 
 struct partitions {

@@ -66,7 +66,7 @@ static bool remove_set_aside(const struct room *room) {
     snprintf(path, sizeof(path), "%s/logs", room->data_dir);
     DIR *folder = opendir(path);
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (!ends_with(entry->d_name, ".damaged") ||
+        if (!ends_with(entry->d_name, PARTITION_ASIDE) ||
             fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(status.st_mode))
             continue;
         if (oldest[0] && (status.st_mtim.tv_sec > when.tv_sec ||

@@ -75,6 +75,10 @@ static void gather_entries(struct fold *fold, uint64_t now_ns, struct batch *bat
     }
     if (batch->repaired > 0)
         fold_add(fold, OWN_STORE_REPAIRED, NULL, (double)batch->repaired, now_ns, batch);
+    if (batch->redacted > 0)
+        fold_add(fold, OWN_STORE_REDACTED, NULL, (double)batch->redacted, now_ns, batch);
+    if (batch->too_costly > 0)
+        fold_add(fold, OWN_STORE_TOO_COSTLY, NULL, (double)batch->too_costly, now_ns, batch);
 }
 
 /* Shown with 0, too. */

@@ -66,6 +66,9 @@ void config_destroy(struct config *config) {
     free(config->collector.spill_dir);
     config_labels_finish(&config->labels);
     strings_finish(&config->collector.redact.keys);
+    strings_finish(&config->collector.redact.patterns);
+    strings_finish(&config->collector.encrypt.keys);
+    free(config->collector.encrypt.public_key_file);
     strings_finish(&config->alerter.rules_files);
     free(config->exporter.listen);
     free(config->exporter.token_file);

@@ -29,6 +29,7 @@ enum {
     CONFIG_LABELS_MAX = 32,
     CONFIG_LABEL_NAME_BYTES = 64,
     CONFIG_LABEL_VALUE_BYTES = 256,
+    CONFIG_REDACT_PATTERNS_MAX = 32,
 };
 
 struct config_strings {
@@ -82,9 +83,15 @@ struct config_retention {
     size_t service_count;
 };
 
-/* What the library does before an entry leaves its process. */
 struct config_redact {
-    struct config_strings keys; /* of metadata; 1 to CONFIG_REDACT_KEY_BYTES bytes each */
+    struct config_strings
+        keys; /* of metadata; 1 to CONFIG_REDACT_KEY_BYTES bytes each. Done by the library, in its process */
+    struct config_strings patterns; /* regular expressions, each sound; done by the collector */
+};
+struct config_encrypt {
+    struct config_strings
+        keys;              /* as above, "message" and "error_details" mean those fields, too; none: nothing is sealed */
+    char *public_key_file; /* absolute; NULL exactly where there are no keys */
 };
 struct config_sampling {
     double shares[LEVEL_COUNT]; /* of each level, 0 to 1: kept; default 1, of error and critical always */
@@ -103,8 +110,10 @@ struct config_collector {
     uint64_t partition_ns; /* how long one partition of the store is written to; default 1 day */
     char *spill_dir;       /* default /var/spool/taskforge for root, else DATA_DIR/spill */
     struct config_redact redact;
+    struct config_encrypt encrypt;
     struct config_sampling sampling;
     struct config_flight_recorder flight_recorder;
+    uint64_t dedup_window_ns; /* 0: repeats are stored like anything else */
 };
 
 struct config_alerter {

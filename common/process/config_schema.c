@@ -152,7 +152,7 @@ static const struct config_key retention_keys[] = {
 
 static const struct config_key redact_keys[] = {
     { .name = "keys", .read = config_read_redact_keys, .offset = offsetof(struct config_redact, keys) },
-    { .name = "patterns" },
+    { .name = "patterns", .read = config_read_patterns, .offset = offsetof(struct config_redact, patterns) },
     { .name = NULL },
 };
 

@@ -25,7 +25,7 @@ const char *const partition_database_names[PARTITION_DATABASE_COUNT] = {
 
 enum {
     BUILD_MAP_SIZE = 1 << 20,
-    READERS_MAX = 126,
+    READERS_MAX = 1000, /* transactions at once: 64 bytes each in the lock file */
     READER_ROOM = 1 << 30, /* address space a reader keeps for growth of a partition that is being written */
 
     DISK_FULL_BELOW = 1 << 20, /* free bytes below which an EIO is taken for a full disk */
@@ -58,7 +58,7 @@ int partition_error(struct error *error, const struct partition *partition, cons
     case MDB_VERSION_MISMATCH:
         return error_set(error, -EPROTO, "%s: cannot %s: written by a newer LMDB", path, what);
     case MDB_READERS_FULL:
-        return error_set(error, -EAGAIN, "%s: cannot %s: all %d reader slots are taken; try again", path, what,
+        return error_set(error, -EAGAIN, "%s: cannot %s: %d others are reading it at this moment; try again", path, what,
                          READERS_MAX);
     case MDB_PANIC: /* the file is as it was: open it again */
         return error_set(error, -EIO, "%s: cannot %s: an earlier write of its meta page failed", path, what);

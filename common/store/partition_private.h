@@ -23,6 +23,7 @@ struct partition {
     MDB_env *environment;
     MDB_dbi databases[PARTITION_DATABASE_COUNT];
     bool writable;
+    uint64_t committed;   /* the last transaction known to stand */
     bool has_spans;       /* the databases of spans were there when it was opened */
     _Atomic bool faulted; /* a fault inside LMDB: its memory is in no known state, nothing may be called any more */
     char path[PARTITION_PATH_MAX];

@@ -190,8 +190,6 @@ static void a_key_that_is_not_built_is_refused_by_name(void **state) {
     }
     refused("exporter: { health: { checks: [] } }", "c.yaml:1:23: exporter.health.checks is not built yet");
     refused("alerter: { heartbeat: {} }", "c.yaml:1:12: alerter.heartbeat is not built yet");
-    refused("collector: { redact: { keys: [a], patterns: [b] } }",
-            "c.yaml:1:35: collector.redact.patterns is not built yet");
     refused("agent: { inputs: [{ type: statsd }] }", "c.yaml:1:27: inputs of type statsd are not built yet");
     refused("agent: { inputs: [{ type: otlp }] }", "c.yaml:1:27: inputs of type otlp are not built yet");
     refused("agent: { inputs: [{ type: forward }] }", "c.yaml:1:27: inputs of type forward are not built yet");
@@ -312,7 +310,7 @@ static void labels_are_read(void **state) {
 
 static void what_the_library_does_is_read(void **state) {
     struct config *config = loaded("collector:\n"
-                                   "  redact: { keys: [password, \"a b\"] }\n"
+                                   "  redact: { keys: [password, \"a b\"], patterns: ['\\b\\d{16}\\b', x] }\n"
                                    "  sampling: { debug: 0.1, warning: 1, trace: 0 }\n"
                                    "  flight_recorder: { levels: [trace, DEBUG], keep: 2m }\n");
     const struct config_collector *collector = &config->collector;
@@ -320,6 +318,8 @@ static void what_the_library_does_is_read(void **state) {
     (void)state;
     assert_int_equal(collector->redact.keys.count, 2);
     assert_string_equal(collector->redact.keys.items[1], "a b");
+    assert_int_equal(collector->redact.patterns.count, 2);
+    assert_string_equal(collector->redact.patterns.items[0], "\\b\\d{16}\\b");
     assert_true(collector->sampling.shares[LEVEL_TRACE] == 0);
     assert_true(collector->sampling.shares[LEVEL_DEBUG] == 0.1);
     for (int level = LEVEL_INFO; level < LEVEL_COUNT; level++)
@@ -365,6 +365,12 @@ static void what_the_library_cannot_do_is_refused(void **state) {
             "c.yaml:1:39: collector.flight_recorder.keep must be between 1s and 1h");
     refused("collector: { redact: { keys: password } }",
             "c.yaml:1:30: collector.redact.keys must be a list of at most 64 keys such as [password, token]");
+    refused("collector: { redact: { patterns: x } }",
+            "c.yaml:1:34: collector.redact.patterns must be a list of at most 32 regular expressions such as "
+            "['\\b\\d{16}\\b']");
+    refused(
+        "collector: { redact: { patterns: [a, 'b('] } }",
+        "c.yaml:1:38: collector.redact.patterns regular expression \"b(\", character 3: missing closing parenthesis");
     refused("collector: { redact: { keys: [\"\"] } }",
             "c.yaml:1:31: collector.redact.keys must have 1 to 100 bytes each");
     memset(key, 'k', sizeof(key));

@@ -6,6 +6,7 @@
 #include "common/store/gone.h"
 #include "common/store/partition_copy.h"
 #include "common/store/reader.h"
+#include "common/store/verify.h"
 
 enum { ENTRIES = 10000, FIRST = 101, BLOCK = 1000, END = FIRST + ENTRIES };
 
@@ -62,15 +63,17 @@ static struct partition_copied copy_without(const char *path) {
     return copied;
 }
 
-static void tell_nothing(void *argument, const char *line) {
+static void tell_nothing(void *argument, const char *name, const char *fault, const struct verify_result *result) {
     (void)argument;
-    fail_msg("%s", line);
+    (void)result;
+    if (fault)
+        fail_msg("%s: %s", name, fault);
 }
 
 static void assert_is_sound(uint64_t entries) {
-    uint64_t found;
-    assert_int_equal(store_verify(fixture_folder, tell_nothing, NULL, &found, &error), 0);
-    assert_int_equal(found, entries);
+    struct verify_totals totals;
+    assert_int_equal(store_verify(fixture_folder, tell_nothing, NULL, &totals, &error), 0);
+    assert_int_equal(totals.entries, entries);
 }
 
 /* A scan of all gives exactly those that were kept, each under its own sequence. */
