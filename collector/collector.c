@@ -50,7 +50,7 @@ static void apply_sizes(struct collector *collector, const struct config *config
     collector->writer.partition_ns = config->collector.partition_ns;
     collector->writer.partition_bytes = retention_partition_bytes(&collector->settings.retention, &disk);
     writer_set_reserve(&collector->writer, retention_reserve_bytes(&collector->settings.retention, &disk));
-    keeper_set(collector->keeper, &collector->settings.retention);
+    curator_set(collector->curator, &collector->settings.retention);
 }
 
 static void apply_recorder(struct collector *collector, const struct config *config) {
@@ -152,12 +152,13 @@ static void on_maintenance(struct loop_timer *timer, void *context) {
     fold_maintain(&collector->fold, clock_real_ns(), collector->last_commit_real_ns);
     /* On a disk that is full nothing is waited for: what may go makes the store writable again. */
     if (collector->failing)
-        keeper_wake(collector->keeper);
+        curator_wake(collector->curator);
     if (now - collector->last_readers_ns >= READER_CHECK_NS) {
         collector->last_readers_ns = now;
         if (collector->partitions.current->partition)
             partition_reader_check(collector->partitions.current->partition);
     }
+    keeper_look(&collector->keeper, collector->partitions.current_path, now);
     if (writer_cursor_moved(&collector->writer) && now - collector->last_cursor_ns >= OUTPUT_CURSOR_NS) {
         collector->last_cursor_ns = now;
         collector_flush(collector, false, false);
@@ -223,10 +224,11 @@ static int start_store(struct collector *collector, const struct config *config,
     if (result < 0)
         return result;
     collector->partitions_open = true;
-    result = keeper_create(&collector->partitions, &collector->keeper, error);
+    result = curator_create(&collector->partitions, &collector->curator, error);
     if (result < 0)
         return result;
-    partitions_set_growth(&collector->partitions, keeper_growth(collector->keeper));
+    partitions_set_growth(&collector->partitions, curator_growth(collector->curator));
+    keeper_init(&collector->keeper, collector->loop, collector->settings.data_dir);
     result = writer_init(&collector->writer, &collector->partitions, &collector->state, error);
     collector->writer_open = true;
     if (result < 0)
@@ -315,7 +317,7 @@ static int start_loop(struct collector *collector, struct error *error) {
     collector->poll_ns = POLL_ACTIVE_NS;
     loop_set_timer(collector->poll_timer, 0);
     loop_set_timer(collector->maintenance_timer, 0);
-    return keeper_start(collector->keeper, error);
+    return curator_start(collector->curator, error);
 }
 
 int collector_start(struct collector *collector, const struct config *config, struct loop *loop, struct error *error) {
@@ -393,8 +395,9 @@ void collector_drain_all(struct collector *collector) {
 
 void collector_finish(struct collector *collector) {
     control_destroy(collector->control);
-    keeper_stop(collector->keeper);
+    curator_stop(collector->curator);
     positions_finish(&collector->positions);
+    keeper_finish(&collector->keeper);
     level_keeper_finish(&collector->levels);
     loop_remove_fd(collector->watch);
     loop_remove_fd(collector->deaths);
@@ -419,8 +422,8 @@ void collector_finish(struct collector *collector) {
         spill_close(&collector->spill);
     if (collector->partitions_open && ended)
         partitions_set_growth(&collector->partitions, (struct partition_growth) { 0 });
-    keeper_destroy(collector->keeper);
-    collector->keeper = NULL;
+    curator_destroy(collector->curator);
+    collector->curator = NULL;
     if (ended) { /* else the output's thread hangs in a write, and may still look at these */
         if (collector->writer_open)
             writer_finish(&collector->writer);

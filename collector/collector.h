@@ -9,6 +9,7 @@
 #define TASKFORGE_COLLECTOR_COLLECTOR_H
 
 #include "collector/batch.h"
+#include "collector/curator.h"
 #include "collector/drain.h"
 #include "collector/intake.h"
 #include "collector/keeper.h"
@@ -41,6 +42,7 @@ struct collector {
     struct partitions partitions;
     struct writer writer;
     struct spill spill;
+    struct keeper keeper;
     struct rings rings;
     struct fold fold;
     struct health health;
@@ -53,7 +55,7 @@ struct collector {
     struct level_keeper levels;
     struct recorder recorder;
     struct output *output;
-    struct keeper *keeper;
+    struct curator *curator;
     struct control *control;
     char control_path[PATHS_MAX + 32];
     struct loop_timer *poll_timer, *maintenance_timer;

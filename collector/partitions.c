@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/diag.h"
+#include "common/store/partition_sum.h"
 #include "common/store/state_keys.h"
 
 /* --- references; the mutex is held --- */
@@ -174,10 +176,20 @@ static bool is_damage(int result) {
     return result == -EBADMSG || result == -EFAULT;
 }
 
-static void set_aside(const char *path) {
-    char target[PARTITION_PATH_MAX + 16];
-    snprintf(target, sizeof(target), "%s.damaged", path);
-    if (rename(path, target) < 0)
+/* It is not written any more. Where it can still be opened it stays, with a note that says so, and what is sound in it is served. A writer that
+ * LMDB left in the middle holds the old lock for good: whoever reads on gets a new one. */
+static void set_aside(const char *path, const char *why) {
+    char name[PARTITION_PATH_MAX + 16];
+    snprintf(name, sizeof(name), "%s-lock", path);
+    (void)unlink(name);
+    if (partition_looks_sound(path) && partition_sum_write_note(path, PARTITION_PARTLY, 1, why, NULL) == 0) {
+        diag_info("what is sound in %s is still served", path);
+        return;
+    }
+    snprintf(name, sizeof(name), "%s" PARTITION_ASIDE, path);
+    if (rename(path, name) == 0)
+        diag_info("what is left of it is %s", name);
+    else if (errno != ENOENT)
         diag_error("cannot set the damaged partition %s aside: %s", path, strerror(errno));
     partition_unlink(path); /* its lock */
 }
@@ -188,19 +200,9 @@ struct candidate {
     int result; /* 0: ready; 1: unfinished; negative: damaged or not to be opened */
 };
 
-/* Two pages are what LMDB writes before any transaction: in such a file nothing was ever committed. */
-static bool was_never_begun(const struct partition_name *name) {
-    struct stat status;
-    return stat(name->path, &status) == 0 && status.st_size <= (off_t)(2 * sysconf(_SC_PAGESIZE));
-}
-
 static void look_at(struct partitions *partitions, const struct partition_name *name, struct state_map *state,
                     struct candidate *ret, struct error *error) {
     *ret = (struct candidate) { 0 };
-    if (was_never_begun(name)) {
-        ret->result = 1;
-        return;
-    }
     ret->result = partition_open(name->path, PARTITION_WRITE, partitions->map_size, &ret->partition, error);
     if (ret->result < 0)
         return;
@@ -219,7 +221,8 @@ static bool never_became_ready(struct partitions *partitions, const struct parti
     struct state_map state = STATE_MAP_EMPTY;
     struct candidate candidate;
     look_at(partitions, before, &state, &candidate, NULL);
-    bool open = candidate.result == 0 && candidate.meta.closed_ns == 0;
+    bool open =
+        candidate.result == 0 && candidate.meta.closed_ns == 0 && !partition_sum_exists(before->path); /* set_aside */
     if (candidate.partition)
         partition_close(candidate.partition);
     state_map_finish(&state);
@@ -235,7 +238,7 @@ static int begin_after_damage(struct partitions *partitions, const struct partit
     uint64_t first = damaged->first_sequence + SEQUENCE_JUMP;
     int result = make_authority(partitions, &empty, first, PARTITION_JUMPED, NULL, error);
     if (result == 0)
-        set_aside(damaged->path);
+        set_aside(damaged->path, why);
     return result;
 }
 
@@ -248,7 +251,7 @@ static int take_authority(struct partitions *partitions, const struct partition_
         return error_set(error, result, "out of memory");
     }
     set_current(partitions, ref);
-    if (candidate->meta.closed_ns == 0)
+    if (candidate->meta.closed_ns == 0 && !partition_sum_exists(name->path))
         return 0;
     struct text value; /* killed in the middle of a roll: go on with it */
     struct state_sequence sequence = { .next = name->first_sequence };
@@ -290,7 +293,7 @@ static int find_authority(struct partitions *partitions, struct state_map *state
 }
 
 /* The folder, without what a kill in the middle of partition_create left (NAME.mdb.new and its lock). */
-static int make_folder(const char *data_dir, struct error *error) {
+static int make_folder(const char *data_dir, bool at_start, struct error *error) {
     char path[PATHS_MAX + 8];
     snprintf(path, sizeof(path), "%s/logs", data_dir);
     if (mkdir(path, 0750) < 0 && errno != EEXIST)
@@ -303,6 +306,8 @@ static int make_folder(const char *data_dir, struct error *error) {
         return result;
     }
     close(parent);
+    if (!at_start)
+        return 0;
     DIR *folder = opendir(path);
     if (!folder)
         return error_set(error, -errno, "cannot look into %s: %s", path, strerror(errno));
@@ -340,7 +345,7 @@ int partitions_open(struct partitions *partitions, const char *data_dir, uint64_
     if (strlen(data_dir) >= sizeof(partitions->data_dir))
         return error_set(error, -ENAMETOOLONG, "the name of data_dir is too long");
     memcpy(partitions->data_dir, data_dir, strlen(data_dir) + 1);
-    int result = make_folder(data_dir, error);
+    int result = make_folder(data_dir, true, error);
     if (result == 0)
         result = find_authority(partitions, state, error);
     if (result < 0)
@@ -409,6 +414,13 @@ static int open_again(struct partitions *partitions, const char *path, struct er
     return result;
 }
 
+/* Whether closing and opening it again is worth a try. After a fault inside LMDB its writer's lock is held for good. */
+static int check_open(const struct partition *partition, struct error *error) {
+    if (partition_is_faulted(partition))
+        return error_set(error, -EBADMSG, "LMDB was led out of its file, or the file was cut");
+    return partition_check_place(partition, error);
+}
+
 int partitions_reopen(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence,
                       bool damaged, struct error *error) {
     struct error why = { "" };
@@ -416,17 +428,21 @@ int partitions_reopen(struct partitions *partitions, const struct state_map *sta
     int result = -EBUSY;
     if (partitions->current->references > 1)
         error_set(&why, result, "the output is just reading"); /* for the length of one block */
-    else
+    else if (!partitions->current->partition || (result = check_open(partitions->current->partition, &why)) == 0)
         result = open_again(partitions, partitions->current_path, &why);
+    if (result == -ENOENT)
+        result = error_set(&why, -EBADMSG, "its file was removed");
     if (result == 0 && damaged)
         result = error_set(&why, -EBADMSG, "it opens well, but cannot be written to");
     if (is_damage(result)) {
         char path[PARTITION_PATH_MAX];
         snprintf(path, sizeof(path), "%s", partitions->current_path);
         diag_error("the store's partition %s is damaged: %s; it is set aside and a new one is begun", path, why.text);
-        result = make_authority(partitions, state, next_sequence, 0, NULL, error);
+        result = make_folder(partitions->data_dir, false, error);
         if (result == 0)
-            set_aside(path);
+            result = make_authority(partitions, state, next_sequence, 0, NULL, error);
+        if (result == 0)
+            set_aside(path, why.text);
     } else if (result < 0) {
         error_set(error, result, "%s", why.text);
     }

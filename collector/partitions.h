@@ -1,5 +1,5 @@
 /* partitions.h - the partitions this process has open, each file once (LMDB's rule), shared between the writer and the
- * threads of the output and the keeper; and which of them is the authority: the newest ready one, the only one that is written.
+ * threads of the output and the curator; and which of them is the authority: the newest ready one, the only one that is written.
  *
  * All functions may be called from any of them unless they say "writer". */
 #ifndef TASKFORGE_COLLECTOR_PARTITIONS_H

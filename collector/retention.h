@@ -1,6 +1,6 @@
 /* retention.h - what goes, and when. The oldest closed partitions go as whole files when they are too old, too much, or the disk too full: no
  * time and no space is needed for that. Where a level or a service goes earlier, a closed partition is written anew without it. The authority is never
- * touched. Pure; keeper.h does it. */
+ * touched. Pure; curator.h does it. */
 #ifndef TASKFORGE_COLLECTOR_RETENTION_H
 #define TASKFORGE_COLLECTOR_RETENTION_H
 

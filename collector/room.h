@@ -2,7 +2,7 @@
  *
  * Counted is what every file in DATA_DIR/logs and the reserve take: partitions, their locks, what is being built, what was set aside. Each growth
  * of a file that is written goes through here, under one lock: where it would pass the limit, the oldest closed partition goes first (what
- * was set aside before that), then the file grows. The keeper removes before it comes to that, so commits need not wait. The newest partition
+ * was set aside before that), then the file grows. The curator removes before it comes to that, so commits need not wait. The newest partition
  * always stays. Any thread. */
 #ifndef TASKFORGE_COLLECTOR_ROOM_H
 #define TASKFORGE_COLLECTOR_ROOM_H
@@ -18,7 +18,7 @@ struct room {
     pthread_mutex_t mutex; /* held while a file grows, is removed, or takes another's place */
     char data_dir[PATHS_MAX];
     _Atomic uint64_t max_size; /* 0: no limit yet */
-    _Atomic uint64_t headroom; /* below that much of it the keeper is woken */
+    _Atomic uint64_t headroom; /* below that much of it the curator is woken */
     _Atomic bool pressed;      /* room was scarce: what is being written anew is given up */
     void (*wake)(void *argument);
     void *argument;

@@ -21,6 +21,7 @@ static const struct {
     [SELF_STORE_BYTES] = { .metric = OWN_STORE_BYTES },
     [SELF_STORE_PARTITIONS] = { .metric = OWN_STORE_PARTITIONS },
     [SELF_STORE_FAILING] = { .metric = OWN_STORE_FAILING },
+    [SELF_STORE_DAMAGED] = { .metric = OWN_STORE_DAMAGED },
     [SELF_SPILL_BYTES] = { .metric = OWN_STORE_SPILL_BYTES },
     [SELF_RINGS] = { .metric = OWN_RING_RINGS },
     [SELF_PROCESSES] = { .metric = OWN_RING_PROCESSES },

@@ -197,7 +197,7 @@ static int merge_due(struct writer *writer, struct partition_txn *txn, struct me
     int result = merge_run(txn, &tail->blocks[from], count, writer->builder, &merged, &why);
     if (result == 0) {
         merge_tail_replace(tail, from, count, merged);
-    } else if (result == -EBADMSG) {
+    } else if (result == -EBADMSG && !partition_txn_failed(txn)) {
         diag_error("%zu blocks from sequence %" PRIu64 " on cannot be merged and are left as they are: %s", count,
                    tail->blocks[from].first_sequence, why.text);
         merge_tail_settle(tail, from, count);

@@ -36,6 +36,7 @@
     X(STORE_BYTES, GAUGE, "store_bytes", "", "Bytes of the log partitions on disk.") \
     X(STORE_PARTITIONS, GAUGE, "store_partitions", "", "Log partitions.") \
     X(STORE_FAILING, GAUGE, "store_failing", "", "1 while the store cannot be written.") \
+    X(STORE_DAMAGED, GAUGE, "store_damaged", "", "Log partitions that are damaged or were set aside.") \
     X(STORE_SPILLED, COUNTER, "store_spilled_batches_total", "", "Batches that went into the spill because the store could not be written.") \
     X(STORE_SPILL_BYTES, GAUGE, "store_spill_bytes", "", "Bytes in the spill that are not in the store yet.") \
     X(METRIC_SERIES, GAUGE, "metric_series", "", "Metric series.") \

@@ -30,7 +30,7 @@ void filter_init(struct filter *filter) {
     *filter = (struct filter) { .until_ns = UINT64_MAX, .levels = FILTER_ALL_LEVELS };
 }
 
-static void matcher_finish(struct filter_matcher *matcher) {
+void filter_matcher_finish(struct filter_matcher *matcher) {
     free((char *)matcher->key.data);
     free((char *)matcher->value.data);
     pattern_destroy(matcher->pattern);
@@ -49,12 +49,15 @@ void filter_finish(struct filter *filter) {
     for (uint32_t i = 0; i < filter->service_count; i++)
         free((char *)filter->services[i].data);
     for (uint32_t i = 0; i < filter->matcher_count; i++)
-        matcher_finish(&filter->matchers[i]);
+        filter_matcher_finish(&filter->matchers[i]);
     for (uint32_t i = 0; i < filter->line_count; i++)
         line_finish(&filter->lines[i]);
+    for (uint32_t i = 0; i < filter->tree_count; i++)
+        filter_tree_finish(&filter->trees[i]);
     free(filter->services);
     free(filter->matchers);
     free(filter->lines);
+    free(filter->trees);
     filter_init(filter);
 }
 
@@ -136,9 +139,11 @@ static int levels_of_pattern(struct text value, unsigned *ret, struct error *err
     return 0;
 }
 
-static int add_level_matcher(struct filter *filter, enum filter_operator op, struct text value, struct error *error) {
+static int level_matcher(enum filter_operator op, struct text value, unsigned *ret, struct error *error) {
     unsigned levels = 0;
     enum level level;
+    if (op > FILTER_NOT_MATCH)
+        return error_set(error, -EINVAL, "level is compared by = != =~ !~ with a name in quotes");
     if (op == FILTER_MATCH || op == FILTER_NOT_MATCH) {
         int status = levels_of_pattern(value, &levels, error);
         if (status < 0)
@@ -150,8 +155,8 @@ static int add_level_matcher(struct filter *filter, enum filter_operator op, str
                          "level \"%.*s\" is unknown: expected trace, debug, info, warn, error or critical",
                          TEXT_FORMAT(value));
     }
-    filter->levels &= op == FILTER_EQUAL || op == FILTER_MATCH ? levels : ~levels;
-    return 0;
+    *ret = op == FILTER_EQUAL || op == FILTER_MATCH ? levels : FILTER_ALL_LEVELS & ~levels;
+    return 1;
 }
 
 static bool is_uuid_field(enum filter_field field) {
@@ -165,6 +170,12 @@ static int fill_matcher(struct filter_matcher *matcher, struct text label, struc
         return status;
     if (matcher->op == FILTER_MATCH || matcher->op == FILTER_NOT_MATCH)
         return pattern_compile(value, true, &matcher->pattern, error);
+    if (matcher->op > FILTER_NOT_MATCH)
+        return filter_number_parse(value, &matcher->number)
+                   ? 0
+                   : error_set(error, -EINVAL,
+                               "\"%.*s\" is no number: expected one such as 3, -1.5, 12ms, 1h30m or 5KB",
+                               TEXT_FORMAT(value));
     if (is_uuid_field(matcher->field) && value.length > 0 && uuid_parse(value, &matcher->uuid) < 0)
         return error_set(error, -EINVAL,
                          "%.*s \"%.*s\" is no UUID: expected the form "
@@ -173,26 +184,52 @@ static int fill_matcher(struct filter_matcher *matcher, struct text label, struc
     return copy(value, &matcher->value, error);
 }
 
-int filter_add_matcher(struct filter *filter, struct text label, enum filter_operator op, struct text value,
-                       struct error *error) {
+int filter_matcher_make(struct filter_matcher *ret, struct text label, enum filter_operator op, struct text value,
+                        unsigned *ret_levels, struct error *error) {
     struct filter_matcher matcher = { .field = FILTER_METADATA, .op = op };
     struct text key = label;
     for (size_t i = 0; i < COUNT_OF(fields); i++)
         if (text_is(label, fields[i].name))
             matcher.field = fields[i].field;
     if (matcher.field == FILTER_LEVEL)
-        return add_level_matcher(filter, op, value, error);
+        return level_matcher(op, value, ret_levels, error);
     if (text_starts_with(label, metadata_prefix) && label.length > metadata_prefix.length)
         key = (struct text) { label.data + metadata_prefix.length, label.length - metadata_prefix.length };
-    int status = grow((void **)&filter->matchers, filter->matcher_count, sizeof(*filter->matchers), "matchers", error);
-    if (status == 0)
-        status = fill_matcher(&matcher, label, key, value, error);
+    int status = fill_matcher(&matcher, label, key, value, error);
     if (status < 0) {
-        matcher_finish(&matcher);
+        filter_matcher_finish(&matcher);
         return status;
     }
-    filter->matchers[filter->matcher_count++] = matcher;
+    *ret = matcher;
     return 0;
+}
+
+int filter_take_matcher(struct filter *filter, struct filter_matcher *matcher, struct error *error) {
+    int status = grow((void **)&filter->matchers, filter->matcher_count, sizeof(*filter->matchers), "matchers", error);
+    if (status < 0)
+        filter_matcher_finish(matcher);
+    else
+        filter->matchers[filter->matcher_count++] = *matcher;
+    return status;
+}
+
+int filter_take_tree(struct filter *filter, struct filter_tree *tree, struct error *error) {
+    int status = grow((void **)&filter->trees, filter->tree_count, sizeof(*filter->trees), "label filters", error);
+    if (status < 0)
+        filter_tree_finish(tree);
+    else
+        filter->trees[filter->tree_count++] = *tree;
+    return status;
+}
+
+int filter_add_matcher(struct filter *filter, struct text label, enum filter_operator op, struct text value,
+                       struct error *error) {
+    struct filter_matcher matcher;
+    unsigned levels;
+    int status = filter_matcher_make(&matcher, label, op, value, &levels, error);
+    if (status > 0)
+        filter->levels &= levels;
+    return status < 0 ? status : status > 0 ? 0 : filter_take_matcher(filter, &matcher, error);
 }
 
 /* --- line filters --- */

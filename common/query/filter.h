@@ -18,17 +18,32 @@
 
 #include "common/base/error.h"
 #include "common/model/entry.h"
+#include "common/query/filter_number.h"
 #include "common/query/pattern.h"
 #include "common/store/filter_index.h"
 
 enum {
     FILTER_CONDITIONS_MAX = 64, /* services, matchers and line filters, each */
     FILTER_VALUE_MAX = 65536,   /* bytes of one value */
+    FILTER_NODES_MAX = 127,     /* of one tree */
+    FILTER_DEPTH_MAX = 32,      /* parentheses in parentheses */
 };
 
 #define FILTER_ALL_LEVELS ((1u << LEVEL_COUNT) - 1)
 
-enum filter_operator { FILTER_EQUAL, FILTER_NOT_EQUAL, FILTER_MATCH, FILTER_NOT_MATCH };
+enum filter_operator {
+    FILTER_EQUAL,
+    FILTER_NOT_EQUAL,
+    FILTER_MATCH,
+    FILTER_NOT_MATCH,
+    /* those of numbers: a value that is no number of the same kind passes none of them */
+    FILTER_GREATER,
+    FILTER_GREATER_EQUAL,
+    FILTER_LESS,
+    FILTER_LESS_EQUAL,
+    FILTER_NUMBER_EQUAL,
+    FILTER_NUMBER_NOT_EQUAL,
+};
 
 enum filter_field {
     FILTER_SERVICE,
@@ -49,10 +64,25 @@ enum filter_field {
 struct filter_matcher {
     enum filter_field field;
     enum filter_operator op;
-    struct text key;         /* FILTER_METADATA; owned */
-    struct text value;       /* FILTER_EQUAL, FILTER_NOT_EQUAL; owned */
-    struct uuid uuid;        /* the same for the three UUID fields; zero: absent */
-    struct pattern *pattern; /* FILTER_MATCH, FILTER_NOT_MATCH; owned */
+    struct text key;             /* FILTER_METADATA; owned */
+    struct text value;           /* FILTER_EQUAL, FILTER_NOT_EQUAL; owned */
+    struct uuid uuid;            /* the same for the three UUID fields; zero: absent */
+    struct pattern *pattern;     /* FILTER_MATCH, FILTER_NOT_MATCH; owned */
+    struct filter_number number; /* the operators of numbers */
+};
+
+/* Conditions of which one side is enough: `a="x" or (b > 3 and level="error")`. Children before parents, the root last. */
+struct filter_node {
+    enum { FILTER_NODE_MATCHER, FILTER_NODE_LEVELS, FILTER_NODE_BOTH, FILTER_NODE_ANY, FILTER_NODE_MOVED } kind;
+    uint32_t first;       /* the first node under it */
+    uint32_t left, right; /* FILTER_NODE_BOTH, FILTER_NODE_ANY */
+    unsigned levels;
+    struct filter_matcher matcher;
+};
+
+struct filter_tree {
+    struct filter_node *nodes;
+    uint32_t count;
 };
 
 /* One line filter: any of its alternatives (|= "a" or "b"); negated: none of them. */
@@ -75,6 +105,8 @@ struct filter {
     uint32_t matcher_count;
     struct filter_line *lines;
     uint32_t line_count;
+    struct filter_tree *trees;
+    uint32_t tree_count;
 };
 
 void filter_init(struct filter *filter); /* everything matches */
@@ -91,6 +123,19 @@ int filter_add_matcher(struct filter *filter, struct text label, enum filter_ope
                        struct error *error);
 int filter_add_line(struct filter *filter, bool negated, bool regex, const struct text *alternatives, uint32_t count,
                     struct error *error);
+/* A tree is built leaf by leaf and joined (any: one of the two is enough), then given to the filter, which takes it over in any case. */
+int filter_tree_leaf(struct filter_tree *tree, struct text label, enum filter_operator op, struct text value,
+                     uint32_t *ret, struct error *error);
+int filter_tree_join(struct filter_tree *tree, bool any, uint32_t left, uint32_t right, uint32_t *ret,
+                     struct error *error);
+int filter_add_tree(struct filter *filter, struct filter_tree *tree, uint32_t root, struct error *error);
+void filter_tree_finish(struct filter_tree *tree);
+/* The filter's own: a matcher (1: it is about levels, *ret_levels), and what the filter takes over in any case. */
+int filter_matcher_make(struct filter_matcher *ret, struct text label, enum filter_operator op, struct text value,
+                        unsigned *ret_levels, struct error *error);
+void filter_matcher_finish(struct filter_matcher *matcher);
+int filter_take_matcher(struct filter *filter, struct filter_matcher *matcher, struct error *error);
+int filter_take_tree(struct filter *filter, struct filter_tree *tree, struct error *error);
 void filter_set_level(struct filter *filter, enum level level);     /* this level alone */
 void filter_set_min_level(struct filter *filter, enum level level); /* this level and above */
 
@@ -103,6 +148,10 @@ int filter_matcher_metadata(const struct filter_matcher *matcher, struct text me
                             struct error *error);
 bool filter_has_service(const struct filter *filter, struct text service); /* the list alone, not the matchers */
 int filter_line_text(const struct filter_line *line, struct text message, struct error *error);
+
+/* `leaf` judges one condition: 1, 0, negative. */
+int filter_tree_judge(const struct filter_tree *tree, int (*leaf)(void *argument, const struct filter_node *node),
+                      void *argument);
 
 /* One whole entry. 1, 0, negative errno. */
 int filter_entry(const struct filter *filter, const struct entry *entry, struct buffer *scratch, struct error *error);

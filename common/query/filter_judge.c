@@ -11,8 +11,31 @@ static bool is_negative(enum filter_operator op) {
     return op == FILTER_NOT_EQUAL || op == FILTER_NOT_MATCH;
 }
 
+static bool number_passes(const struct filter_matcher *matcher, struct text text) {
+    struct filter_number number;
+    double wanted = matcher->number.value;
+    if (!filter_number_parse(text, &number) || number.kind != matcher->number.kind)
+        return false;
+    switch (matcher->op) {
+    case FILTER_GREATER:
+        return number.value > wanted;
+    case FILTER_GREATER_EQUAL:
+        return number.value >= wanted;
+    case FILTER_LESS:
+        return number.value < wanted;
+    case FILTER_LESS_EQUAL:
+        return number.value <= wanted;
+    case FILTER_NUMBER_EQUAL:
+        return number.value <= wanted && number.value >= wanted;
+    default:
+        return number.value < wanted || number.value > wanted;
+    }
+}
+
 int filter_matcher_text(const struct filter_matcher *matcher, struct text value, struct error *error) {
     int equal;
+    if (matcher->op > FILTER_NOT_MATCH)
+        return number_passes(matcher, value);
     if (matcher->pattern) {
         equal = pattern_match(matcher->pattern, value, error);
         if (equal < 0)
@@ -24,7 +47,7 @@ int filter_matcher_text(const struct filter_matcher *matcher, struct text value,
 }
 
 int filter_matcher_uuid(const struct filter_matcher *matcher, const struct uuid *value, struct error *error) {
-    if (!matcher->pattern)
+    if (!matcher->pattern && matcher->op <= FILTER_NOT_MATCH)
         return uuid_equal(&matcher->uuid, value) ? !is_negative(matcher->op) : is_negative(matcher->op);
     char text[UUID_TEXT_SIZE] = "";
     if (!uuid_is_zero(value))
@@ -123,12 +146,31 @@ static int judge_matcher(const struct filter_matcher *matcher, const struct entr
     return 0;
 }
 
+struct judging {
+    const struct entry *entry;
+    struct buffer *scratch;
+    struct error *error;
+};
+
+static int judge_node(void *argument, const struct filter_node *node) {
+    const struct judging *judging = argument;
+    if (node->kind == FILTER_NODE_LEVELS)
+        return (node->levels & 1u << judging->entry->level) != 0;
+    return judge_matcher(&node->matcher, judging->entry, judging->scratch, judging->error);
+}
+
 int filter_entry(const struct filter *filter, const struct entry *entry, struct buffer *scratch, struct error *error) {
     if (entry->timestamp_ns < filter->since_ns || entry->timestamp_ns >= filter->until_ns ||
         !(filter->levels & 1u << entry->level) || !filter_has_service(filter, entry->service))
         return 0;
     for (uint32_t i = 0; i < filter->matcher_count; i++) {
         int status = judge_matcher(&filter->matchers[i], entry, scratch, error);
+        if (status <= 0)
+            return status;
+    }
+    struct judging judging = { entry, scratch, error };
+    for (uint32_t i = 0; i < filter->tree_count; i++) {
+        int status = filter_tree_judge(&filter->trees[i], judge_node, &judging);
         if (status <= 0)
             return status;
     }
@@ -157,5 +199,5 @@ bool filter_is_countable(const struct filter *filter) {
     for (uint32_t i = 0; i < filter->matcher_count; i++)
         if (filter->matchers[i].field != FILTER_SERVICE)
             return false;
-    return filter->line_count == 0;
+    return filter->line_count == 0 && filter->tree_count == 0;
 }

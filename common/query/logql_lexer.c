@@ -43,6 +43,19 @@ static bool name_rest(int c) {
     return name_start(c) || (c >= '0' && c <= '9') || c == '.' || c == '-';
 }
 
+static bool is_digit(int c) {
+    return c >= '0' && c <= '9';
+}
+
+static bool number_start(int c, int next) {
+    return is_digit(c) || ((c == '-' || c == '.') && (is_digit(next) || next == '.'));
+}
+
+/* With its unit; the two bytes of the micro sign, too. */
+static bool number_rest(int c) {
+    return name_rest(c) || c == '+' || c == 0xc2 || c == 0xb5;
+}
+
 /* --- strings --- */
 
 static void append_character(struct buffer *out, uint32_t c) {
@@ -160,9 +173,11 @@ static const struct {
     enum logql_token_kind kind;
 } signs[] = {
     /* the longer before what it begins with */
-    { "{", LOGQL_OPEN },        { "}", LOGQL_CLOSE },      { ",", LOGQL_COMMA },      { "=~", LOGQL_MATCH },
-    { "=", LOGQL_EQUAL },       { "!=", LOGQL_NOT_EQUAL }, { "!~", LOGQL_NOT_MATCH }, { "|=", LOGQL_LINE_CONTAINS },
-    { "|~", LOGQL_LINE_MATCH }, { "|", LOGQL_PIPE },
+    { "{", LOGQL_OPEN },       { "}", LOGQL_CLOSE },          { ",", LOGQL_COMMA },          { "=~", LOGQL_MATCH },
+    { "==", LOGQL_SAME },      { ">=", LOGQL_GREATER_EQUAL }, { ">", LOGQL_GREATER },        { "<=", LOGQL_LESS_EQUAL },
+    { "<", LOGQL_LESS },       { "(", LOGQL_LEFT },           { ")", LOGQL_RIGHT },          { "=", LOGQL_EQUAL },
+    { "!=", LOGQL_NOT_EQUAL }, { "!~", LOGQL_NOT_MATCH },     { "|=", LOGQL_LINE_CONTAINS }, { "|~", LOGQL_LINE_MATCH },
+    { "|", LOGQL_PIPE },
 };
 
 static bool take_sign(struct logql_lexer *lexer, enum logql_token_kind *ret) {
@@ -198,6 +213,11 @@ int logql_lexer_next(struct logql_lexer *lexer, struct logql_token *ret, struct 
     } else if (name_start(c)) {
         token.kind = LOGQL_NAME;
         while (name_rest(peek(lexer, 0)))
+            lexer->at++;
+    } else if (number_start(c, peek(lexer, 1))) {
+        token.kind = LOGQL_NUMBER;
+        lexer->at++;
+        while (number_rest(peek(lexer, 0)))
             lexer->at++;
     } else if (c >= 0 && !take_sign(lexer, &token.kind)) {
         status = unknown_character(lexer, token.position, error);

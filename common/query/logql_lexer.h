@@ -16,9 +16,17 @@ enum logql_token_kind {
     LOGQL_NOT_MATCH,     /* !~ : likewise */
     LOGQL_LINE_CONTAINS, /* |= */
     LOGQL_LINE_MATCH,    /* |~ */
-    LOGQL_PIPE,          /* | of LogQL's other stages */
-    LOGQL_NAME,          /* service, metadata.key, or */
-    LOGQL_STRING,        /* "..." with Go's escapes, or `...` as it stands */
+    LOGQL_PIPE,          /* | of json, logfmt and label filters */
+    LOGQL_LEFT,          /* ( */
+    LOGQL_RIGHT,         /* ) */
+    LOGQL_GREATER,       /* > and so on: of numbers */
+    LOGQL_GREATER_EQUAL,
+    LOGQL_LESS,
+    LOGQL_LESS_EQUAL,
+    LOGQL_SAME,   /* == */
+    LOGQL_NUMBER, /* 3, -1.5, 12ms: as written; whether it is one is not looked at */
+    LOGQL_NAME,   /* service, metadata.key, or */
+    LOGQL_STRING, /* "..." with Go's escapes, or `...` as it stands */
 };
 
 struct logql_token {

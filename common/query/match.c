@@ -199,6 +199,62 @@ static int by_row_columns(struct matching *matching) {
     return status;
 }
 
+/* --- trees of label filters: row by row, all columns they name --- */
+
+static const struct {
+    enum filter_field field;
+    enum block_column column;
+} name_columns[] = {
+    { FILTER_SERVICE, BLOCK_SERVICE },
+    { FILTER_MODULE, BLOCK_MODULE },
+    { FILTER_OPERATION, BLOCK_OPERATION },
+    { FILTER_HOST, BLOCK_HOST },
+};
+
+static enum block_column column_of(enum filter_field field) {
+    for (size_t i = 0; i < COUNT_OF(name_columns); i++)
+        if (name_columns[i].field == field)
+            return name_columns[i].column;
+    for (size_t i = 0; i < COUNT_OF(row_columns); i++)
+        if (row_columns[i].field == field)
+            return row_columns[i].column;
+    return BLOCK_METADATA;
+}
+
+struct judging {
+    struct matching *matching;
+    uint32_t row;
+};
+
+static int judge_node(void *argument, const struct filter_node *node) {
+    const struct judging *judging = argument;
+    struct matching *matching = judging->matching;
+    enum block_column column = node->kind == FILTER_NODE_LEVELS ? BLOCK_LEVEL : column_of(node->matcher.field);
+    int status = block_load(matching->block, column, matching->error); /* once */
+    if (status < 0)
+        return status;
+    if (node->kind == FILTER_NODE_LEVELS)
+        return (node->levels & 1u << block_level(matching->block, judging->row)) != 0;
+    return judge_row(matching, &node->matcher, column, judging->row);
+}
+
+static int by_trees(struct matching *matching) {
+    const struct filter *filter = matching->filter;
+    struct row_set *set = matching->set;
+    int status = 0;
+    for (uint32_t t = 0; t < filter->tree_count && status >= 0; t++) {
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < set->count && status >= 0; i++) {
+            struct judging judging = { matching, set->rows[i] };
+            status = filter_tree_judge(&filter->trees[t], judge_node, &judging);
+            if (status > 0)
+                set->rows[kept++] = set->rows[i];
+        }
+        set->count = kept;
+    }
+    return status < 0 ? status : 0;
+}
+
 /* --- messages --- */
 
 /* Mark in verdicts[row - first] the rows of [first, last] whose message holds the bytes: one search over the whole run, since a call for
@@ -297,7 +353,7 @@ static int by_metadata(struct matching *matching) {
 
 static int (*const steps[])(struct matching *matching) = {
     /* the cheap columns first */
-    by_level, by_service, by_time, by_module, by_operation, by_host, by_row_columns, by_lines, by_metadata,
+    by_level, by_service, by_time, by_module, by_operation, by_host, by_row_columns, by_lines, by_metadata, by_trees,
 };
 
 int match_block(const struct filter *filter, struct block *block, uint32_t from, uint32_t to, struct row_set *set,

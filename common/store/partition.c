@@ -338,6 +338,10 @@ const char *partition_path(const struct partition *partition) {
     return partition->path;
 }
 
+bool partition_is_faulted(const struct partition *partition) {
+    return partition->faulted;
+}
+
 uint64_t partition_file_size(const struct partition *partition) {
     struct stat status;
     return stat(partition->path, &status) == 0 ? (uint64_t)status.st_blocks * 512 : 0;

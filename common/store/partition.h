@@ -63,6 +63,12 @@ uint64_t partition_committed(const struct partition *partition);
 int partition_settle(const char *path, uint64_t committed, struct error *error);
 
 const char *partition_path(const struct partition *partition);
+/* A fault inside LMDB ended a call: nothing may be done with it any more but to close it. */
+bool partition_is_faulted(const struct partition *partition);
+/* Whether its file still stands at its path, as long as its pages claim: 0, -EBADMSG with what has become of it. A write transaction looks by itself. */
+int partition_check_place(const struct partition *partition, struct error *error);
+/* Whether the file could be opened, as far as its meta pages tell. Touches no LMDB. */
+bool partition_looks_sound(const char *path);
 uint64_t partition_file_size(const struct partition *partition); /* used bytes on disk now */
 uint64_t
 partition_used_size(const struct partition *partition); /* last page in use, times page size: for rolling by size */
@@ -72,6 +78,7 @@ partition_used_size(const struct partition *partition); /* last page in use, tim
 int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error);
 int partition_commit(struct partition_txn *txn, struct error *error); /* ends txn, also on failure */
 void partition_abort(struct partition_txn *txn);                      /* NULL is fine; ends read transactions too */
+bool partition_txn_failed(const struct partition_txn *txn);           /* only abort is allowed */
 
 /* Give back what was borrowed so far, so that a long walk keeps little. */
 void partition_forget(struct partition_txn *txn);

@@ -41,6 +41,15 @@ static bool is_our_kind(const struct meta_page *meta) {
            meta->databases[1].flags == 0 && meta->last_page >= META_PAGES - 1;
 }
 
+bool partition_looks_sound(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    int result = partition_check_pages(fd, path, NULL);
+    close(fd);
+    return result == 0;
+}
+
 /* Whether the two meta pages belong to the file as it is: LMDB itself would map and follow whatever they claim. */
 int partition_check_pages(int fd, const char *path, struct error *error) {
     struct stat status;
@@ -49,7 +58,7 @@ int partition_check_pages(int fd, const char *path, struct error *error) {
     if (!S_ISREG(status.st_mode))
         return error_set(error, -EBADMSG, "%s: not a regular file", path);
     uint64_t size = (uint64_t)status.st_size;
-    uint32_t page_size = 0;
+    uint32_t page_size = 0, version = 0;
     for (unsigned i = 0; i < META_PAGES; i++) {
         struct meta_page meta;
         ssize_t got = pread(fd, &meta, sizeof(meta), (off_t)((uint64_t)i * page_size));
@@ -59,7 +68,10 @@ int partition_check_pages(int fd, const char *path, struct error *error) {
             return error_set(error, -EBADMSG, "%s: too short for a partition", path);
         if (meta.magic != LMDB_MAGIC || meta.page_number != i)
             return error_set(error, -EBADMSG, "%s: not a partition (meta page %u is not LMDB's)", path, i);
-        if (meta.version != LMDB_DATA_VERSION)
+        if (i > 0 && meta.version != version)
+            return error_set(error, -EBADMSG, "%s: its meta pages are of different versions", path);
+        version = meta.version;
+        if (version != LMDB_DATA_VERSION && i > 0) /* both say so */
             return error_set(error, -EPROTO, "%s: LMDB data version %u; this program knows %d", path, meta.version,
                              LMDB_DATA_VERSION);
         if (i == 0)
@@ -118,4 +130,19 @@ int partition_settle(const char *path, uint64_t committed, struct error *error) 
     }
     close(fd);
     return result;
+}
+
+int partition_check_place(const struct partition *partition, struct error *error) {
+    struct stat ours, there;
+    int fd;
+    if (partition->faulted || mdb_env_get_fd(partition->environment, &fd) != 0 || fstat(fd, &ours) < 0)
+        return error_set(error, -EBADMSG, "%s: its file cannot be looked at any more", partition->path);
+    if (stat(partition->path, &there) < 0 || there.st_dev != ours.st_dev || there.st_ino != ours.st_ino)
+        return error_set(error, -EBADMSG, "%s: its file was removed or replaced while it was written", partition->path);
+    uint64_t used = partition_used_size(partition);
+    if (used == 0 || (uint64_t)ours.st_size < used)
+        return error_set(error, -EBADMSG, "%s: its file was cut to %llu bytes while it was written; it had %llu",
+                         partition->path, (unsigned long long)ours.st_size, (unsigned long long)used);
+    int result = partition_check_pages(fd, partition->path, error); /* LMDB looks when it opens it, and no more */
+    return result < 0 ? -EBADMSG : 0;
 }

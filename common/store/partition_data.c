@@ -168,13 +168,15 @@ int partition_meta_get(struct partition_txn *txn, struct partition_meta *ret, st
     unsigned char bytes[META_SIZE];
     if (found.length < META_SIZE)
         return error_set(error, -EBADMSG, "%s: its meta record has %zu bytes", txn->partition->path, found.length);
+    size_t sealed = found.length - CHECKSUM_SIZE; /* first, of whatever version: a flipped bit makes none newer */
+    if (get_u64((const unsigned char *)found.data + sealed) != hash_bytes(found.data, sealed))
+        return error_set(error, -EBADMSG, "%s: its meta record is damaged", txn->partition->path);
     memcpy(bytes, found.data, META_SIZE);
     uint32_t version = (uint32_t)get_u64(bytes);
     if (version > PARTITION_VERSION)
         return error_set(error, -EPROTO, "%s: written by a newer TaskForge (format %u; this program knows %d)",
                          txn->partition->path, version, PARTITION_VERSION);
-    if (found.length != META_SIZE || get_u64(bytes + 48) != hash_bytes(bytes, META_SIZE - CHECKSUM_SIZE) ||
-        version == 0)
+    if (found.length != META_SIZE || version == 0)
         return error_set(error, -EBADMSG, "%s: its meta record is damaged", txn->partition->path);
     ret->version = version;
     ret->ready = (uint32_t)(get_u64(bytes) >> 32);

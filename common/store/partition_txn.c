@@ -25,6 +25,11 @@ static int begin_guarded(void *argument) {
     return mdb_txn_begin(call->partition->environment, NULL, call->write ? 0 : MDB_RDONLY, &call->txn);
 }
 
+static int abort_guarded(void *argument) {
+    mdb_txn_abort(argument);
+    return 0;
+}
+
 int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error) {
     check(!write || partition->writable);
     if (partition->faulted)
@@ -41,9 +46,13 @@ int partition_begin(struct partition *partition, bool write, struct partition_tx
         return partition_error(error, partition, write ? "begin to write it" : "read it", code);
     }
     struct partition_txn *txn = malloc(sizeof(*txn));
-    if (!txn) {
-        mdb_txn_abort(call.txn);
-        return error_set(error, -ENOMEM, "%s: out of memory", partition->path);
+    int result = txn ? 0 : error_set(error, -ENOMEM, "%s: out of memory", partition->path);
+    if (result == 0 && write) /* what is written to a file that is gone, or has holes, is lost */
+        result = partition_check_place(partition, error);
+    if (result < 0) {
+        (void)guard_run(GUARD_ALL, abort_guarded, call.txn);
+        free(txn);
+        return result;
     }
     *txn = (struct partition_txn) {
         .partition = partition, .txn = call.txn, .write = write, .used_before = partition_used_size(partition)
@@ -164,9 +173,8 @@ int partition_commit(struct partition_txn *txn, struct error *error) {
     return code == 0 ? 0 : partition_error(error, partition, "commit to it", code);
 }
 
-static int abort_guarded(void *argument) {
-    mdb_txn_abort(argument);
-    return 0;
+bool partition_txn_failed(const struct partition_txn *txn) {
+    return txn->failed || txn->partition->faulted;
 }
 
 void partition_abort(struct partition_txn *txn) {

@@ -137,7 +137,7 @@ static void drop_member(struct store_reader *reader, size_t index) {
 static bool has_changed(const struct member *member, const struct stat *status) {
     if (member->device != status->st_dev || member->inode != status->st_ino)
         return true;
-    bool rests = member->damaged || member->meta.closed_ns != 0;
+    bool rests = member->damaged || member->meta.closed_ns != 0 || member->verdict != PARTITION_UNCHECKED;
     return rests && (member->size != status->st_size || member->changed.tv_sec != status->st_ctim.tv_sec ||
                      member->changed.tv_nsec != status->st_ctim.tv_nsec);
 }

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "collector/keeper_private.h"
+#include "collector/curator_private.h"
 #include "collector/limits.h"
 #include "collector/writer.h"
 #include "common/base/check.h"
@@ -29,7 +29,7 @@ struct store {
     struct state_map state;
     struct writer writer;
     struct batch batch;
-    struct keeper *keeper;
+    struct curator *curator;
     struct realistic realistic;
     struct entry_copies copies; /* READY entries, used again and again */
     uint64_t commits, worst_ns;
@@ -51,14 +51,14 @@ static void store_open(struct store *store, const char *data_dir, const struct c
     must(partitions_open(&store->partitions, data_dir, PARTITION_BYTES_MAX + PARTITION_MAP_SLACK, &store->state,
                          &error),
          &error);
-    must(keeper_create(&store->partitions, &store->keeper, &error), &error);
-    partitions_set_growth(&store->partitions, keeper_growth(store->keeper));
+    must(curator_create(&store->partitions, &store->curator, &error), &error);
+    partitions_set_growth(&store->partitions, curator_growth(store->curator));
     must(writer_init(&store->writer, &store->partitions, &store->state, &error), &error);
     must(retention_disk_of(data_dir, &disk), &error);
     store->writer.partition_bytes = partition_bytes ? partition_bytes : retention_partition_bytes(limits, &disk);
     writer_set_reserve(&store->writer, retention_reserve_bytes(limits, &disk));
-    keeper_set(store->keeper, limits);
-    must(keeper_start(store->keeper, &error), &error);
+    curator_set(store->curator, limits);
+    must(curator_start(store->curator, &error), &error);
     realistic_init(&store->realistic, 1000000, 1);
     for (unsigned i = 0; i < READY; i++) {
         struct entry entry;
@@ -68,10 +68,10 @@ static void store_open(struct store *store, const char *data_dir, const struct c
 }
 
 static void store_close(struct store *store) {
-    keeper_stop(store->keeper);
+    curator_stop(store->curator);
     writer_finish(&store->writer);
     partitions_close(&store->partitions);
-    keeper_destroy(store->keeper);
+    curator_destroy(store->curator);
     state_map_finish(&store->state);
     batch_finish(&store->batch);
     entry_copies_finish(&store->copies);
@@ -130,7 +130,7 @@ static int holds_the_size(const char *data_dir, unsigned times) {
     const struct config_retention limits = { .max_size = UINT64_C(16) << 20 };
     pthread_t thread;
     store_open(&store, data_dir, &limits, 0);
-    struct watch seen = { .room = &store.keeper->room };
+    struct watch seen = { .room = &store.curator->room };
     check(pthread_create(&thread, NULL, watch, &seen) == 0);
     uint64_t written = 0, before = store.partitions.current->first_sequence;
     unsigned rolled = 0;
@@ -196,7 +196,7 @@ static int is_not_held_up(const char *data_dir, unsigned entries) {
     check(stat(oldest, &before) == 0);
     uint64_t alone = worst_of(&store, CLOCK_SECOND, oldest), debug_ns = clock_monotonic_ns();
     limits.levels[LEVEL_DEBUG].max_age_ns = limits.levels[LEVEL_TRACE].max_age_ns = 1;
-    keeper_set(store.keeper, &limits);
+    curator_set(store.curator, &limits);
     uint64_t beside = worst_of(&store, 120 * CLOCK_SECOND, oldest), slow = store.slow;
     debug_ns = clock_monotonic_ns() - debug_ns;
     check(stat(oldest, &after) == 0);

@@ -91,10 +91,22 @@ static void says_where_and_what_was_expected(void **state) {
         { "{service=\"a\" level=\"b\"}", "character 14: expected a comma or }, found level" },
         { "{service=\"a\"", "character 13: expected a comma or }, found the end" },
         { "{,}", "character 2: expected a label such as service or level, or }, found ," },
-        { "{service=\"a\"} timeout", "character 15: expected a line filter |= != |~ !~ or the end, found timeout" },
+        { "{service=\"a\"} timeout",
+          "character 15: expected a line filter |= != |~ !~, a label filter behind |, or the end, found timeout" },
         { "timeout", "character 1: expected { or a line filter |= != |~ !~, found timeout" },
         { "{} |= timeout", "character 7: expected a text in quotes, found timeout" },
-        { "{} | json", "character 4: stages behind | are not taken" },
+        { "{} | line_format \"x\"",
+          "character 6: the stage line_format is not taken: expected json, logfmt, or a label" },
+        { "{} | drop != \"x\"", "character 6: the stage drop is not taken" },
+        { "{} | json a=\"b\"", "character 11: json takes no parameters here" },
+        { "{} |", "character 5: expected a field such as service, a key of metadata, or (, found the end" },
+        { "| a > \"3\"", "character 7: expected a number such as 3, 12ms or 5KB, found \"3\"" },
+        { "| a = b", "character 7: expected a value in quotes or a number, found b" },
+        { "| a =~ 3", "character 8: expected a value in quotes, found 3" },
+        { "| a > 3x", "character 3: \"3x\" is no number" },
+        { "| level > 3", "character 3: level is compared by = != =~ !~" },
+        { "| (a=\"b\" or c=\"d\"", "character 18: expected and, or, a comma or ), found the end" },
+        { "| a=\"b\" c=\"d\"", "character 9: expected a line filter |= != |~ !~, a label filter behind |, or the end" },
         { "{service=\"a}", "character 10: this string has no closing \"" },
         { "{service='a'}", "character 10: a string stands between" },
         { "{} |~ \"\\d\"", "character 8: unknown escape \\d in a string: write \\\\d" },
@@ -118,6 +130,57 @@ static void says_where_and_what_was_expected(void **state) {
     }
 }
 
+/* What all must pass is a matcher like any other; what stands beside `or` is a tree. */
+static void reads_label_filters_behind_a_pipe(void **state) {
+    (void)state;
+    struct filter filter;
+    assert_int_equal(
+        parse("{service=\"queue\"} | json | queue=\"mail\" | attempt > 3, took <= 1.5s |= \"x\" | size >= 5KiB",
+              &filter, NULL),
+        0);
+    assert_int_equal(filter.matcher_count, 5);
+    assert_int_equal(filter.line_count, 1);
+    assert_int_equal(filter.tree_count, 0);
+    assert_int_equal(filter.matchers[2].op, FILTER_GREATER);
+    assert_true(text_is(filter.matchers[2].key, "attempt"));
+    assert_int_equal(filter.matchers[3].number.kind, FILTER_DURATION);
+    assert_true(filter.matchers[4].number.value > 5119 && filter.matchers[4].number.value < 5121);
+    filter_finish(&filter);
+    assert_int_equal(
+        parse("| logfmt | level=\"error\" and (a=\"b\" or c==-2 and level!=`info`) | json != \"line\"", &filter, NULL),
+        0);
+    assert_int_equal(filter.levels, 1 << LEVEL_ERROR);
+    assert_int_equal(filter.matcher_count, 0);
+    assert_int_equal(filter.line_count, 1);
+    assert_int_equal(filter.tree_count, 1);
+    assert_int_equal(filter.trees[0].count, 5);
+    filter_finish(&filter);
+}
+
+static void compares_numbers_of_one_kind_only(void **state) {
+    (void)state;
+    static const struct {
+        const char *value, *condition;
+        bool passes;
+    } cases[] = {
+        { "4", "| v > 3", true },        { "3", "| v > 3", false },
+        { "-4", "| v < -3.5", true },    { "1e3", "| v == 1000", true },
+        { "abc", "| v != 3", false },    { "", "| v != 3", false },
+        { "12ms", "| v > 3", false },    { "12ms", "| v > 0.01s", true },
+        { "1h30m", "| v = 90m", true },  { "5KB", "| v < 5KiB", true },
+        { "5kb", "| v == 5000B", true }, { "0x10", "| v > 1", false },
+        { "nan", "| v != 1", false },    { "3 ", "| v == 3", false },
+        { "1.2.3", "| v > 1", false },   { "2\xc2\xb5s", "| v == 2us", true },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct filter filter;
+        assert_int_equal(parse(cases[i].condition, &filter, NULL), 0);
+        if (filter_matcher_text(&filter.matchers[0], text_of(cases[i].value), NULL) != cases[i].passes)
+            fail_msg("%s against %s", cases[i].value, cases[i].condition);
+        filter_finish(&filter);
+    }
+}
+
 static void refuses_more_than_its_limits(void **state) {
     (void)state;
     struct filter filter;
@@ -133,6 +196,18 @@ static void refuses_more_than_its_limits(void **state) {
         buffer_append_string(&source, " or \"a\"");
     assert_int_equal(logql_parse(buffer_text(&source), &filter, NULL), -E2BIG);
     filter_finish(&filter);
+    buffer_clear(&source);
+    buffer_append_string(&source, "| ");
+    for (int i = 0; i < FILTER_DEPTH_MAX + 1; i++)
+        buffer_append_char(&source, '(');
+    assert_int_equal(logql_parse(buffer_text(&source), &filter, NULL), -E2BIG);
+    filter_finish(&filter);
+    buffer_clear(&source);
+    buffer_append_string(&source, "| a=1");
+    for (int i = 0; i < FILTER_NODES_MAX; i++)
+        buffer_append_string(&source, " or a=1");
+    assert_int_equal(logql_parse(buffer_text(&source), &filter, NULL), -E2BIG);
+    filter_finish(&filter);
     buffer_finish(&source);
 }
 
@@ -143,6 +218,8 @@ int main(void) {
         cmocka_unit_test(takes_empty_braces_and_missing_ones),
         cmocka_unit_test(reads_escapes_in_quotes_and_none_in_backquotes),
         cmocka_unit_test(says_where_and_what_was_expected),
+        cmocka_unit_test(reads_label_filters_behind_a_pipe),
+        cmocka_unit_test(compares_numbers_of_one_kind_only),
         cmocka_unit_test(refuses_more_than_its_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "collector/fault.h"
-#include "collector/keeper_private.h"
+#include "collector/curator_private.h"
 #include "collector/limits.h"
 #include "common/base/clock.h"
 #include "common/base/diag.h"
@@ -34,7 +34,7 @@ static void count_value(struct retention_share *share, const struct config_reten
 }
 
 /* Some index values from *next on: 1, 0 at the end. A damaged one counts nothing. */
-static int count_some(const struct keeper *keeper, struct partition *partition, uint64_t *next,
+static int count_some(const struct curator *curator, struct partition *partition, uint64_t *next,
                       struct retention_share *share, struct error *error) {
     struct partition_txn *txn;
     int result = partition_begin(partition, false, &txn, error);
@@ -52,7 +52,7 @@ static int count_some(const struct keeper *keeper, struct partition *partition, 
             break;
         }
         if (index_decode(value, &index) == 0) {
-            count_value(share, &keeper->own, &index);
+            count_value(share, &curator->own, &index);
             index_entry_finish(&index);
         }
         *next = key + 1;
@@ -61,43 +61,43 @@ static int count_some(const struct keeper *keeper, struct partition *partition, 
     return result;
 }
 
-static int read_share(struct keeper *keeper, struct kept *kept, const struct partition_name *name) {
+static int read_share(struct curator *curator, struct kept *kept, const struct partition_name *name) {
     struct partition_ref *ref;
     struct error error = { "" };
     struct retention_share share = { .size = name->size };
     uint64_t next = 0;
-    int result = partitions_acquire_named(keeper->partitions, name, &ref, &error);
+    int result = partitions_acquire_named(curator->partitions, name, &ref, &error);
     if (result < 0)
         return result;
     share.rewritten_ns = partition_origin(ref->partition)->rewritten_ns;
-    while (!keeper->stop && (result = count_some(keeper, ref->partition, &next, &share, &error)) == 1)
+    while (!curator->stop && (result = count_some(curator, ref->partition, &next, &share, &error)) == 1)
         ;
-    partitions_release(keeper->partitions, ref);
+    partitions_release(curator->partitions, ref);
     kept->share = share;
     return result < 0 ? result : 0;
 }
 
-static struct kept *find_kept(struct keeper *keeper, const char *path) {
-    for (size_t i = 0; i < keeper->kept_count; i++)
-        if (strcmp(keeper->kept[i].path, path) == 0)
-            return &keeper->kept[i];
-    if (keeper->kept_count == keeper->kept_capacity) {
-        size_t capacity = keeper->kept_capacity ? keeper->kept_capacity * 2 : 16;
-        struct kept *grown = reallocarray(keeper->kept, capacity, sizeof(*grown));
+static struct kept *find_kept(struct curator *curator, const char *path) {
+    for (size_t i = 0; i < curator->kept_count; i++)
+        if (strcmp(curator->kept[i].path, path) == 0)
+            return &curator->kept[i];
+    if (curator->kept_count == curator->kept_capacity) {
+        size_t capacity = curator->kept_capacity ? curator->kept_capacity * 2 : 16;
+        struct kept *grown = reallocarray(curator->kept, capacity, sizeof(*grown));
         if (!grown)
             return NULL;
-        keeper->kept = grown;
-        keeper->kept_capacity = capacity;
+        curator->kept = grown;
+        curator->kept_capacity = capacity;
     }
-    struct kept *kept = &keeper->kept[keeper->kept_count++];
+    struct kept *kept = &curator->kept[curator->kept_count++];
     *kept = (struct kept) { 0 };
     snprintf(kept->path, sizeof(kept->path), "%s", path);
     return kept;
 }
 
-static struct kept *look_at(struct keeper *keeper, const struct partition_name *name) {
+static struct kept *look_at(struct curator *curator, const struct partition_name *name) {
     struct stat status;
-    struct kept *kept = find_kept(keeper, name->path);
+    struct kept *kept = find_kept(curator, name->path);
     if (!kept || stat(name->path, &status) < 0)
         return NULL;
     kept->seen = true;
@@ -107,24 +107,24 @@ static struct kept *look_at(struct keeper *keeper, const struct partition_name *
     kept->inode = status.st_ino;
     kept->size = status.st_size;
     kept->read = true;
-    kept->failed = read_share(keeper, kept, name) < 0; /* damaged: not for us to tell */
+    kept->failed = read_share(curator, kept, name) < 0; /* damaged: not for us to tell */
     return kept;
 }
 
-static void forget_unseen(struct keeper *keeper) {
+static void forget_unseen(struct curator *curator) {
     size_t left = 0;
-    for (size_t i = 0; i < keeper->kept_count; i++)
-        if (keeper->kept[i].seen)
-            keeper->kept[left++] = keeper->kept[i];
-    keeper->kept_count = left;
+    for (size_t i = 0; i < curator->kept_count; i++)
+        if (curator->kept[i].seen)
+            curator->kept[left++] = curator->kept[i];
+    curator->kept_count = left;
     for (size_t i = 0; i < left; i++)
-        keeper->kept[i].seen = false;
+        curator->kept[i].seen = false;
 }
 
-void keeper_rewrite_finish(struct keeper *keeper) {
-    free(keeper->kept);
-    keeper->kept = NULL;
-    keeper->kept_count = keeper->kept_capacity = 0;
+void curator_rewrite_finish(struct curator *curator) {
+    free(curator->kept);
+    curator->kept = NULL;
+    curator->kept_count = curator->kept_capacity = 0;
 }
 
 /* --- one written anew --- */
@@ -144,11 +144,11 @@ static bool keep(void *argument, struct text service, enum level level) {
     return true;
 }
 
-static int copy(struct keeper *keeper, const struct partition_name *name, const char *built,
+static int copy(struct curator *curator, const struct partition_name *name, const char *built,
                 const struct retention_verdict *verdict, struct partition_copied *ret, struct error *error) {
-    struct judging judging = { &keeper->own, verdict };
+    struct judging judging = { &curator->own, verdict };
     struct partition_ref *ref;
-    int result = partitions_acquire_named(keeper->partitions, name, &ref, error);
+    int result = partitions_acquire_named(curator->partitions, name, &ref, error);
     if (result < 0)
         return result;
     const struct partition_copy_job job = {
@@ -158,33 +158,33 @@ static int copy(struct keeper *keeper, const struct partition_name *name, const 
         .rewritten_ns = clock_real_ns(),
         .keep = keep,
         .keep_argument = &judging,
-        .growth = { room_grow_beside, &keeper->room },
-        .between = keeper_between,
-        .between_argument = keeper,
+        .growth = { room_grow_beside, &curator->room },
+        .between = curator_between,
+        .between_argument = curator,
     };
     partition_unlink(built);
-    keeper->room.pressed = false;
-    keeper->step_ns = clock_monotonic_ns();
+    curator->room.pressed = false;
+    curator->step_ns = clock_monotonic_ns();
     result = partition_copy(&job, ret, error);
-    partitions_release(keeper->partitions, ref);
+    partitions_release(curator->partitions, ref);
     return result;
 }
 
-static int write_anew(struct keeper *keeper, const struct partition_name *name,
+static int write_anew(struct curator *curator, const struct partition_name *name,
                       const struct retention_verdict *verdict) {
     char built[PARTITION_PATH_MAX + 8];
     struct partition_copied copied;
     struct error error = { "" };
     uint64_t begun = clock_monotonic_ns();
     snprintf(built, sizeof(built), "%s.new", name->path);
-    int result = copy(keeper, name, built, verdict, &copied, &error);
+    int result = copy(curator, name, built, verdict, &copied, &error);
     if (result < 0) {
         if (result != -ECANCELED)
             diag_warn("retention cannot write %s anew: %s", name->path, error.text);
         return result;
     }
     fault_hit("rewrite_built");
-    result = room_replace(&keeper->room, built, name->path, false);
+    result = room_replace(&curator->room, built, name->path, false);
     fault_hit("rewrite_replaced");
     if (result < 0) {
         if (result != -ENOENT)
@@ -196,39 +196,40 @@ static int write_anew(struct keeper *keeper, const struct partition_name *name,
     return 0;
 }
 
-static void choose(struct keeper *keeper, const struct partition_name *names, size_t count, uint64_t now_ns) {
+static void choose(struct curator *curator, const struct partition_name *names, size_t count, uint64_t now_ns) {
     struct retention_share *shares = calloc(count + 1, sizeof(*shares));
     struct retention_verdict *verdicts = calloc(count + 1, sizeof(*verdicts));
     struct kept *kept;
-    for (size_t i = 0; shares && verdicts && i < count && !keeper->stop; i++) {
-        if (!(kept = look_at(keeper, &names[i])) || kept->failed)
+    for (size_t i = 0; shares && verdicts && i < count && !curator->stop; i++) {
+        if (!(kept = look_at(curator, &names[i])) || kept->failed)
             continue;
         shares[i] = kept->share;
         shares[i].ended_ns = i + 1 < count ? names[i + 1].created_ns : 0;
     }
     if (shares && verdicts)
-        retention_judge(shares, count, &keeper->own, now_ns, verdicts);
-    for (size_t i = 0; shares && verdicts && i < count && !keeper->stop; i++) {
+        retention_judge(shares, count, &curator->own, now_ns, verdicts);
+    for (size_t i = 0; shares && verdicts && i < count && !curator->stop; i++) {
         if (!verdicts[i].worth_it)
             continue;
-        int result = write_anew(keeper, &names[i], &verdicts[i]);
+        int result = write_anew(curator, &names[i], &verdicts[i]);
         if (result == 0)
-            keeper->last_look_ns = 0; /* there may be more */
-        else if ((result == -EBADMSG || result == -EBUSY) && (kept = find_kept(keeper, names[i].path)))
+            curator->last_look_ns = 0; /* there may be more */
+        else if ((result == -EBADMSG || result == -EBUSY) && (kept = find_kept(curator, names[i].path)))
             kept->failed = true; /* left as it is until it is another file */
         break;
     }
     free(shares);
     free(verdicts);
-    forget_unseen(keeper);
+    forget_unseen(curator);
 }
 
-void keeper_rewrite(struct keeper *keeper, uint64_t now_ns) {
+void curator_rewrite(struct curator *curator, uint64_t now_ns) {
     struct partition_name *names;
     size_t count;
-    if (!retention_is_selective(&keeper->own) || partition_list(keeper->partitions->data_dir, &names, &count, NULL) < 0)
+    if (!retention_is_selective(&curator->own) ||
+        partition_list(curator->partitions->data_dir, &names, &count, NULL) < 0)
         return;
     if (count > 1)
-        choose(keeper, names, count, now_ns);
+        choose(curator, names, count, now_ns);
     free(names);
 }

@@ -1,10 +1,10 @@
-/* keeper_private.h - what the files of the keeper share. All of it is the keeper's thread's, unless the mutex is named. */
-#ifndef TASKFORGE_COLLECTOR_KEEPER_PRIVATE_H
-#define TASKFORGE_COLLECTOR_KEEPER_PRIVATE_H
+/* curator_private.h - what the files of the curator share. All of it is the curator's thread's, unless the mutex is named. */
+#ifndef TASKFORGE_COLLECTOR_CURATOR_PRIVATE_H
+#define TASKFORGE_COLLECTOR_CURATOR_PRIVATE_H
 
 #include <sys/types.h>
 
-#include "collector/keeper.h"
+#include "collector/curator.h"
 #include "common/store/partition_copy.h"
 
 struct kept { /* a partition, and what its index said */
@@ -16,7 +16,7 @@ struct kept { /* a partition, and what its index said */
     struct retention_share share;
 };
 
-struct keeper {
+struct curator {
     struct partitions *partitions; /* borrowed */
     struct room room;
     pthread_t thread;
@@ -40,15 +40,15 @@ struct keeper {
 };
 
 /* Between two commits of a copy: rest as long as that took. -ECANCELED when it is to be given up. */
-int keeper_between(void *keeper);
+int curator_between(void *curator);
 /* Until it is woken, or so long; false when it is to stop. */
-bool keeper_rest(struct keeper *keeper, uint64_t ns);
+bool curator_rest(struct curator *curator, uint64_t ns);
 
-/* keeper_rewrite.c: one partition at most is written anew. */
-void keeper_rewrite(struct keeper *keeper, uint64_t now_ns);
-void keeper_rewrite_finish(struct keeper *keeper);
+/* curator_rewrite.c: one partition at most is written anew. */
+void curator_rewrite(struct curator *curator, uint64_t now_ns);
+void curator_rewrite_finish(struct curator *curator);
 
-/* keeper_adopt.c: one partition at most is taken in; true when one was. */
-bool keeper_adopt(struct keeper *keeper);
+/* curator_adopt.c: one partition at most is taken in; true when one was. */
+bool curator_adopt(struct curator *curator);
 
 #endif

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "collector/fault.h"
-#include "collector/keeper_private.h"
+#include "collector/curator_private.h"
 #include "collector/limits.h"
 #include "common/base/clock.h"
 #include "common/base/diag.h"
@@ -28,10 +28,10 @@ struct import {
     uint64_t range; /* sequences it needs */
 };
 
-static bool find_import(const struct keeper *keeper, char out[PARTITION_PATH_MAX]) {
+static bool find_import(const struct curator *curator, char out[PARTITION_PATH_MAX]) {
     char folder[PARTITION_PATH_MAX];
     bool found = false;
-    if (snprintf(folder, sizeof(folder), "%s/" IMPORT_FOLDER, keeper->partitions->data_dir) >= (int)sizeof(folder))
+    if (snprintf(folder, sizeof(folder), "%s/" IMPORT_FOLDER, curator->partitions->data_dir) >= (int)sizeof(folder))
         return false;
     DIR *directory = opendir(folder);
     for (struct dirent *entry; directory && !found && (entry = readdir(directory));) {
@@ -92,19 +92,19 @@ static int open_import(struct import *import, struct error *error) {
 
 /* --- whether it is in the store already --- */
 
-static bool is_stored(struct keeper *keeper, const struct uuid *id) {
+static bool is_stored(struct curator *curator, const struct uuid *id) {
     struct partition_name *names;
     size_t count;
     bool stored = false;
-    if (partition_list(keeper->partitions->data_dir, &names, &count, NULL) < 0)
+    if (partition_list(curator->partitions->data_dir, &names, &count, NULL) < 0)
         return false;
     for (size_t i = 0; i < count && !stored; i++) {
         struct partition_ref *ref;
         struct partition_meta meta;
-        if (partitions_acquire_named(keeper->partitions, &names[i], &ref, NULL) < 0)
+        if (partitions_acquire_named(curator->partitions, &names[i], &ref, NULL) < 0)
             continue;
         stored = read_meta(ref->partition, &meta, NULL) == 0 && uuid_equal(&meta.id, id);
-        partitions_release(keeper->partitions, ref);
+        partitions_release(curator->partitions, ref);
     }
     free(names);
     return stored;
@@ -112,27 +112,27 @@ static bool is_stored(struct keeper *keeper, const struct uuid *id) {
 
 /* --- a place for it --- */
 
-static uint64_t ask_for_place(struct keeper *keeper, uint64_t range) {
-    uint64_t first = KEEPER_NO_PLACE;
-    pthread_mutex_lock(&keeper->mutex);
-    keeper->answered = false;
-    keeper->wanted = range;
-    while (!keeper->answered && !keeper->stop)
-        pthread_cond_wait(&keeper->woken, &keeper->mutex);
-    if (keeper->answered)
-        first = keeper->given;
-    keeper->wanted = 0;
-    pthread_mutex_unlock(&keeper->mutex);
+static uint64_t ask_for_place(struct curator *curator, uint64_t range) {
+    uint64_t first = CURATOR_NO_PLACE;
+    pthread_mutex_lock(&curator->mutex);
+    curator->answered = false;
+    curator->wanted = range;
+    while (!curator->answered && !curator->stop)
+        pthread_cond_wait(&curator->woken, &curator->mutex);
+    if (curator->answered)
+        first = curator->given;
+    curator->wanted = 0;
+    pthread_mutex_unlock(&curator->mutex);
     return first;
 }
 
-static int copy_to(struct keeper *keeper, const struct import *import, uint64_t first, struct error *error) {
+static int copy_to(struct curator *curator, const struct import *import, uint64_t first, struct error *error) {
     char path[PARTITION_PATH_MAX], built[PARTITION_PATH_MAX + 8];
     struct partition_copied copied;
     uint64_t created = clock_real_ns();
-    int result = partition_make_path(keeper->partitions->data_dir, first, created, path);
+    int result = partition_make_path(curator->partitions->data_dir, first, created, path);
     if (result < 0)
-        return error_set(error, result, "%s: the path is too long", keeper->partitions->data_dir);
+        return error_set(error, result, "%s: the path is too long", curator->partitions->data_dir);
     snprintf(built, sizeof(built), "%s.new", path);
     const struct partition_copy_job job = {
         .from = import->partition,
@@ -140,17 +140,17 @@ static int copy_to(struct keeper *keeper, const struct import *import, uint64_t 
         .shift = first - import->meta.first_sequence,
         .flags = PARTITION_IMPORTED,
         .created_ns = created,
-        .growth = { room_grow, &keeper->room },
-        .between = keeper_between,
-        .between_argument = keeper,
+        .growth = { room_grow, &curator->room },
+        .between = curator_between,
+        .between_argument = curator,
     };
-    keeper->room.pressed = false;
-    keeper->step_ns = clock_monotonic_ns();
+    curator->room.pressed = false;
+    curator->step_ns = clock_monotonic_ns();
     result = partition_copy(&job, &copied, error);
     if (result < 0)
         return result;
     fault_hit("adopt_built");
-    result = room_replace(&keeper->room, built, path, true);
+    result = room_replace(&curator->room, built, path, true);
     fault_hit("adopt_placed");
     if (result < 0)
         return error_set(error, result, "%s: cannot put it among the partitions: %s", built, strerror(-result));
@@ -158,44 +158,44 @@ static int copy_to(struct keeper *keeper, const struct import *import, uint64_t 
     return 0;
 }
 
-static int take_in(struct keeper *keeper, struct import *import, struct error *error) {
+static int take_in(struct curator *curator, struct import *import, struct error *error) {
     int result = open_import(import, error);
     if (result < 0)
         return result;
-    if (import->range == 0 || is_stored(keeper, &import->meta.id))
+    if (import->range == 0 || is_stored(curator, &import->meta.id))
         return 0;
-    uint64_t first = ask_for_place(keeper, import->range);
-    if (first == KEEPER_NO_PLACE)
+    uint64_t first = ask_for_place(curator, import->range);
+    if (first == CURATOR_NO_PLACE)
         return error_set(error, -EAGAIN, "%s: the store has no place for it at the moment", import->path);
     fault_hit("adopt_given");
-    return copy_to(keeper, import, first, error);
+    return copy_to(curator, import, first, error);
 }
 
 /* Damage does not mend itself: it is set aside. All else is tried again. */
-static void refuse(struct keeper *keeper, const struct import *import, int result, const char *why) {
+static void refuse(struct curator *curator, const struct import *import, int result, const char *why) {
     char aside[PARTITION_PATH_MAX + 16];
     if (result == -EBADMSG || result == -EPROTO || result == -EFAULT) {
         snprintf(aside, sizeof(aside), "%s.refused", import->path);
         diag_error("an import cannot be taken in: %s; it is set aside as %s", why, aside);
         (void)rename(import->path, aside);
         partition_unlink(import->path); /* its lock */
-    } else if (strcmp(keeper->refused, import->path) != 0) {
+    } else if (strcmp(curator->refused, import->path) != 0) {
         diag_warn("an import cannot be taken in yet: %s", why);
-        snprintf(keeper->refused, sizeof(keeper->refused), "%s", import->path);
+        snprintf(curator->refused, sizeof(curator->refused), "%s", import->path);
     }
 }
 
-bool keeper_adopt(struct keeper *keeper) {
+bool curator_adopt(struct curator *curator) {
     struct import import = { .partition = NULL };
     struct error error = { "" };
-    if (!find_import(keeper, import.path))
+    if (!find_import(curator, import.path))
         return false;
-    int result = take_in(keeper, &import, &error);
+    int result = take_in(curator, &import, &error);
     partition_close(import.partition);
-    if (keeper->stop && result < 0)
+    if (curator->stop && result < 0)
         return false;
     if (result < 0)
-        refuse(keeper, &import, result, error.text);
+        refuse(curator, &import, result, error.text);
     else
         partition_unlink(import.path);
     return result == 0;
