@@ -49,6 +49,8 @@ static void apply_sizes(struct collector *collector, const struct config *config
     retention_disk_of(collector->settings.data_dir, &disk);
     collector->writer.partition_ns = config->collector.partition_ns;
     collector->writer.partition_bytes = retention_partition_bytes(&collector->settings.retention, &disk);
+    writer_set_reserve(&collector->writer, retention_reserve_bytes(&collector->settings.retention, &disk));
+    curator_set(collector->curator, &collector->settings.retention);
 }
 
 static void apply_recorder(struct collector *collector, const struct config *config) {
@@ -149,9 +151,10 @@ static void on_maintenance(struct loop_timer *timer, void *context) {
     collector_look_at_itself(collector);
     fold_maintain(&collector->fold, clock_real_ns(), collector->last_commit_real_ns);
     /* On a disk that is full nothing is waited for: what may go makes the store writable again. */
-    if (now - collector->last_retention_ns >= RETENTION_NS || collector->failing) {
-        collector->last_retention_ns = now;
-        retention_run(collector->settings.data_dir, &collector->settings.retention, clock_real_ns());
+    if (collector->failing)
+        curator_wake(collector->curator);
+    if (now - collector->last_readers_ns >= READER_CHECK_NS) {
+        collector->last_readers_ns = now;
         if (collector->partitions.current->partition)
             partition_reader_check(collector->partitions.current->partition);
     }
@@ -221,6 +224,10 @@ static int start_store(struct collector *collector, const struct config *config,
     if (result < 0)
         return result;
     collector->partitions_open = true;
+    result = curator_create(&collector->partitions, &collector->curator, error);
+    if (result < 0)
+        return result;
+    partitions_set_growth(&collector->partitions, curator_growth(collector->curator));
     checker_init(&collector->checker, collector->loop, collector->settings.data_dir);
     result = writer_init(&collector->writer, &collector->partitions, &collector->state, error);
     collector->writer_open = true;
@@ -310,7 +317,7 @@ static int start_loop(struct collector *collector, struct error *error) {
     collector->poll_ns = POLL_ACTIVE_NS;
     loop_set_timer(collector->poll_timer, 0);
     loop_set_timer(collector->maintenance_timer, 0);
-    return 0;
+    return curator_start(collector->curator, error);
 }
 
 int collector_start(struct collector *collector, const struct config *config, struct loop *loop, struct error *error) {
@@ -388,6 +395,7 @@ void collector_drain_all(struct collector *collector) {
 
 void collector_finish(struct collector *collector) {
     control_destroy(collector->control);
+    curator_stop(collector->curator);
     positions_finish(&collector->positions);
     checker_finish(&collector->checker);
     level_keeper_finish(&collector->levels);
@@ -412,6 +420,10 @@ void collector_finish(struct collector *collector) {
     batch_finish(&collector->batch);
     if (collector->spill_open)
         spill_close(&collector->spill);
+    if (collector->partitions_open && ended)
+        partitions_set_growth(&collector->partitions, (struct partition_growth) { 0 });
+    curator_destroy(collector->curator);
+    collector->curator = NULL;
     if (ended) { /* else the output's thread hangs in a write, and may still look at these */
         if (collector->writer_open)
             writer_finish(&collector->writer);

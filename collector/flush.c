@@ -271,6 +271,16 @@ static void scan_slots(struct collector *collector, uint64_t now) {
         collector->waiting_since_ns = now;
 }
 
+/* Sequences for what the curator takes in. */
+static void give_place(struct collector *collector) {
+    struct error error;
+    uint64_t first = CURATOR_NO_PLACE;
+    if (!collector->failing && spill_is_empty(&collector->spill) &&
+        writer_leave_place(&collector->writer, curator_wanted(collector->curator), &first, &error) < 0)
+        diag_warn("no place is made for an import: %s", error.text);
+    curator_give(collector->curator, first);
+}
+
 void collector_poll(struct collector *collector) {
     drain_round(&collector->drain, &collector->seen);
     uint64_t now = clock_monotonic_ns();
@@ -279,6 +289,8 @@ void collector_poll(struct collector *collector) {
     if (collector->seen.hand_bytes && !collector->waiting_since_ns)
         collector->waiting_since_ns = now;
     scan_slots(collector, now);
+    if (curator_wanted(collector->curator))
+        give_place(collector);
     if (is_flush_due(collector, now))
         collector_flush(collector, is_asked(collector), false);
     if (positions_are_waiting(&collector->positions))

@@ -214,7 +214,9 @@ static bool step(struct output *output) {
     uint64_t next, first = output->cursor, end = 0;
     int result = partitions_acquire(partitions, output->cursor, &ref, &next, &error);
     if (result == 0) {
-        result = read_block(output, ref->partition, &block, &first, &end, &error);
+        bool imported = partition_origin(ref->partition)->flags & PARTITION_IMPORTED; /* stored elsewhere before: no news */
+        if (!imported)
+            result = read_block(output, ref->partition, &block, &first, &end, &error);
         partitions_release(partitions, ref);
     }
     if (result == 1) {

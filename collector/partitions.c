@@ -96,8 +96,11 @@ static int close_old(struct partition *partition, struct error *error) {
     return partition_commit(txn, error);
 }
 
-static int make_file(struct partitions *partitions, uint64_t first_sequence, char path[PARTITION_PATH_MAX],
-                     uint64_t *ret_created, struct partition **ret, struct error *error) {
+static int make_file(struct partitions *partitions, uint64_t first_sequence, unsigned flags,
+                     char path[PARTITION_PATH_MAX], uint64_t *ret_created, struct partition **ret,
+                     struct error *error) {
+    struct partition_origin origin = partitions->origin;
+    origin.flags |= flags;
     struct partition_meta meta = { .version = PARTITION_VERSION, .first_sequence = first_sequence };
     meta.created_ns = clock_real_ns();
     /* A name holds seconds: where it is taken, and so that a newer one sorts behind the authority, take a later one. */
@@ -110,22 +113,26 @@ static int make_file(struct partitions *partitions, uint64_t first_sequence, cha
         result = partition_make_path(partitions->data_dir, first_sequence, meta.created_ns, path);
         if (result < 0)
             return error_set(error, result, "cannot name a partition in %s", partitions->data_dir);
-        result = partition_create_of(path, &meta, &partitions->origin, partitions->map_size, ret, error);
+        result = partition_create_of(path, &meta, &origin, partitions->map_size, ret, error);
         if (result != -EEXIST)
             break;
     }
     *ret_created = meta.created_ns;
+    if (result == 0)
+        partition_set_growth(*ret, partitions->growth);
     return result;
 }
 
 /* A new authority that begins at first_sequence and holds *state; `old`, if there is one, is closed for good on the way. */
 static int make_authority(struct partitions *partitions, const struct state_map *state, uint64_t first_sequence,
-                          struct partition *old, struct error *error) {
+                          unsigned flags, struct partition *old, struct error *error) {
     char path[PARTITION_PATH_MAX];
     struct partition *fresh;
     struct partition_ref *ref = NULL;
     uint64_t created = 0;
-    int result = make_file(partitions, first_sequence, path, &created, &fresh, error);
+    if (partitions->growth.grow) /* a new file is begun with so much */
+        partitions->growth.grow(partitions->growth.argument, -1, 0, PARTITION_BYTES_NEW);
+    int result = make_file(partitions, first_sequence, flags, path, &created, &fresh, error);
     if (result < 0)
         return result;
     fault_hit("roll_created");
@@ -231,7 +238,7 @@ static int begin_after_damage(struct partitions *partitions, const struct partit
     diag_error("it is set aside; the rings are read on from where their own headers stand, inputs begin anew, and what "
                "was not yet in the store when it broke may be told again");
     uint64_t first = damaged->first_sequence + SEQUENCE_JUMP;
-    int result = make_authority(partitions, &empty, first, NULL, error);
+    int result = make_authority(partitions, &empty, first, PARTITION_JUMPED, NULL, error);
     if (result == 0)
         set_aside(damaged->path, why);
     return result;
@@ -252,7 +259,7 @@ static int take_authority(struct partitions *partitions, const struct partition_
     struct state_sequence sequence = { .next = name->first_sequence };
     if (state_map_get(state, TEXT_LITERAL(STATE_SEQUENCE), &value))
         state_sequence_decode(value, &sequence);
-    return make_authority(partitions, state, sequence.next, NULL, error);
+    return make_authority(partitions, state, sequence.next, 0, NULL, error);
 }
 
 static int find_authority(struct partitions *partitions, struct state_map *state, struct error *error) {
@@ -283,7 +290,7 @@ static int find_authority(struct partitions *partitions, struct state_map *state
     }
     free(names);
     if (result == 0 && !found)
-        result = make_authority(partitions, state, 0, NULL, error);
+        result = make_authority(partitions, state, 0, 0, NULL, error);
     return result;
 }
 
@@ -358,14 +365,32 @@ void partitions_close(struct partitions *partitions) {
     partitions->origin_bytes = NULL;
 }
 
-int partitions_roll(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence,
-                    struct error *error) {
+static int roll(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence, unsigned flags,
+                struct error *error) {
     pthread_mutex_lock(&partitions->mutex);
     struct partition *old = partitions->current->partition;
-    int result = old ? make_authority(partitions, state, next_sequence, old, error)
+    int result = old ? make_authority(partitions, state, next_sequence, flags, old, error)
                      : error_set(error, -EAGAIN, "the store's newest partition is not open");
     pthread_mutex_unlock(&partitions->mutex);
     return result;
+}
+
+int partitions_roll(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence,
+                    struct error *error) {
+    return roll(partitions, state, next_sequence, 0, error);
+}
+
+int partitions_roll_ahead(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence,
+                          struct error *error) {
+    return roll(partitions, state, next_sequence, PARTITION_JUMPED, error);
+}
+
+void partitions_set_growth(struct partitions *partitions, struct partition_growth growth) {
+    pthread_mutex_lock(&partitions->mutex);
+    partitions->growth = growth;
+    if (partitions->current && partitions->current->partition)
+        partition_set_growth(partitions->current->partition, growth);
+    pthread_mutex_unlock(&partitions->mutex);
 }
 
 /* The authority's file closed and opened again: after a failed write LMDB takes no more of an environment. Its partition is
@@ -385,6 +410,7 @@ static int open_again(struct partitions *partitions, const char *path, struct er
         current->partition = NULL;
         return result;
     }
+    partition_set_growth(current->partition, partitions->growth);
     result = load(current->partition, &meta, &ignored, error);
     state_map_finish(&ignored);
     return result;
@@ -416,7 +442,7 @@ int partitions_reopen(struct partitions *partitions, const struct state_map *sta
         diag_error("the store's partition %s is damaged: %s; it is set aside and a new one is begun", path, why.text);
         result = make_folder(partitions->data_dir, false, error);
         if (result == 0)
-            result = make_authority(partitions, state, next_sequence, NULL, error);
+            result = make_authority(partitions, state, next_sequence, 0, NULL, error);
         if (result == 0)
             set_aside(path, why.text);
     } else if (result < 0) {
@@ -486,6 +512,14 @@ int partitions_acquire(struct partitions *partitions, uint64_t sequence, struct 
                        struct error *error) {
     pthread_mutex_lock(&partitions->mutex);
     int result = acquire(partitions, sequence, ret, ret_next, error);
+    pthread_mutex_unlock(&partitions->mutex);
+    return result;
+}
+
+int partitions_acquire_named(struct partitions *partitions, const struct partition_name *name,
+                             struct partition_ref **ret, struct error *error) {
+    pthread_mutex_lock(&partitions->mutex);
+    int result = acquire_closed(partitions, name, ret, error);
     pthread_mutex_unlock(&partitions->mutex);
     return result;
 }

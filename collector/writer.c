@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -52,12 +53,12 @@ static int load_tail(struct writer *writer, struct error *error) {
 static void make_reserve(struct writer *writer) {
     struct statvfs disk;
     if (access(writer->reserve, F_OK) == 0 || statvfs(writer->partitions->data_dir, &disk) < 0 ||
-        (uint64_t)disk.f_bavail * disk.f_frsize < 8 * RESERVE_BYTES)
+        (uint64_t)disk.f_bavail * disk.f_frsize < 8 * writer->reserve_bytes)
         return;
     int fd = open(writer->reserve, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return;
-    if (posix_fallocate(fd, 0, (off_t)RESERVE_BYTES) != 0)
+    if (posix_fallocate(fd, 0, (off_t)writer->reserve_bytes) != 0)
         unlink(writer->reserve);
     close(fd);
 }
@@ -81,8 +82,17 @@ static int own_keys(struct writer *writer) {
                : result;
 }
 
+void writer_set_reserve(struct writer *writer, uint64_t bytes) {
+    struct stat status;
+    writer->reserve_bytes = bytes;
+    if (stat(writer->reserve, &status) == 0 && (uint64_t)status.st_size != bytes)
+        unlink(writer->reserve);
+    make_reserve(writer);
+}
+
 int writer_init(struct writer *writer, struct partitions *partitions, struct state_map *state, struct error *error) {
-    *writer = (struct writer) { .partitions = partitions, .state = state, .partition_bytes = PARTITION_BYTES_MAX };
+    *writer = (struct writer) { .partitions = partitions, .state = state, .partition_bytes = PARTITION_BYTES_MAX,
+                                .reserve_bytes = RESERVE_BYTES };
     snprintf(writer->reserve, sizeof(writer->reserve), "%s/reserve", partitions->data_dir);
     struct text value;
     writer->sequence.next = partitions->current->first_sequence;
@@ -101,7 +111,6 @@ int writer_init(struct writer *writer, struct partitions *partitions, struct sta
         result = own_keys(writer);
     if (result < 0)
         return error_set(error, result, "out of memory");
-    make_reserve(writer);
     return load_tail(writer, error);
 }
 
@@ -132,6 +141,30 @@ static int roll(struct writer *writer, struct error *error) {
     if (result < 0)
         return result;
     writer->roll_due = false;
+    writer->tail.count = 0;
+    writer->has_spans = false;
+    return 0;
+}
+
+static int put_sequence(struct writer *writer, const struct state_sequence *sequence) {
+    char words[STATE_SEQUENCE_SIZE];
+    state_sequence_encode(sequence, words);
+    return state_map_put(writer->state, TEXT_LITERAL(STATE_SEQUENCE), (struct text) { words, sizeof(words) });
+}
+
+int writer_leave_place(struct writer *writer, uint64_t count, uint64_t *ret_first, struct error *error) {
+    struct state_sequence ahead = writer->sequence;
+    ahead.next += count;
+    if (writer->roll_due || put_sequence(writer, &ahead) < 0)
+        return error_set(error, -EAGAIN, "the store cannot begin a partition at the moment");
+    int result = partitions_roll_ahead(writer->partitions, writer->state, ahead.next, error);
+    if (result < 0) {
+        writer->roll_due = true; /* the authority may be closed */
+        check(put_sequence(writer, &writer->sequence) == 0); /* of the same length as before */
+        return result;
+    }
+    *ret_first = writer->sequence.next;
+    writer->sequence = ahead;
     writer->tail.count = 0;
     writer->has_spans = false;
     return 0;

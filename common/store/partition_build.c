@@ -44,6 +44,8 @@ int partition_build_begin(const char *path, const struct partition_build_options
     build->next = options->meta.first_sequence;
     snprintf(build->path, sizeof(build->path), "%s", path);
     int result = block_builder_create(&build->builder);
+    if (result == 0)
+        result = block_builder_set_host(build->builder, options->origin->host);
     if (result < 0)
         error_set(error, result, "%s: out of memory", path);
     else

@@ -14,6 +14,7 @@ enum {
 
 enum partition_flag {
     PARTITION_REWRITTEN = 1, /* it took the place of one that had more entries: blocks and rows may be missing in it */
+    PARTITION_JUMPED = 4,    /* it does not begin where the one before it ends: what is between was left for an import, or is lost */
     PARTITION_IMPORTED = 2,  /* its entries were brought in from a file, and stored elsewhere before */
 };
 

@@ -45,7 +45,7 @@ static void compare_ends(struct verify *verify, struct verify_result *result) {
         result->faults++;
         tell_fault(verify, line);
     }
-    if (result->blocks > 0 || result->verdict == PARTITION_UNREADABLE)
+    if (result->blocks > 0 || result->next == 0) /* unreadable, or all that was in it is gone */
         verify->next = result->next;
 }
 

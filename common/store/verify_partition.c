@@ -213,10 +213,13 @@ void verify_walk(struct verify_run *run, const char *path) {
         run->result.verdict = PARTITION_UNREADABLE;
         return;
     }
-    run->rewritten = partition_origin(run->partition)->flags & PARTITION_REWRITTEN;
+    unsigned flags = partition_origin(run->partition)->flags;
+    run->rewritten = flags & PARTITION_REWRITTEN;
     check_blocks(run);
     if (run->rewritten) /* its end may be missing, too */
         run->result.next = 0;
+    if (flags & (PARTITION_REWRITTEN | PARTITION_JUMPED)) /* likewise what is before it */
+        run->result.first = 0;
     check_strays(run);
     check_spans(run);
     if (run->txn && partition_state_walk(run->txn, TEXT_EMPTY, pass_over, NULL, &error) < 0)
