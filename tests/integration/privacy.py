@@ -51,6 +51,60 @@ def the_rings_are_shown_as_the_store_will_be():
         expect(json.loads(shown.splitlines()[-1])["message"] == json.loads(shown_after)["message"], shown_after)
 
 
+def sealed_instance(instance, extra=""):
+    """Keys beside the configuration; and the configuration that uses them."""
+    key = instance.root / "reader"
+    instance.run("tfctl", "keygen", key)
+    instance.write_config(collector=f"  encrypt: {{ keys: [email, message, error_details], public_key_file: {key}.pub }}\n{PATTERNS}{extra}")
+    return key
+
+
+def write_secret(instance):
+    instance.run(
+        "tflog", "-s", "shop", "-l", "error", "--metadata", json.dumps({"email": "who@example.org", "order": 17, "to": {"Email": ["x", 5]}}),
+        "--error-details", json.dumps({"stack": "at hidden place"}), "--", f"mail to who@example.org about {CARD}",
+    )  # fmt: skip
+
+
+def what_is_sealed_is_nowhere_in_clear_after_the_ring():
+    with Instance() as instance:
+        sealed_instance(instance, f"  output: {instance.root}/out.ndjson\n")
+        instance.start("collector").stop()
+        write_secret(instance)
+        shown = instance.run("tfctl", "tail", "-o", "json", "-s", "shop").stdout.decode()
+        [entry] = map(json.loads, shown.splitlines())
+        expect(entry["message"] == entry["error_details"] == "(sealed)", shown)
+        expect(entry["metadata"] == {"email": "(sealed)", "order": 17, "to": {"Email": "(sealed)"}}, shown)
+        instance.start("collector")
+        instance.wait_count(1, "-s", "shop")
+        [entry] = instance.query("-s", "shop")
+        sealed = [entry["message"], entry["error_details"], entry["metadata"]["email"], entry["metadata"]["to"]["Email"]]
+        expect(all(text.startswith("sealed:1:") for text in sealed) and entry["metadata"]["order"] == 17, str(entry))
+        out = instance.root / "out.ndjson"
+        wait_until(lambda: out.exists() and out.read_bytes().count(b"\n") >= 1, "the output")
+        for needle in ("who@example.org", "hidden place"):
+            found = files_hold(instance.data, needle.encode()) + files_hold(instance.root / "spill", needle.encode())
+            expect(not found and needle not in out.read_text(), f"{needle} is in a file: {found}")
+            expect(instance.count("-s", "shop", "-F", needle.split("@")[0]) == 0, "found by what is sealed")
+
+
+def the_public_key_is_judged_by_the_collector():
+    with Instance() as instance:
+        key = sealed_instance(instance, "  output: none\n")
+        public = pathlib.Path(f"{key}.pub")
+        expect(instance.run("collector", "--check", check=False).returncode == 0, "a sound key")
+        expect(instance.run("tfctl", "keygen", key, check=False).returncode == 1, "a key was overwritten")
+        expect(key.stat().st_mode & 0o777 == 0o600, oct(key.stat().st_mode))
+        public.write_text(key.read_text())
+        done = instance.run("collector", "--check", check=False)
+        said = (done.stdout + done.stderr).decode()
+        expect("taskforge.yaml: collector.encrypt.public_key_file: " in said and "this is the secret key, the public one is needed" in said, said)
+        public.unlink()
+        collector = instance.start("collector", ready=None)
+        expect(collector.process.wait(30) == 1, "started without its key")
+        expect(instance.run("agent", "--check", check=False).returncode == 0, "the agent does not need the key")
+
+
 def another_expression_holds_from_a_reload_on():
     with Instance() as instance:
         instance.write_config(collector=PATTERNS + "  output: none\n")
@@ -80,6 +134,8 @@ if __name__ == "__main__":
             [
                 what_matches_is_nowhere_after_the_ring,
                 the_rings_are_shown_as_the_store_will_be,
+                what_is_sealed_is_nowhere_in_clear_after_the_ring,
+                the_public_key_is_judged_by_the_collector,
                 another_expression_holds_from_a_reload_on,
                 a_bad_expression_is_said_at_its_place,
             ]
