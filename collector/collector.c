@@ -56,6 +56,17 @@ static void apply_recorder(struct collector *collector, const struct config *con
     recorder_configure(&collector->recorder, flight_recorder->levels ? flight_recorder->keep_ns : 0);
 }
 
+/* What the store says once of all entries of a partition. */
+static int apply_origin(struct collector *collector, const struct config *config, struct error *error) {
+    char host[ENTRY_HOST_BYTES + 1];
+    drain_host(host);
+    struct partition_origin origin = { .host = text_of(host), .label_count = config->labels.count };
+    for (size_t i = 0; i < config->labels.count; i++)
+        origin.labels[i] =
+            (struct partition_label) { text_of(config->labels.items[i].name), text_of(config->labels.items[i].value) };
+    return partitions_set_origin(&collector->partitions, &origin, error);
+}
+
 /* --- state of what is gone --- */
 
 static bool is_live(const struct rings *rings, const char id[16]) {
@@ -201,6 +212,9 @@ static int start_store(struct collector *collector, const struct config *config,
     collector->lock_fd = daemon_lock(collector->settings.data_dir, "collector", error);
     if (collector->lock_fd < 0)
         return collector->lock_fd;
+    result = apply_origin(collector, config, error);
+    if (result < 0)
+        return result;
     result = partitions_open(&collector->partitions, collector->settings.data_dir,
                              PARTITION_BYTES_MAX + PARTITION_MAP_SLACK, &collector->state, error);
     if (result < 0)
@@ -334,6 +348,8 @@ int collector_reload(struct collector *collector, const struct config *config, s
     if (result < 0)
         return result;
     result = level_keeper_tell(&collector->levels, config, error);
+    if (result == 0)
+        result = apply_origin(collector, config, error);
     if (result < 0) {
         intake_rules_finish(&rules);
         return result;

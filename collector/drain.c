@@ -9,12 +9,17 @@
 #include "common/base/check.h"
 #include "common/base/diag.h"
 
+void drain_host(char out[ENTRY_HOST_BYTES + 1]) {
+    memset(out, 0, ENTRY_HOST_BYTES + 1);
+    if (gethostname(out, ENTRY_HOST_BYTES) < 0 || !out[0])
+        memcpy(out, "localhost", sizeof("localhost"));
+    if (!text_utf8_valid(text_of(out)))
+        memcpy(out, "unknown", sizeof("unknown"));
+}
+
 int drain_init(struct drain *drain, struct rings *rings, struct fold *fold, struct error *error) {
     *drain = (struct drain) { .rings = rings, .fold = fold };
-    if (gethostname(drain->host, ENTRY_HOST_BYTES) < 0 || !drain->host[0])
-        memcpy(drain->host, "localhost", sizeof("localhost"));
-    if (!text_utf8_valid(text_of(drain->host)))
-        memcpy(drain->host, "unknown", sizeof("unknown"));
+    drain_host(drain->host);
     int result = uuid_generator_init(&drain->ids);
     return result < 0 ? error_set(error, result, "the kernel gives no random bytes") : 0;
 }

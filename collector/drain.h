@@ -46,6 +46,9 @@ struct drain_state { /* what a round found */
     bool half_full;        /* a lane is more than half full */
 };
 
+/* The name of this host, as entries have it. */
+void drain_host(char out[ENTRY_HOST_BYTES + 1]);
+
 int drain_init(struct drain *drain, struct rings *rings, struct fold *fold, struct error *error);
 void drain_finish(struct drain *drain);
 

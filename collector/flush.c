@@ -82,11 +82,14 @@ static bool commit_to_store(struct collector *collector, uint64_t now) {
     if (!store_is_ready(collector, now))
         return false;
     uint64_t begun = clock_monotonic_ns();
+    collector->writer.spill_over = collector->spill.over;
     int result = writer_commit(&collector->writer, &collector->batch, true, clock_real_ns(), &error);
+    collector->writer.spill_over = 0;
     if (result < 0) {
         store_failed(collector, error.text, now);
         return false;
     }
+    spill_said_over(&collector->spill);
     store_works(collector, begun);
     return true;
 }

@@ -23,7 +23,7 @@ static int ref_add(struct partitions *partitions, struct partition *partition, u
     struct partition_ref *ref = malloc(sizeof(*ref));
     if (!ref)
         return -ENOMEM;
-    *ref = (struct partition_ref) { partitions->open, partition, first_sequence, created_ns, 1 };
+    *ref = (struct partition_ref) { partitions->open, partition, first_sequence, created_ns, 1, 0 };
     partitions->open = ref;
     *ret = ref;
     return 0;
@@ -108,7 +108,7 @@ static int make_file(struct partitions *partitions, uint64_t first_sequence, cha
         result = partition_make_path(partitions->data_dir, first_sequence, meta.created_ns, path);
         if (result < 0)
             return error_set(error, result, "cannot name a partition in %s", partitions->data_dir);
-        result = partition_create(path, &meta, partitions->map_size, ret, error);
+        result = partition_create_of(path, &meta, &partitions->origin, partitions->map_size, ret, error);
         if (result != -EEXIST)
             break;
     }
@@ -288,6 +288,14 @@ static int make_folder(const char *data_dir, struct error *error) {
     snprintf(path, sizeof(path), "%s/logs", data_dir);
     if (mkdir(path, 0750) < 0 && errno != EEXIST)
         return error_set(error, -errno, "cannot make the folder %s: %s", path, strerror(errno));
+    int parent = open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* its name must outlast a power cut */
+    if (parent < 0 || (fsync(parent) < 0 && errno != EINVAL)) {
+        int result = error_set(error, -errno, "cannot write the folder %s to disk: %s", data_dir, strerror(errno));
+        if (parent >= 0)
+            close(parent);
+        return result;
+    }
+    close(parent);
     DIR *folder = opendir(path);
     if (!folder)
         return error_set(error, -errno, "cannot look into %s: %s", path, strerror(errno));
@@ -300,9 +308,28 @@ static int make_folder(const char *data_dir, struct error *error) {
     return 0;
 }
 
+int partitions_set_origin(struct partitions *partitions, const struct partition_origin *origin, struct error *error) {
+    struct buffer bytes = BUFFER_EMPTY;
+    struct partition_origin own;
+    int result = partition_origin_encode(origin, &bytes);
+    if (result == 0)
+        result = partition_origin_decode(buffer_text(&bytes), &own);
+    if (result < 0) {
+        buffer_finish(&bytes);
+        return error_set(error, result, "cannot keep labels and host for the store: %s", strerror(-result));
+    }
+    free(partitions->origin_bytes);
+    partitions->origin = own;
+    partitions->origin_bytes = bytes.data;
+    return 0;
+}
+
 int partitions_open(struct partitions *partitions, const char *data_dir, uint64_t map_size, struct state_map *state,
                     struct error *error) {
-    *partitions = (struct partitions) { .mutex = PTHREAD_MUTEX_INITIALIZER, .map_size = map_size };
+    *partitions = (struct partitions) { .mutex = PTHREAD_MUTEX_INITIALIZER,
+                                        .map_size = map_size,
+                                        .origin = partitions->origin,
+                                        .origin_bytes = partitions->origin_bytes };
     if (strlen(data_dir) >= sizeof(partitions->data_dir))
         return error_set(error, -ENAMETOOLONG, "the name of data_dir is too long");
     memcpy(partitions->data_dir, data_dir, strlen(data_dir) + 1);
@@ -319,6 +346,9 @@ int partitions_open(struct partitions *partitions, const char *data_dir, uint64_
 void partitions_close(struct partitions *partitions) {
     set_current(partitions, NULL);
     check(!partitions->open); /* the output has given back what it had */
+    free(partitions->origin_bytes);
+    partitions->origin = PARTITION_ORIGIN_EMPTY;
+    partitions->origin_bytes = NULL;
 }
 
 int partitions_roll(struct partitions *partitions, const struct state_map *state, uint64_t next_sequence,
@@ -337,9 +367,13 @@ static int open_again(struct partitions *partitions, const char *path, struct er
     struct partition_ref *current = partitions->current;
     struct partition_meta meta;
     struct state_map ignored = STATE_MAP_EMPTY;
+    if (current->partition)
+        current->committed = partition_committed(current->partition);
     partition_close(current->partition);
     current->partition = NULL;
-    int result = partition_open(path, PARTITION_WRITE, partitions->map_size, &current->partition, error);
+    int result = partition_settle(path, current->committed, error);
+    if (result == 0)
+        result = partition_open(path, PARTITION_WRITE, partitions->map_size, &current->partition, error);
     if (result < 0) {
         current->partition = NULL;
         return result;

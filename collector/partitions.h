@@ -12,6 +12,7 @@
 #include "collector/state_map.h"
 #include "common/base/paths.h"
 #include "common/store/partition.h"
+#include "common/store/partition_origin.h"
 
 struct partition_ref {
     struct partition_ref *next;
@@ -19,6 +20,7 @@ struct partition_ref {
     uint64_t first_sequence;
     uint64_t created_ns;
     unsigned references;
+    uint64_t committed; /* of the authority that is closed after a failure: partition_committed */
 };
 
 struct partitions {
@@ -28,10 +30,15 @@ struct partitions {
     struct partition_ref *open;
     struct partition_ref *current; /* the authority; the writer's own reference */
     char current_path[PARTITION_PATH_MAX];
+    struct partition_origin origin; /* of new ones; borrows from origin_bytes. The writer's */
+    char *origin_bytes;
 };
 
+/* Writer. What partitions begun from now on say of their entries; copied. Before partitions_open, too, with all else zero. -ENOMEM, -EINVAL. */
+int partitions_set_origin(struct partitions *partitions, const struct partition_origin *origin, struct error *error);
+
 /* Writer. Find the authority and load its state; unfinished new partitions are removed, a damaged authority is set aside
- * loudly, and where there is none a new one is made. *state must be empty. */
+ * loudly, and where there is none a new one is made. *state must be empty. *partitions is zero, but for its origin. */
 int partitions_open(struct partitions *partitions, const char *data_dir, uint64_t map_size, struct state_map *state,
                     struct error *error);
 void partitions_close(struct partitions *partitions);

@@ -95,6 +95,8 @@ static bool is_roll_due(const struct writer *writer, uint64_t now_ns) {
     const struct partition_ref *current = writer->partitions->current;
     if (writer->roll_due)
         return true;
+    if (!partition_origin_same_place(partition_origin(current->partition), &writer->partitions->origin))
+        return true; /* of another host, or under other labels */
     if (writer->sequence.next == current->first_sequence && !writer->has_spans)
         return false; /* nothing is in it */
     uint64_t period = writer->partition_ns;
@@ -173,10 +175,20 @@ static int merge_due(struct writer *writer, struct partition_txn *txn, struct me
     return result;
 }
 
+/* At the beginning of that file. */
+static void spill_key_value(uint64_t id, char out[16]) {
+    state_u64_put(out, id);
+    state_u64_put(out + 8, 0);
+}
+
 static int put_state(struct writer *writer, struct partition_txn *txn, const struct batch *batch,
                      const struct state_sequence *sequence, uint64_t cursor, struct error *error) {
     char words[STATE_SEQUENCE_SIZE];
     int result = 0;
+    if (writer->spill_over) {
+        spill_key_value(writer->spill_over, words);
+        result = partition_state_put(txn, TEXT_LITERAL(STATE_SPILL), (struct text) { words, 16 }, error);
+    }
     for (size_t i = 0; i < batch->put_count && result == 0; i++) {
         const struct batch_put *put = &batch->puts[i];
         result = put->remove ? partition_state_delete(txn, put->key, error)
@@ -206,6 +218,10 @@ static void note_commit(struct writer *writer, const struct batch *batch, bool a
     for (size_t i = 0; i < batch->put_count && !apply; i++)
         if (text_is(batch->puts[i].key, STATE_SPILL))
             noted &= state_map_put(writer->state, batch->puts[i].key, batch->puts[i].value) == 0;
+    if (writer->spill_over) {
+        spill_key_value(writer->spill_over, words);
+        noted &= state_map_put(writer->state, TEXT_LITERAL(STATE_SPILL), (struct text) { words, 16 }) == 0;
+    }
     state_sequence_encode(sequence, words);
     noted &= state_map_put(writer->state, TEXT_LITERAL(STATE_SEQUENCE), (struct text) { words, sizeof(words) }) == 0;
     if (batch->span_count > 0) {

@@ -24,6 +24,7 @@ struct writer {
     uint64_t partition_bytes; /* roll beyond that size */
     bool roll_due;            /* a roll was begun and did not come to its end: the authority may be closed */
     unsigned damage_seen;     /* commits in a row that found the authority damaged */
+    uint64_t spill_over;      /* spill files below that id are over: put with the next batch of `apply`, if not 0 */
     char reserve[PATHS_MAX + 16];
     uint64_t output_stored;         /* the cursor that the store holds */
     _Atomic uint64_t output_cursor; /* the next sequence to be printed: set by the output's thread */

@@ -28,6 +28,7 @@ struct pattern {
     uint64_t first[4]; /* a bit for each byte that one may begin with; none: any */
     bool has_first;
     size_t run; /* so many of them stand one behind the other in every match */
+    bool shared; /* the code is another's; it is only read */
 };
 
 static int compile_fault(struct text source, int code, PCRE2_SIZE offset, struct error *error) {
@@ -42,14 +43,17 @@ static int compile_fault(struct text source, int code, PCRE2_SIZE offset, struct
 }
 
 static int prepare_matching(struct pattern *pattern) {
+    size_t jitted = 0;
     pattern->match = pcre2_match_data_create(1, NULL);
     pattern->limits = pcre2_match_context_create(NULL);
     if (!pattern->match || !pattern->limits)
         return -ENOMEM;
     pcre2_set_match_limit(pattern->limits, MATCH_STEPS_MAX);
     pcre2_set_heap_limit(pattern->limits, MATCH_HEAP_KIB_MAX);
-    if (pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE) ==
-        0) { /* else the interpreter matches, under the same limits */
+    if (!pattern->shared)
+        (void)pcre2_jit_compile(pattern->code,
+                                PCRE2_JIT_COMPLETE); /* else the interpreter matches, under the same limits */
+    if (pcre2_pattern_info(pattern->code, PCRE2_INFO_JITSIZE, &jitted) == 0 && jitted > 0) {
         pattern->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MAX, NULL);
         if (!pattern->stack)
             return -ENOMEM;
@@ -74,6 +78,23 @@ static void note_beginnings(struct pattern *pattern, struct text source) {
         size_t run = pattern_required_run(source);
         pattern->run = run > 1 && run <= pattern->least ? run : 1;
     }
+}
+
+int pattern_share(const struct pattern *original, struct pattern **ret, struct error *error) {
+    struct pattern *pattern = calloc(1, sizeof(*pattern));
+    if (pattern) {
+        *pattern = *original;
+        pattern->match = NULL;
+        pattern->limits = NULL;
+        pattern->stack = NULL;
+        pattern->shared = true;
+    }
+    if (!pattern || prepare_matching(pattern) < 0) {
+        pattern_destroy(pattern);
+        return error_set(error, -ENOMEM, "out of memory for a regular expression");
+    }
+    *ret = pattern;
+    return 0;
 }
 
 int pattern_compile(struct text source, bool anchored, struct pattern **ret, struct error *error) {
@@ -116,7 +137,8 @@ void pattern_destroy(struct pattern *pattern) {
     pcre2_match_context_free(pattern->limits);
     pcre2_match_data_free(pattern->match);
     pcre2_jit_stack_free(pattern->stack);
-    pcre2_code_free(pattern->code);
+    if (!pattern->shared)
+        pcre2_code_free(pattern->code);
     free(pattern);
 }
 

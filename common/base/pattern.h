@@ -24,6 +24,8 @@ struct pattern;
  * "at character 7 of \"...\": missing closing parenthesis", -ENOMEM. */
 int pattern_compile(struct text source, bool anchored, struct pattern **ret, struct error *error);
 void pattern_destroy(struct pattern *pattern); /* NULL is fine */
+/* The same expression for another thread: the compiled code is the original's, which must outlive it. -ENOMEM. */
+int pattern_share(const struct pattern *original, struct pattern **ret, struct error *error);
 
 /* 1 match, 0 none; -E2BIG when the limits were reached (the sentence says so). Any bytes may stand in text. */
 int pattern_match(struct pattern *pattern, struct text text, struct error *error);

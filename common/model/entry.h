@@ -23,6 +23,11 @@ enum {
     ENTRY_METADATA_BYTES = 65536, /* as msgpack, and as the JSON text it came from */
     ENTRY_ERROR_BYTES = 65536,
     ENTRY_HOST_BYTES = 255,
+    ENTRY_ARGUMENTS_MAX = 32,
+};
+
+struct entry_argument { /* a part of the message, in bytes */
+    uint16_t begin, length;
 };
 
 struct entry {
@@ -42,6 +47,11 @@ struct entry {
     struct text error_details;   /* one msgpack value; empty means absent; levels error and critical only */
     struct text host;            /* added by the collector */
     uint32_t pid;                /* added by the collector */
+    /* Of a call site's message: where its arguments stand, ascending and apart from each other, so that the store knows the statement. Without
+     * `templated` the store finds them by itself. Whoever changes the message clears it (entry_repair does). */
+    bool templated;
+    uint8_t argument_count;
+    const struct entry_argument *arguments; /* ENTRY_ARGUMENTS_MAX at most */
 };
 
 /* Whether every rule of section 3 holds (host and pid are not judged). -EINVAL and "service must be 1 to 100

@@ -80,6 +80,10 @@ struct filter {
 void filter_init(struct filter *filter); /* everything matches */
 void filter_finish(struct filter *filter);
 
+/* The same filter for another thread: it borrows from this one, which must outlive it, all but the scratch memory of its patterns. */
+int filter_share(const struct filter *filter, struct filter *ret, struct error *error);
+void filter_share_finish(struct filter *share);
+
 /* Each adds one condition. 0; -EINVAL with a sentence; -ENOMEM; -E2BIG beyond a limit. After a failure the filter is as it was. */
 int filter_add_service(struct filter *filter, struct text service, struct error *error);
 /* `label` as written by people: a field's name or a metadata key. Level matchers narrow `levels`. */

@@ -9,7 +9,12 @@
 #include "common/query/entry_copy.h"
 #include "common/query/stored_entry.h"
 
-enum { WINDOW_ENTRIES = 256, WINDOW_BYTES = 1024 * 1024 };
+enum {
+    WINDOW_ENTRIES = 256,
+    WINDOW_BYTES = 1024 * 1024,
+    RENDERED_MAX = 32 * 1024 * 1024, /* bytes of one block's entries, written */
+    ENTRY_WEIGHT = 320,              /* bytes of an entry decoded, as most are */
+};
 
 struct run {
     struct block *block; /* NULL: evicted */
@@ -18,6 +23,9 @@ struct run {
     /* evicted: copies of the entries of matches [window_at, window_at + window_count) */
     struct entry_copies window;
     size_t window_at;
+    struct buffer text; /* written by run_render: of match i up to ends[i] */
+    uint32_t *ends;     /* NULL: not written */
+    bool given_up;
     struct run_match matches[];
 };
 
@@ -65,16 +73,69 @@ void run_destroy(struct run *run) {
         return;
     block_destroy(run->block);
     entry_copies_finish(&run->window);
+    buffer_finish(&run->text);
+    free(run->ends);
     free(run);
 }
 
 void run_evict(struct run *run) {
     block_destroy(run->block);
     run->block = NULL;
+    buffer_finish(&run->text);
+    free(run->ends);
+    run->ends = NULL;
 }
 
-bool run_is_resident(const struct run *run) {
-    return run->block != NULL;
+size_t run_weight(const struct run *run) {
+    return (run->block ? (size_t)block_count(run->block) * ENTRY_WEIGHT : 0) + run->text.capacity;
+}
+
+void run_give_up(struct run *run) {
+    run->given_up = true;
+    run_evict(run);
+}
+
+/* --- written ahead --- */
+
+static int render_all(struct run *run, void (*render)(void *argument, struct buffer *out, const struct entry *entry),
+                      void *argument, struct error *error) {
+    struct entry entry;
+    int status = block_load_all(run->block, error);
+    for (size_t i = 0; i < run->count && status == 0; i++) {
+        stored_entry(run->block, (uint32_t)(run->matches[i].sequence - run->first_sequence), &entry);
+        render(argument, &run->text, &entry);
+        run->ends[i] = (uint32_t)run->text.length;
+        if (run->text.failed)
+            status = error_set(error, -ENOMEM, "out of memory for entries found");
+        else if (run->text.length > RENDERED_MAX)
+            status = 1;
+    }
+    return status;
+}
+
+int run_render(struct run *run, void (*render)(void *argument, struct buffer *out, const struct entry *entry),
+               void *argument, struct error *error) {
+    run->ends = malloc(run->count * sizeof(*run->ends));
+    if (!run->ends)
+        return error_set(error, -ENOMEM, "out of memory for entries found");
+    int status = render_all(run, render, argument, error);
+    if (status == 0) {
+        block_destroy(run->block);
+        run->block = NULL;
+        return 0;
+    }
+    buffer_finish(&run->text);
+    free(run->ends);
+    run->ends = NULL;
+    return status < 0 ? status : 0;
+}
+
+bool run_text(const struct run *run, struct text *ret) {
+    if (!run->ends)
+        return false;
+    size_t begin = run->at ? run->ends[run->at - 1] : 0;
+    *ret = (struct text) { run->text.data + begin, run->ends[run->at] - begin };
+    return true;
 }
 
 const struct run_match *run_at(const struct run *run) {
@@ -113,6 +174,8 @@ static int fill_window(struct run *run, struct store_reader *reader, struct erro
 
 int run_entry(struct run *run, struct store_reader *reader, struct entry *ret, struct error *error) {
     int status;
+    if (run->given_up)
+        return 0;
     if (run->block) {
         status = block_load_all(run->block, error);
         if (status < 0)

@@ -1,5 +1,5 @@
 /* run.h - the matches of one block in the order they are wanted, and their entries: straight out of the decoded block, or,
- * where too many blocks are open at once, out of windows that are read again as they are needed. */
+ * where too many blocks are open at once, out of windows that are read again as they are needed. A worker may have written them already. */
 #ifndef TASKFORGE_COMMON_QUERY_RUN_H
 #define TASKFORGE_COMMON_QUERY_RUN_H
 
@@ -18,9 +18,18 @@ int run_create(struct block *block, uint64_t first_sequence, const struct row_se
                struct run **ret, struct error *error);
 void run_destroy(struct run *run);
 
-/* Let the decoded block go; matches stay. */
+/* Write every match's entry with `render` now, and let the block go. 0; the run is as it was where that fails (-EBADMSG, -ENOMEM), or where it
+ * would take too much room. */
+int run_render(struct run *run, void (*render)(void *argument, struct buffer *out, const struct entry *entry),
+               void *argument, struct error *error);
+/* What was written for the current match: false: it was not. */
+bool run_text(const struct run *run, struct text *ret);
+
+/* Let the decoded block, or what was written of it, go; matches stay. */
 void run_evict(struct run *run);
-bool run_is_resident(const struct run *run);
+size_t run_weight(const struct run *run); /* the memory that eviction gives back, roughly */
+/* Nothing of it can be read: run_entry says 0 from now on. */
+void run_give_up(struct run *run);
 
 const struct run_match *run_at(const struct run *run);
 bool run_advance(struct run *run); /* false: that was the last */

@@ -5,13 +5,11 @@
 #include <stdlib.h>
 
 #include "common/base/check.h"
-#include "common/query/candidates.h"
-#include "common/query/match.h"
+#include "common/query/feed.h"
 #include "common/query/run.h"
 
-enum {
-    RESIDENT_MAX = 64
-}; /* blocks held decoded; those beyond keep only their matches and are read again in windows */
+/* Of open blocks, decoded or written: those beyond keep only their matches and are read again in windows. */
+enum { RESIDENT_BYTES = 40 * 1024 * 1024 };
 
 struct scan {
     struct store_reader *reader;
@@ -19,12 +17,12 @@ struct scan {
     struct scan_options options;
     struct candidates candidates; /* in the order in which they have to be opened */
     size_t next_candidate;
+    struct feed *feed;
+    bool render_ahead;
     struct run **heap; /* the run with the next match on top */
     size_t run_count, run_capacity;
-    size_t resident;
-    struct row_set rows;
+    size_t resident;     /* bytes */
     struct run *current; /* whose match the caller stands at */
-    struct error *error; /* during candidate_open */
 };
 
 /* --- order --- */
@@ -87,7 +85,7 @@ static int push(struct scan *scan, struct run *run) {
         size_t capacity = scan->run_capacity ? scan->run_capacity * 2 : 16;
         struct run **grown = realloc(scan->heap, capacity * sizeof(struct run *));
         if (!grown)
-            return error_set(scan->error, -ENOMEM, "out of memory while searching");
+            return -ENOMEM;
         scan->heap = grown;
         scan->run_capacity = capacity;
     }
@@ -103,56 +101,81 @@ static void pop(struct scan *scan) {
     sift_down(scan);
 }
 
+static void evict(struct scan *scan, struct run *run) {
+    scan->resident -= run_weight(run);
+    run_evict(run);
+}
+
 static void drop_run(struct scan *scan, struct run *run) {
-    if (run && run_is_resident(run))
-        scan->resident--;
+    evict(scan, run);
     run_destroy(run);
 }
 
 /* --- opening --- */
 
-/* A damaged block: told of and passed over (0), where the caller wants that. */
-static int pass_over(const struct scan *scan, int status, struct error *error) {
-    if (status != -EBADMSG || !scan->options.damaged)
+/* Any thread. */
+static int work_on_block(void *argument, struct feed_worker *worker, const struct candidate *candidate,
+                         struct block *block, uint64_t first_sequence, uint32_t from_row, uint32_t to_row,
+                         void **ret_result, struct error *error) {
+    const struct scan *scan = argument;
+    struct run *run = NULL;
+    (void)candidate;
+    int status = match_block(&worker->filter, block, from_row, to_row, &worker->rows, error);
+    if (status == 0 && worker->rows.count > 0)
+        status = run_create(block, first_sequence, &worker->rows, !scan->options.by_arrival, scan->options.reverse,
+                            &run, error);
+    if (!run) {
+        block_destroy(block);
         return status;
-    scan->options.damaged(scan->options.damaged_argument, error->text);
-    error->text[0] = '\0';
+    }
+    if (scan->render_ahead && worker->number > 0)
+        status = run_render(run, scan->options.render, scan->options.render_argument, error);
+    if (status < 0) {
+        run_destroy(run);
+        return status;
+    }
+    *ret_result = run;
     return 0;
 }
 
-static int take_block(void *argument, struct block *block, uint64_t first_sequence, uint32_t from_row,
-                      uint32_t to_row) {
+static void discard_run(void *run) {
+    run_destroy(run);
+}
+
+static int take_run(void *argument, void *result) {
     struct scan *scan = argument;
-    struct run *run = NULL;
-    int status = match_block(scan->filter, block, from_row, to_row, &scan->rows, scan->error);
-    if (status == 0 && scan->rows.count > 0)
-        status = run_create(block, first_sequence, &scan->rows, !scan->options.by_arrival, scan->options.reverse, &run,
-                            scan->error);
-    if (!run) {
-        block_destroy(block);
-        return pass_over(scan, status, scan->error);
-    }
-    scan->resident++;
-    if (scan->resident > RESIDENT_MAX) {
-        run_evict(run);
-        scan->resident--;
-    }
-    status = push(scan, run);
+    struct run *run = result;
+    scan->resident += run_weight(run);
+    if (scan->resident > RESIDENT_BYTES && scan->run_count > 0)
+        evict(scan, run);
+    int status = push(scan, run);
     if (status < 0)
         drop_run(scan, run);
     return status;
 }
 
 static int open_due(struct scan *scan, struct error *error) {
-    struct error own = { "" };
-    int status = 0;
-    scan->error = error ? error : &own;
-    while (status == 0 && candidate_is_due(scan)) {
-        const struct candidate *candidate = &scan->candidates.items[scan->next_candidate++];
-        status = pass_over(scan, candidate_open(scan->reader, candidate, take_block, scan, scan->error), scan->error);
+    int status = 1;
+    while (status > 0 && candidate_is_due(scan)) {
+        scan->next_candidate++;
+        status = feed_next(scan->feed, error);
     }
-    scan->error = NULL;
-    return status;
+    return status < 0 ? status : 0;
+}
+
+static int start_feed(struct scan *scan, struct error *error) {
+    const struct feed_plan plan = { .reader = scan->reader,
+                                    .filter = scan->filter,
+                                    .candidates = scan->candidates.items,
+                                    .count = scan->candidates.count,
+                                    .alone = scan->options.alone,
+                                    .work = work_on_block,
+                                    .take = take_run,
+                                    .discard = discard_run,
+                                    .argument = scan,
+                                    .damaged = scan->options.damaged,
+                                    .damaged_argument = scan->options.damaged_argument };
+    return feed_open(&plan, &scan->feed, error);
 }
 
 int scan_open(struct store_reader *reader, const struct filter *filter, const struct scan_options *options,
@@ -163,15 +186,18 @@ int scan_open(struct store_reader *reader, const struct filter *filter, const st
     scan->reader = reader;
     scan->filter = filter;
     scan->options = *options;
+    scan->render_ahead = options->render && options->offset == 0;
     int status = candidates_collect(reader, filter, options->from_sequence, options->to_sequence, NULL, NULL,
                                     &scan->candidates, error);
-    if (status < 0) {
-        free(scan);
-        return status;
-    }
-    if (scan->candidates.count > 1)
+    if (status == 0 && scan->candidates.count > 1)
         qsort_r(scan->candidates.items, scan->candidates.count, sizeof(*scan->candidates.items), compare_candidates,
                 scan);
+    if (status == 0)
+        status = start_feed(scan, error);
+    if (status < 0) {
+        scan_close(scan);
+        return status;
+    }
     *ret = scan;
     return 0;
 }
@@ -182,8 +208,8 @@ void scan_close(struct scan *scan) {
     for (size_t i = 0; i < scan->run_count; i++) /* `current` is the top of it */
         run_destroy(scan->heap[i]);
     free(scan->heap);
+    feed_close(scan->feed);
     candidates_finish(&scan->candidates);
-    row_set_finish(&scan->rows);
     free(scan);
 }
 
@@ -223,9 +249,34 @@ int scan_next(struct scan *scan, uint64_t *ret_sequence, struct error *error) {
     return 1;
 }
 
+/* A damaged block: told of once and passed over (0), where the caller wants that. */
+static int pass_over(struct scan *scan, int status, struct error *error) {
+    if (status != -EBADMSG || !scan->options.damaged)
+        return status;
+    scan->options.damaged(scan->options.damaged_argument, error->text);
+    error->text[0] = '\0';
+    scan->resident -= run_weight(scan->current);
+    run_give_up(scan->current);
+    return 0;
+}
+
 int scan_entry(struct scan *scan, struct entry *ret, struct error *error) {
     struct error own = { "" };
     check(scan->current);
     error = error ? error : &own;
     return pass_over(scan, run_entry(scan->current, scan->reader, ret, error), error);
+}
+
+int scan_text(struct scan *scan, struct buffer *out, struct error *error) {
+    struct text text;
+    struct entry entry;
+    check(scan->current && scan->options.render);
+    if (run_text(scan->current, &text)) {
+        buffer_append_text(out, text);
+        return 1;
+    }
+    int status = scan_entry(scan, &entry, error);
+    if (status > 0)
+        scan->options.render(scan->options.render_argument, out, &entry);
+    return status;
 }

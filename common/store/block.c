@@ -1,4 +1,4 @@
-/* Reading a block: header and table are checked once, each column when it is asked for. The packing is drawn in block_builder.c. */
+/* Reading a block: header and table are checked once, each column when it is asked for. The packing is drawn in block_pack.c. */
 #include "common/store/block.h"
 
 #include <endian.h>
@@ -8,39 +8,7 @@
 
 #include "common/base/check.h"
 #include "common/base/hash.h"
-#include "common/store/block_private.h"
-
-struct place { /* of a column in the block's bytes; stored 0: it is not there */
-    uint32_t stored, raw, at;
-    uint16_t codec;
-    uint64_t checksum;
-};
-
-struct names { /* a decoded dictionary column */
-    char *bytes;
-    uint32_t *ends;
-    uint32_t size;
-    uint16_t *rows;
-};
-
-struct run { /* a decoded text column; offsets has count + 1 */
-    char *bytes;
-    uint32_t *offsets;
-};
-
-struct block {
-    uint64_t first_sequence;
-    uint32_t count;
-    char *columns; /* the packed columns, private copy */
-    struct place places[BLOCK_COLUMN_COUNT];
-    bool loaded[BLOCK_COLUMN_COUNT];
-    uint64_t *timestamps;
-    uint8_t *levels;
-    uint32_t *pids;
-    struct uuid *uuids[3]; /* id, user, organization */
-    struct names names[BLOCK_NAMES];
-    struct run texts[BLOCK_TEXTS];
-};
+#include "common/store/block_reading.h"
 
 static const struct uuid zero_uuid;
 
@@ -62,7 +30,7 @@ static int read_place(struct block *block, const char *at, size_t size, struct e
                            .checksum = get_u64(at + 16) };
     if (place.stored == 0 || place.at > size || place.stored > size - place.at || place.raw > BLOCK_RAW_MAX)
         return damaged(block, error, "a column lies outside it");
-    if (column >= BLOCK_COLUMN_COUNT) /* of a later minor version: not ours to read */
+    if (column >= BLOCK_PLACES) /* of a later minor version: not ours to read */
         return 0;
     if (block->places[column].stored)
         return damaged(block, error, "a column stands twice in it");
@@ -74,13 +42,15 @@ static int open_checked(struct block *block, struct text encoded, struct error *
     if (encoded.length < BLOCK_HEADER_SIZE + BLOCK_CHECKSUM_SIZE || get_u32(encoded.data) != BLOCK_MAGIC)
         return damaged(block, error, "it does not begin as a block");
     unsigned version = get_u16(encoded.data + 4), columns = get_u16(encoded.data + 6);
-    if (version != BLOCK_VERSION)
+    if (version == 0 || version > BLOCK_VERSION)
         return error_set(error, -EPROTO, "block %llu: written by another TaskForge (format %u; this program knows %d)",
                          (unsigned long long)block->first_sequence, version, BLOCK_VERSION);
     size_t table_end = BLOCK_HEADER_SIZE + (size_t)columns * BLOCK_TABLE_ENTRY_SIZE;
     if (encoded.length < table_end + BLOCK_CHECKSUM_SIZE)
         return damaged(block, error, "its table is cut");
+    block->version = version;
     block->count = get_u32(encoded.data + 8);
+    block->has_partition_host = version > 1 && get_u32(encoded.data + 12) & BLOCK_FLAG_HOST;
     if (get_u64(encoded.data + table_end) != hash_bytes_seeded(encoded.data, table_end, block->first_sequence))
         return damaged(block, error, "the checksum of its table is wrong");
     if (block->count == 0 || block->count > BLOCK_ENTRIES_MAX)
@@ -113,9 +83,17 @@ int block_open(struct text encoded, uint64_t first_sequence, struct block **ret,
     return 0;
 }
 
+void block_set_host(struct block *block, struct text host) {
+    block->partition_host = host;
+}
+
 void block_destroy(struct block *block) {
     if (!block)
         return;
+    block_undo_arguments(block); /* before the messages, which they may be */
+    block_undo_templates(block);
+    block_undo_statements(block);
+    block_keys_finish(&block->keys);
     free(block->columns);
     free(block->timestamps);
     free(block->levels);
@@ -186,7 +164,8 @@ static int decode_rows(const struct block *block, struct text raw, uint32_t size
     return 0;
 }
 
-static int decode_names(struct block *block, struct names *names, struct text raw) {
+/* The texts of a dictionary; *ret_rest is what stands behind them. */
+static int decode_dictionary(struct block *block, struct names *names, struct text raw, struct text *ret_rest) {
     if (raw.length < 4)
         return -EBADMSG;
     const char *at = raw.data + 4, *end = raw.data + raw.length;
@@ -207,7 +186,64 @@ static int decode_names(struct block *block, struct names *names, struct text ra
         at += 2 + length;
     }
     names->size = size;
-    return decode_rows(block, (struct text) { at, (size_t)(end - at) }, size, &names->rows);
+    *ret_rest = (struct text) { at, (size_t)(end - at) };
+    return 0;
+}
+
+/* The row's place in the dictionary follows from its statement. */
+static int expand_names(struct block *block, unsigned name, struct names *names) {
+    names->rows = malloc(block->count * sizeof(uint16_t));
+    if (!names->rows)
+        return -ENOMEM;
+    uint16_t *of_statement = calloc(block->statement_count, sizeof(*of_statement));
+    int result = of_statement ? 0 : -ENOMEM;
+    for (uint32_t i = 0; i < block->statement_count && result == 0; i++) {
+        const struct block_statement *statement = &block->statements[i];
+        of_statement[i] = name == 0 ? statement->service : name == 1 ? statement->module : statement->operation;
+        result = of_statement[i] < names->size ? 0 : -EBADMSG;
+    }
+    for (uint32_t row = 0; row < block->count && result == 0; row++)
+        names->rows[row] = of_statement[block->statement_rows[row]];
+    free(of_statement);
+    return result;
+}
+
+/* A block whose rows all have the partition's host. */
+static int decode_no_host(struct block *block, struct names *names) {
+    struct text host = block->has_partition_host ? block->partition_host : TEXT_EMPTY;
+    names->ends = calloc(1, sizeof(uint32_t));
+    names->bytes = malloc(host.length + 1);
+    names->rows = calloc(block->count, sizeof(uint16_t));
+    if (!names->ends || !names->bytes || !names->rows)
+        return -ENOMEM;
+    if (host.length)
+        memcpy(names->bytes, host.data, host.length);
+    names->ends[0] = (uint32_t)host.length;
+    names->size = 1;
+    return 0;
+}
+
+static int decode_names(struct block *block, enum block_column column, struct text raw) {
+    unsigned name = (unsigned)block_name_of(column);
+    struct names *names = &block->names[name];
+    struct text rest;
+    if (column == BLOCK_HOST && block->version > 1 && raw.length == 0)
+        return decode_no_host(block, names);
+    int result = decode_dictionary(block, names, raw, &rest);
+    if (result < 0)
+        return result;
+    if (column == BLOCK_HOST || block->version == 1)
+        return decode_rows(block, rest, names->size, &names->rows);
+    return rest.length > 0 ? -EBADMSG : expand_names(block, name, names);
+}
+
+static int expand_levels(struct block *block) {
+    block->levels = malloc(block->count);
+    if (!block->levels)
+        return -ENOMEM;
+    for (uint32_t row = 0; row < block->count; row++)
+        block->levels[row] = block->statements[block->statement_rows[row]].level;
+    return 0;
 }
 
 static int decode_texts(struct block *block, struct run *run, struct text raw) {
@@ -285,25 +321,32 @@ static int decode_pids(struct block *block, struct text raw) {
     return result;
 }
 
-static int decode_ids(struct block *block, struct text raw, struct error *error) {
-    int result = block_load(block, BLOCK_TIMESTAMP, error);
-    if (result < 0)
-        return result;
+static int decode_ids(struct block *block, struct text raw) {
     block->uuids[0] = calloc(block->count, sizeof(struct uuid));
     return block->uuids[0] ? block_ids_unpack(raw, block->timestamps, block->count, block->uuids[0]) : -ENOMEM;
 }
 
 static int decode(struct block *block, enum block_column column, struct text raw, struct error *error) {
-    int name = block_name_of(column), text = block_text_of(column);
-    if (name >= 0)
-        return decode_names(block, &block->names[name], raw);
+    bool old = block->version == 1;
+    int text = block_text_of(column);
+    if (block_name_of(column) >= 0)
+        return decode_names(block, column, raw);
     switch (column) {
     case BLOCK_TIMESTAMP:
         return decode_timestamps(block, raw);
     case BLOCK_LEVEL:
-        return decode_levels(block, raw);
+        return old ? decode_levels(block, raw) : expand_levels(block);
+    case BLOCK_STATEMENT:
+        return old ? block_make_statements(block) : block_decode_statements(block, raw);
+    case BLOCK_TEMPLATE:
+        return old ? block_make_template(block) : block_decode_templates(block, raw);
+    case BLOCK_ARGUMENT:
+        if (!old)
+            return block_decode_arguments(block, raw, error);
+        block->arguments = block->texts[block_text_of(BLOCK_MESSAGE)];
+        return 0;
     case BLOCK_ID:
-        return decode_ids(block, raw, error);
+        return decode_ids(block, raw);
     case BLOCK_USER_ID:
         return decode_uuids(block, &block->uuids[1], raw);
     case BLOCK_ORGANIZATION_ID:
@@ -314,55 +357,121 @@ static int decode(struct block *block, enum block_column column, struct text raw
     case BLOCK_SPAN_ID:
     case BLOCK_CORRELATION_ID:
         return decode_hex(block, &block->texts[text], raw);
+    case BLOCK_MESSAGE:
+        return old ? decode_texts(block, &block->texts[text], raw) : block_assemble_messages(block);
+    case BLOCK_METADATA:
+        return old ? decode_texts(block, &block->texts[text], raw) : block_assemble_metadata(block, error);
     default:
         return decode_texts(block, &block->texts[text], raw);
     }
 }
 
+static void drop(void *array) {
+    void *before, *none = NULL;
+    memcpy(&before, array, sizeof(before));
+    free(before);
+    memcpy(array, &none, sizeof(none));
+}
+
 /* Forget a half-decoded column, so that a second try begins anew. */
 static void undo(struct block *block, enum block_column column) {
     int name = block_name_of(column), text = block_text_of(column);
-    void **all[] = { column == BLOCK_TIMESTAMP         ? (void **)&block->timestamps
-                     : column == BLOCK_LEVEL           ? (void **)&block->levels
-                     : column == BLOCK_PID             ? (void **)&block->pids
-                     : column == BLOCK_ID              ? (void **)&block->uuids[0]
-                     : column == BLOCK_USER_ID         ? (void **)&block->uuids[1]
-                     : column == BLOCK_ORGANIZATION_ID ? (void **)&block->uuids[2]
-                                                       : NULL,
-                     name >= 0 ? (void **)&block->names[name].bytes : NULL,
-                     name >= 0 ? (void **)&block->names[name].ends : NULL,
-                     name >= 0 ? (void **)&block->names[name].rows : NULL,
-                     text >= 0 ? (void **)&block->texts[text].bytes : NULL,
-                     text >= 0 ? (void **)&block->texts[text].offsets : NULL };
-    for (unsigned i = 0; i < COUNT_OF(all); i++) {
-        if (all[i]) {
-            free(*all[i]);
-            *all[i] = NULL;
-        }
+    if (column == BLOCK_STATEMENT)
+        block_undo_statements(block);
+    if (column == BLOCK_TEMPLATE)
+        block_undo_templates(block);
+    if (column == BLOCK_ARGUMENT)
+        block_undo_arguments(block);
+    void *const all[] = { column == BLOCK_TIMESTAMP         ? (void *)&block->timestamps
+                          : column == BLOCK_LEVEL           ? (void *)&block->levels
+                          : column == BLOCK_PID             ? (void *)&block->pids
+                          : column == BLOCK_ID              ? (void *)&block->uuids[0]
+                          : column == BLOCK_USER_ID         ? (void *)&block->uuids[1]
+                          : column == BLOCK_ORGANIZATION_ID ? (void *)&block->uuids[2]
+                                                            : NULL,
+                          name >= 0 ? (void *)&block->names[name].bytes : NULL,
+                          name >= 0 ? (void *)&block->names[name].ends : NULL,
+                          name >= 0 ? (void *)&block->names[name].rows : NULL,
+                          text >= 0 ? (void *)&block->texts[text].bytes : NULL,
+                          text >= 0 ? (void *)&block->texts[text].offsets : NULL };
+    for (unsigned i = 0; i < COUNT_OF(all); i++)
+        if (all[i])
+            drop(all[i]);
+}
+
+int block_plain(struct block *block, unsigned column, char **ret, struct text *ret_text, struct error *error) {
+    const struct place *place = &block->places[column];
+    *ret = NULL;
+    *ret_text = (struct text) { "", 0 };
+    if (place->stored == 0)
+        return 0;
+    struct text stored = { block->columns + place->at, place->stored };
+    if (hash_bytes_seeded(stored.data, stored.length, block->first_sequence + column) != place->checksum)
+        return damaged(block, error, "the checksum of a column is wrong");
+    char *plain = malloc((size_t)place->raw + BLOCK_SLACK);
+    if (!plain)
+        return no_memory(block, error);
+    int result = block_decompress(place->codec, stored, plain, place->raw);
+    if (result < 0) {
+        free(plain);
+        return result == -ENOMEM ? no_memory(block, error) : damaged(block, error, "a column makes no sense");
     }
+    *ret = plain;
+    *ret_text = (struct text) { plain, place->raw };
+    return 0;
+}
+
+/* What has to be there before a column can be decoded: of blocks of now, and of version 1. */
+struct needs {
+    uint8_t count, columns[4];
+};
+static const struct needs needs[BLOCK_COLUMN_COUNT] = {
+    [BLOCK_LEVEL] = { 1, { BLOCK_STATEMENT } },    [BLOCK_SERVICE] = { 1, { BLOCK_STATEMENT } },
+    [BLOCK_MODULE] = { 1, { BLOCK_STATEMENT } },   [BLOCK_OPERATION] = { 1, { BLOCK_STATEMENT } },
+    [BLOCK_TEMPLATE] = { 1, { BLOCK_STATEMENT } }, [BLOCK_ARGUMENT] = { 1, { BLOCK_TEMPLATE } },
+    [BLOCK_MESSAGE] = { 1, { BLOCK_ARGUMENT } },   [BLOCK_ID] = { 1, { BLOCK_TIMESTAMP } },
+};
+static const struct needs needs_1[BLOCK_COLUMN_COUNT] = {
+    [BLOCK_STATEMENT] = { 4, { BLOCK_LEVEL, BLOCK_SERVICE, BLOCK_MODULE, BLOCK_OPERATION } },
+    [BLOCK_TEMPLATE] = { 1, { BLOCK_STATEMENT } },
+    [BLOCK_ARGUMENT] = { 2, { BLOCK_TEMPLATE, BLOCK_MESSAGE } },
+    [BLOCK_ID] = { 1, { BLOCK_TIMESTAMP } },
+};
+
+static int load_needs(struct block *block, enum block_column column, struct error *error) {
+    const struct needs *need = block->version == 1 ? &needs_1[column] : &needs[column];
+    int result = 0;
+    for (unsigned i = 0; i < need->count && result == 0; i++)
+        result = block_load(block, (enum block_column)need->columns[i], error);
+    return result;
+}
+
+/* Columns that are made of others have no bytes of their own. */
+static bool is_made(const struct block *block, enum block_column column) {
+    return block->version > 1 ? column == BLOCK_LEVEL || column == BLOCK_MESSAGE || column == BLOCK_METADATA
+                              : column == BLOCK_STATEMENT || column == BLOCK_TEMPLATE || column == BLOCK_ARGUMENT;
 }
 
 int block_load(struct block *block, enum block_column column, struct error *error) {
     check((unsigned)column < BLOCK_COLUMN_COUNT);
+    struct error own = { "" };
     if (block->loaded[column])
         return 0;
-    const struct place *place = &block->places[column];
+    error = error ? error : &own;
+    int result = load_needs(block, column, error);
     char *plain = NULL;
-    int result = 0;
-    if (place->stored) {
-        struct text stored = { block->columns + place->at, place->stored };
-        if (hash_bytes_seeded(stored.data, stored.length, block->first_sequence + (unsigned)column) != place->checksum)
-            return damaged(block, error, "the checksum of a column is wrong");
-        plain = malloc(place->raw ? place->raw : 1);
-        if (!plain)
-            return no_memory(block, error);
-        result = block_decompress(place->codec, stored, plain, place->raw);
-    }
-    if (result == 0)
-        result = decode(block, column, (struct text) { plain ? plain : "", place->raw }, error);
+    struct text raw = { "", 0 };
+    if (result == 0 && !is_made(block, column))
+        result = block_plain(block, column, &plain, &raw, error);
+    if (result < 0)
+        return result;
+    error->text[0] = '\0';
+    result = decode(block, column, raw, error);
     free(plain);
     if (result < 0) {
         undo(block, column);
+        if (error->text[0])
+            return result;
         return result == -ENOMEM ? no_memory(block, error) : damaged(block, error, "a column makes no sense");
     }
     block->loaded[column] = true;

@@ -1,10 +1,13 @@
 /* The index value of a block, integers little-endian:
  *
- *    0      4        6         8       16       20        24        28          32           36    44    52
- *   +------+--------+---------+-------+--------+---------+---------+-----------+------------+-----+-----+---
- *   |magic | version| reserved| first | count  | services| flushes | id filter | word filter| min | max |
- *   +------+--------+---------+-------+--------+---------+---------+-----------+------------+-----+-----+---
- *   services: u16 length, bytes, a varint for each level; flushes: varint first row, u64 time; the two filters; u64 checksum (XXH3) of all before
+ *    0      4        6       8       16       20        24        28          32           36    44    52         56
+ *   +------+--------+-------+-------+--------+---------+---------+-----------+------------+-----+-----+----------+---
+ *   |magic | version| flags | first | count  | services| flushes | id filter | word filter| min | max | templates|
+ *   +------+--------+-------+-------+--------+---------+---------+-----------+------------+-----+-----+----------+---
+ *   services: u16 length, bytes, a varint for each level; flushes: varint first row, u64 time; templates: u64 id, varint number of rows, the
+ *   most frequent first (flag 1: there are more); the two filters; u64 checksum (XXH3) of all before
+ *
+ * Version 1 had no templates: what follows begins at 52.
  *
  * A filter is a split-block Bloom filter (Putze, Sanders, Singler 2007; as Impala and Parquet have it): 32-byte blocks, eight bits of a value, one in each
  * word of one block. No values: no bytes, which says "certainly not" to everything.
@@ -23,14 +26,17 @@
 #define INDEX_MAGIC UINT32_C(0x58444954) /* "TIDX" */
 
 enum {
-    INDEX_VERSION = 1,
-    FIXED_SIZE = 52,
+    INDEX_VERSION = 2,  /* 1 is read, too */
+    FLAG_TEMPLATES = 1, /* the rarest templates are not listed */
+    FIXED_SIZE = 56,
+    FIXED_SIZE_1 = 52,
+    TEMPLATES_MAX = 512, /* listed */
     CHECKSUM_SIZE = 8,
     FILTER_BLOCK = 32,
     FILTER_WORDS = 8,
     FILTER_BITS_A_VALUE = 10,
     WORD_MIN = 2,
-    SET_FIRST = 1024,
+    SET_FIRST = 64,
 };
 
 static const uint32_t salts[FILTER_WORDS] = { 0x47b6137bU, 0x44974d91U, 0x8824ad5bU, 0xa2b7289dU,
@@ -173,6 +179,13 @@ bool index_may_have_id(const struct index_entry *entry, enum index_filter_kind k
     return filter_may_have(entry->id_filter, value_hash(kind, value.data, value.length));
 }
 
+bool index_may_have_template(const struct index_entry *entry, uint64_t id) {
+    for (uint32_t i = 0; i < entry->template_count; i++)
+        if (entry->templates[i].id == id)
+            return true;
+    return entry->has_more_templates;
+}
+
 /* --- encoding --- */
 
 static void append_varint(struct buffer *out, uint64_t value) {
@@ -180,21 +193,58 @@ static void append_varint(struct buffer *out, uint64_t value) {
     buffer_append(out, room, varint_put(room, value));
 }
 
-static int append_counts(const struct block_builder *builder, struct buffer *out) {
+/* How many rows each statement has; free it. */
+static uint32_t *count_statements(const struct block_builder *builder) {
+    uint32_t *counts = calloc(builder->statements.size, sizeof(*counts));
+    for (uint32_t row = 0; counts && row < builder->count; row++)
+        counts[builder->statement_rows[row]]++;
+    return counts;
+}
+
+static int append_counts(const struct block_builder *builder, const uint32_t *rows, struct buffer *out) {
     const struct dictionary *services = &builder->names[block_name_of(BLOCK_SERVICE)];
+    const struct block_statement *statements = builder_statements(builder);
     uint64_t(*counts)[LEVEL_COUNT] = calloc(services->size, sizeof(*counts));
     if (!counts)
         return -ENOMEM;
-    for (uint32_t row = 0; row < builder->count; row++)
-        counts[services->rows[row]][builder->levels[row]]++;
-    for (uint32_t i = 0, begin = 0; i < services->size; begin = services->ends[i++]) {
-        append_u16(out, (uint16_t)(services->ends[i] - begin));
-        buffer_append(out, services->bytes.data + begin, services->ends[i] - begin);
+    for (uint32_t i = 0; i < builder->statements.size; i++)
+        counts[statements[i].service][statements[i].level] += rows[i];
+    for (uint32_t i = 0; i < services->size; i++) {
+        struct text name = dictionary_get(services, i);
+        append_u16(out, (uint16_t)name.length);
+        buffer_append_text(out, name);
         for (unsigned level = 0; level < LEVEL_COUNT; level++)
             append_varint(out, counts[i][level]);
     }
     free(counts);
     return 0;
+}
+
+static int more_rows_first(const void *a, const void *b) {
+    const struct index_template *x = a, *y = b;
+    if (x->count != y->count)
+        return x->count > y->count ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* How many were listed, or -ENOMEM. */
+static int append_templates(const struct block_builder *builder, const uint32_t *rows, struct buffer *out) {
+    const struct block_statement *statements = builder_statements(builder);
+    uint32_t size = builder->templates.size, listed = size < TEMPLATES_MAX ? size : TEMPLATES_MAX;
+    struct index_template *templates = calloc(size, sizeof(*templates));
+    if (!templates)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < size; i++)
+        templates[i].id = builder->templates.hashes[i];
+    for (uint32_t i = 0; i < builder->statements.size; i++)
+        templates[statements[i].template].count += rows[i];
+    qsort(templates, size, sizeof(*templates), more_rows_first);
+    for (uint32_t i = 0; i < listed; i++) {
+        append_u64(out, templates[i].id);
+        append_varint(out, templates[i].count);
+    }
+    free(templates);
+    return (int)listed;
 }
 
 static void add_uuids(struct hash_set *set, enum index_filter_kind kind, const struct uuid *uuids, uint32_t count) {
@@ -204,7 +254,46 @@ static void add_uuids(struct hash_set *set, enum index_filter_kind kind, const s
     }
 }
 
-static void gather(const struct block_builder *builder, struct hash_set *ids, struct hash_set *words) {
+/* Does a word of the messages perhaps go across an edge of a gap? Not of those that were mined. */
+static bool words_cross_edges(struct text template) {
+    for (size_t i = 0; i < template.length; i++) {
+        if (template.data[i] != BLOCK_GAP)
+            continue;
+        if (i > 0 && (is_word_byte(template.data[i - 1]) || template.data[i - 1] == BLOCK_GAP))
+            return true;
+        if (i + 1 < template.length && is_word_byte(template.data[i + 1]))
+            return true;
+    }
+    return false;
+}
+
+/* The words of all messages: those of templates once, those of arguments as they stand, and of a message whole where the two meet in a word. */
+static int gather_words(const struct block_builder *builder, struct hash_set *words) {
+    _cleanup_buffer_ struct buffer message = BUFFER_EMPTY;
+    uint32_t size = builder->templates.size;
+    bool *crossed = calloc(size, sizeof(*crossed)), any = false;
+    if (!crossed)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < size; i++) {
+        struct text template = dictionary_get(&builder->templates, i);
+        any |= crossed[i] = words_cross_edges(template);
+        if (!crossed[i])
+            add_words(words, template);
+    }
+    for (uint32_t i = 0; i < builder->arguments.count; i++)
+        add_words(words, value_run_get(&builder->arguments, i));
+    for (uint32_t row = 0; row < builder->count && any; row++) {
+        if (!crossed[builder_statement(builder, row)->template])
+            continue;
+        buffer_clear(&message);
+        builder_append_message(builder, row, &message);
+        add_words(words, buffer_text(&message));
+    }
+    free(crossed);
+    return message.failed ? -ENOMEM : 0;
+}
+
+static int gather(const struct block_builder *builder, struct hash_set *ids, struct hash_set *words) {
     static const struct {
         enum index_filter_kind kind;
         enum block_column column;
@@ -221,9 +310,7 @@ static void gather(const struct block_builder *builder, struct hash_set *ids, st
     }
     add_uuids(ids, INDEX_USER, builder->users, builder->count);
     add_uuids(ids, INDEX_ORGANIZATION, builder->organizations, builder->count);
-    const struct text_run *messages = &builder->texts[block_text_of(BLOCK_MESSAGE)];
-    for (uint32_t row = 0; row < builder->count; row++)
-        add_words(words, text_run_get(messages, row));
+    return gather_words(builder, words);
 }
 
 static void put_u32(struct buffer *out, size_t at, uint32_t value) {
@@ -245,7 +332,7 @@ int index_encode(const struct block_builder *builder, uint64_t first_sequence, c
     }
     append_u32(out, INDEX_MAGIC);
     append_u16(out, INDEX_VERSION);
-    append_u16(out, 0);
+    append_u16(out, builder->templates.size > TEMPLATES_MAX ? FLAG_TEMPLATES : 0);
     append_u64(out, first_sequence);
     append_u32(out, builder->count);
     append_u32(out, builder->names[block_name_of(BLOCK_SERVICE)].size);
@@ -254,12 +341,18 @@ int index_encode(const struct block_builder *builder, uint64_t first_sequence, c
     append_u32(out, 0);
     append_u64(out, min);
     append_u64(out, max);
-    int result = append_counts(builder, out);
+    append_u32(out, builder->templates.size < TEMPLATES_MAX ? builder->templates.size : TEMPLATES_MAX);
+    uint32_t *rows = count_statements(builder);
+    int result = rows ? append_counts(builder, rows, out) : -ENOMEM;
     for (uint32_t i = 0; i < flush_count; i++) {
         append_varint(out, flushes[i].first_row);
         append_u64(out, flushes[i].flush_ns);
     }
-    gather(builder, &ids, &words);
+    if (result == 0)
+        result = append_templates(builder, rows, out);
+    free(rows);
+    if (result >= 0)
+        result = gather(builder, &ids, &words);
     filter_append(&ids, out, &id_size);
     filter_append(&words, out, &word_size);
     put_u32(out, begin + 28, id_size);
@@ -311,29 +404,50 @@ static int decode_flushes(struct index_entry *entry, const unsigned char **at, c
     return 0;
 }
 
+static int decode_templates(struct index_entry *entry, const unsigned char **at, const unsigned char *end) {
+    uint64_t total = 0, count;
+    for (uint32_t i = 0; i < entry->template_count; i++) {
+        unsigned used = end - *at < 8 ? 0 : varint_get(*at + 8, end, &count);
+        if (used == 0 || count > entry->count)
+            return -EBADMSG;
+        entry->templates[i] = (struct index_template) { get_u64(*at), (uint32_t)count };
+        *at += 8 + used;
+        total += count;
+    }
+    bool whole = total == entry->count;
+    return entry->template_count == 0 || (entry->has_more_templates ? total < entry->count : whole) ? 0 : -EBADMSG;
+}
+
 int index_decode(struct text encoded, struct index_entry *ret) {
     const unsigned char *bytes = (const unsigned char *)encoded.data;
     if (encoded.length < FIXED_SIZE + CHECKSUM_SIZE || get_u32(bytes) != INDEX_MAGIC)
         return -EBADMSG;
-    const unsigned char *at = bytes + FIXED_SIZE, *end = bytes + encoded.length - CHECKSUM_SIZE;
-    if (get_u64(end) != hash_bytes(bytes, encoded.length - CHECKSUM_SIZE) ||
-        (bytes[4] | bytes[5] << 8) != INDEX_VERSION)
+    const unsigned char *end = bytes + encoded.length - CHECKSUM_SIZE;
+    unsigned version = get_u16(bytes + 4);
+    const unsigned char *at = bytes + (version == 1 ? FIXED_SIZE_1 : FIXED_SIZE);
+    if (get_u64(end) != hash_bytes(bytes, encoded.length - CHECKSUM_SIZE) || version == 0 || version > INDEX_VERSION)
         return -EBADMSG;
     struct index_entry entry = { .first_sequence = get_u64(bytes + 8),
                                  .count = get_u32(bytes + 16),
                                  .count_count = get_u32(bytes + 20),
                                  .flush_count = get_u32(bytes + 24),
                                  .min_timestamp_ns = get_u64(bytes + 36),
-                                 .max_timestamp_ns = get_u64(bytes + 44) };
+                                 .max_timestamp_ns = get_u64(bytes + 44),
+                                 .template_count = version == 1 ? 0 : get_u32(bytes + 52),
+                                 .has_more_templates = version == 1 || get_u16(bytes + 6) & FLAG_TEMPLATES };
     size_t id_size = get_u32(bytes + 28), word_size = get_u32(bytes + 32);
     if (entry.count == 0 || entry.count > BLOCK_ENTRIES_MAX || entry.count_count > entry.count ||
-        entry.flush_count == 0 || entry.flush_count > entry.count || id_size % FILTER_BLOCK || word_size % FILTER_BLOCK)
+        entry.flush_count == 0 || entry.flush_count > entry.count || entry.template_count > TEMPLATES_MAX ||
+        id_size % FILTER_BLOCK || word_size % FILTER_BLOCK)
         return -EBADMSG;
     entry.counts = calloc(entry.count_count ? entry.count_count : 1, sizeof(entry.counts[0]));
     entry.flushes = calloc(entry.flush_count, sizeof(entry.flushes[0]));
-    int result = entry.counts && entry.flushes ? decode_counts(&entry, &at, end) : -ENOMEM;
+    entry.templates = calloc(entry.template_count ? entry.template_count : 1, sizeof(entry.templates[0]));
+    int result = entry.counts && entry.flushes && entry.templates ? decode_counts(&entry, &at, end) : -ENOMEM;
     if (result == 0)
         result = decode_flushes(&entry, &at, end);
+    if (result == 0)
+        result = decode_templates(&entry, &at, end);
     if (result == 0 && (size_t)(end - at) != id_size + word_size)
         result = -EBADMSG;
     if (result < 0) {
@@ -349,5 +463,6 @@ int index_decode(struct text encoded, struct index_entry *ret) {
 void index_entry_finish(struct index_entry *entry) {
     free(entry->counts);
     free(entry->flushes);
+    free(entry->templates);
     *entry = (struct index_entry) { 0 };
 }

@@ -2,7 +2,7 @@
  *
  * Time range, counts by service and level, when its rows were flushed, and a filter (64-bit hashes in a
  * split-block Bloom filter, about 10 bits for each distinct value) over trace, span and correlation ids, users and
- * organisations, and one over the words of messages. A filter says "certainly not" or "perhaps". The layout is drawn in filter_index.c; version 1; a checksum ends it.
+ * organisations, and one over the words of messages; and how many rows each template of messages has. A filter says "certainly not" or "perhaps". The layout is drawn in filter_index.c; version 2, version 1 is read; a checksum ends it.
  */
 #ifndef TASKFORGE_COMMON_STORE_FILTER_INDEX_H
 #define TASKFORGE_COMMON_STORE_FILTER_INDEX_H
@@ -19,6 +19,11 @@ struct index_flush { /* rows from first_row on arrived at flush_ns (until the ne
     uint64_t flush_ns;
 };
 
+struct index_template { /* of messages: its id (block.h) and how many rows have it */
+    uint64_t id;
+    uint32_t count;
+};
+
 enum index_filter_kind { INDEX_TRACE = 1, INDEX_SPAN, INDEX_CORRELATION, INDEX_USER, INDEX_ORGANIZATION, INDEX_WORD };
 
 /* One decoded index value; texts borrow from the bytes given to index_decode, the arrays are owned. */
@@ -30,6 +35,10 @@ struct index_entry {
     uint32_t count_count;
     struct index_flush *flushes; /* at least one, ascending */
     uint32_t flush_count;
+    struct index_template *templates; /* the most frequent first */
+    uint32_t template_count;
+    bool
+        has_more_templates; /* than are listed: the rarest of very many, or all in a value of version 1, which lists none */
     struct text id_filter, word_filter; /* encoded */
 };
 
@@ -42,6 +51,9 @@ int index_encode(const struct block_builder *builder, uint64_t first_sequence, c
 
 /* Could the block hold a row with this id (the id's text as it stands in entries; 16 raw bytes for users and organisations)? */
 bool index_may_have_id(const struct index_entry *entry, enum index_filter_kind kind, struct text value);
+
+/* Could the block hold a message of the template? */
+bool index_may_have_template(const struct index_entry *entry, uint64_t id);
 
 /* Could the block hold a message that contains `fixed` (any bytes, case-sensitive)? Uses only words that stand whole inside `fixed`
  * (a separator on both sides within it), so it never says no wrongly. */

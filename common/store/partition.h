@@ -8,6 +8,7 @@
  *   state    any key up to 400 bytes              -> value and 8 bytes XXH3 of key and value: the commit protocol's (collector's: lane positions, folded
  *                                                    losses, input positions, spill offset, sequences); an authority has all of it
  *   meta     "partition"                          -> struct partition_meta, with checksum
+ *            "origin"                             -> struct partition_origin (partition_origin.h), likewise; since format 2
  *   spans        sequence of spans, 8 bytes big-endian  -> a span (span_codec.h)
  *   span_traces  trace id[16], sequence                 -> nothing
  *   span_times   start of the span, sequence            -> trace id[16], hash of the service (little-endian)
@@ -29,7 +30,7 @@
 #include "common/base/id.h"
 #include "common/base/text.h"
 
-enum { PARTITION_VERSION = 1, PARTITION_STATE_KEY_MAX = 400, PARTITION_PATH_MAX = 1024 };
+enum { PARTITION_VERSION = 2, PARTITION_STATE_KEY_MAX = 400, PARTITION_PATH_MAX = 1024 };
 
 struct partition_meta {
     uint32_t version;
@@ -54,6 +55,13 @@ int partition_create(const char *path, const struct partition_meta *meta, uint64
                      struct error *error);
 void partition_close(struct partition *partition);
 
+/* The transaction up to which this writer's commits stand for sure; 0 before its first. */
+uint64_t partition_committed(const struct partition *partition);
+/* After a failed commit, with the file closed and before it is opened again: what the failed one may have left of its meta page, in the file or
+ * on the disk below the kernel's pages, is taken back, and what stands is on the disk: else the next commit would write over pages that a
+ * power cut brings back into use. committed: as above. */
+int partition_settle(const char *path, uint64_t committed, struct error *error);
+
 const char *partition_path(const struct partition *partition);
 uint64_t partition_file_size(const struct partition *partition); /* used bytes on disk now */
 uint64_t
@@ -65,6 +73,9 @@ int partition_begin(struct partition *partition, bool write, struct partition_tx
 int partition_commit(struct partition_txn *txn, struct error *error); /* ends txn, also on failure */
 void partition_abort(struct partition_txn *txn);                      /* NULL is fine; ends read transactions too */
 
+/* Give back what was borrowed so far, so that a long walk keeps little. */
+void partition_forget(struct partition_txn *txn);
+
 int partition_meta_get(struct partition_txn *txn, struct partition_meta *ret, struct error *error);
 int partition_meta_put(struct partition_txn *txn, const struct partition_meta *meta, struct error *error);
 
@@ -74,9 +85,31 @@ int partition_block_delete(struct partition_txn *txn, uint64_t first_sequence, s
 /* Borrowed until the transaction ends; copy before use (block_open does). -ENOENT. */
 int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, struct text *ret, struct error *error);
 
+/* The first sequence >= first_sequence (descending: the last <= it) at which a block stands, whether or not the index knows it: 1, 0 at the end. */
+int partition_block_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_first,
+                         struct error *error);
+
 /* The first index value whose key is >= first_sequence (1, key and value), 0 at the end; descending: the last whose key is <= it. Borrowed. */
 int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_key,
                          struct text *ret_index, struct error *error);
+
+/* Some index values in a row, copied: of a walk over many, the cheap way. Reused from batch to batch. */
+enum { PARTITION_BATCH_MAX = 64 };
+struct partition_batch {
+    struct buffer bytes;
+    size_t count;
+    struct {
+        uint64_t key;
+        size_t begin, length; /* in bytes */
+    } values[PARTITION_BATCH_MAX];
+};
+static inline struct text partition_batch_value(const struct partition_batch *batch, size_t index) {
+    return (struct text) { batch->bytes.data + batch->values[index].begin, batch->values[index].length };
+}
+/* As partition_index_seek, and those that follow in that direction: at most `most`, at least one where there is one. The number, 0 at
+ * the end. */
+int partition_index_batch(struct partition_txn *txn, uint64_t first_sequence, bool descending, size_t most,
+                          struct partition_batch *batch, struct error *error);
 
 int partition_state_put(struct partition_txn *txn, struct text key, struct text value, struct error *error);
 int partition_state_delete(struct partition_txn *txn, struct text key, struct error *error); /* absent is fine */
@@ -130,6 +163,11 @@ struct partition_name {
 int partition_list(const char *data_dir, struct partition_name **ret, size_t *ret_count, struct error *error);
 int partition_make_path(const char *data_dir, uint64_t first_sequence, uint64_t created_ns,
                         char out[PARTITION_PATH_MAX]);
-int partition_unlink(const char *path); /* with its lock */
+int partition_unlink(const char *path); /* with its lock and its sum */
+
+/* What is set aside stands beside the others as NAME.mdb.damaged, and is read by nobody. */
+#define PARTITION_ASIDE ".damaged"
+/* How many there are in DATA_DIR/logs; with the name of one in ret_name. */
+size_t partition_count_aside(const char *data_dir, char ret_name[PARTITION_PATH_MAX]);
 
 #endif

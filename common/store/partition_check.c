@@ -1,6 +1,8 @@
 /* What can be told about a partition's file before LMDB maps it and believes what it reads there. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,7 +52,10 @@ int partition_check_pages(int fd, const char *path, struct error *error) {
     uint32_t page_size = 0;
     for (unsigned i = 0; i < META_PAGES; i++) {
         struct meta_page meta;
-        if (pread(fd, &meta, sizeof(meta), (off_t)((uint64_t)i * page_size)) != (ssize_t)sizeof(meta))
+        ssize_t got = pread(fd, &meta, sizeof(meta), (off_t)((uint64_t)i * page_size));
+        if (got < 0) /* of the disk, perhaps for a moment: no word about what stands on it */
+            return error_set(error, -errno, "%s: cannot read it: %s", path, strerror(errno));
+        if (got != (ssize_t)sizeof(meta))
             return error_set(error, -EBADMSG, "%s: too short for a partition", path);
         if (meta.magic != LMDB_MAGIC || meta.page_number != i)
             return error_set(error, -EBADMSG, "%s: not a partition (meta page %u is not LMDB's)", path, i);
@@ -69,4 +74,48 @@ int partition_check_pages(int fd, const char *path, struct error *error) {
                              (unsigned long long)size, (unsigned long long)meta.last_page + 1, page_size);
     }
     return 0;
+}
+
+static int write_meta_pages(int fd, const struct meta_page pages[META_PAGES]) {
+    uint32_t page_size = pages[0].databases[0].pad;
+    for (unsigned i = 0; i < META_PAGES; i++) {
+        ssize_t put = pwrite(fd, &pages[i], sizeof(pages[i]), (off_t)((uint64_t)i * page_size));
+        if (put != (ssize_t)sizeof(pages[i]))
+            return put < 0 ? -errno : -EIO;
+    }
+    return fdatasync(fd) < 0 ? -errno : 0;
+}
+
+static int settle(int fd, uint64_t committed) {
+    struct meta_page pages[META_PAGES];
+    uint32_t page_size = 0;
+    for (unsigned i = 0; i < META_PAGES; i++) {
+        if (pread(fd, &pages[i], sizeof(pages[i]), (off_t)((uint64_t)i * page_size)) != (ssize_t)sizeof(pages[i]))
+            return -EIO;
+        page_size = pages[0].databases[0].pad;
+    }
+    for (unsigned i = 0; i < META_PAGES; i++) {
+        const struct meta_page *other = &pages[1 - i];
+        if (committed == 0 || pages[i].transaction <= committed || other->transaction > committed)
+            continue;
+        uint64_t older = other->transaction > 0 ? other->transaction - 1 : 0;
+        pages[i] = *other;
+        pages[i].page_number = i;
+        pages[i].transaction = older;
+    }
+    return write_meta_pages(fd, pages);
+}
+
+int partition_settle(const char *path, uint64_t committed, struct error *error) {
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW);
+    if (fd < 0)
+        return error_set(error, -errno, "%s: cannot open it: %s", path, strerror(errno));
+    int result = partition_check_pages(fd, path, error);
+    if (result == 0) {
+        result = settle(fd, committed);
+        if (result < 0)
+            error_set(error, result, "%s: cannot write its meta pages again: %s", path, strerror(-result));
+    }
+    close(fd);
+    return result;
 }

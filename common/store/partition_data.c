@@ -215,6 +215,33 @@ int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, stru
     return code < 0 ? code : partition_answer(txn, &call.value, ret, error);
 }
 
+static int take_key(struct partition_txn *txn, const MDB_val *value, const char *what, uint64_t *ret,
+                    struct error *error) {
+    struct text key;
+    uint64_t big;
+    int code = partition_answer(txn, value, &key, error);
+    if (code < 0)
+        return code;
+    if (key.length != KEY_SIZE)
+        return error_set(error, -EBADMSG, "%s: a key of the %s has %zu bytes", txn->partition->path, what, key.length);
+    memcpy(&big, key.data, KEY_SIZE);
+    *ret = be64toh(big);
+    return 1;
+}
+
+int partition_block_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_first,
+                         struct error *error) {
+    unsigned char room[KEY_SIZE];
+    struct call call = { .kind = descending ? CALL_SEEK_BACK : CALL_SEEK,
+                         .txn = txn,
+                         .database = PARTITION_BLOCKS,
+                         .key = sequence_key(first_sequence, room) };
+    int code = partition_call(&call, "look for a block", error);
+    if (code == MDB_NOTFOUND)
+        return 0;
+    return code < 0 ? code : take_key(txn, &call.key, "blocks", ret_first, error);
+}
+
 int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_key,
                          struct text *ret_index, struct error *error) {
     unsigned char room[KEY_SIZE];
@@ -225,19 +252,9 @@ int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, boo
     int code = partition_call(&call, "read the index", error);
     if (code == MDB_NOTFOUND)
         return 0;
-    struct text key;
-    if (code == 0)
-        code = partition_answer(txn, &call.key, &key, error);
     if (code == 0)
         code = partition_answer(txn, &call.value, ret_index, error);
-    if (code < 0)
-        return code;
-    if (key.length != KEY_SIZE)
-        return error_set(error, -EBADMSG, "%s: a key of the index has %zu bytes", txn->partition->path, key.length);
-    uint64_t big;
-    memcpy(&big, key.data, KEY_SIZE);
-    *ret_key = be64toh(big);
-    return 1;
+    return code < 0 ? code : take_key(txn, &call.key, "index", ret_key, error);
 }
 
 /* --- state: value, then XXH3 of key and value --- */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "common/store/partition.h"
+#include "common/store/partition_origin.h"
 
 enum partition_database {
     PARTITION_BLOCKS,
@@ -22,9 +23,12 @@ struct partition {
     MDB_env *environment;
     MDB_dbi databases[PARTITION_DATABASE_COUNT];
     bool writable;
+    uint64_t committed;   /* the last transaction known to stand */
     bool has_spans;       /* the databases of spans were there when it was opened */
     _Atomic bool faulted; /* a fault inside LMDB: its memory is in no known state, nothing may be called any more */
     char path[PARTITION_PATH_MAX];
+    struct partition_origin origin; /* borrows from origin_bytes */
+    char *origin_bytes;
 };
 
 struct partition_copy { /* of a value that was asked for: nobody outside reads LMDB's map */
@@ -74,6 +78,10 @@ static inline MDB_val partition_value(struct text text) {
 
 /* partition.c: the names of the databases. */
 extern const char *const partition_database_names[PARTITION_DATABASE_COUNT];
+
+/* partition_origin.c: the record in a transaction; read into the partition. */
+int partition_origin_put(struct partition_txn *txn, const struct partition_origin *origin, struct error *error);
+int partition_origin_load(struct partition_txn *txn, struct error *error);
 
 /* partition_check.c: whether the meta pages of an open file are ours and belong to the file as it is. */
 int partition_check_pages(int fd, const char *path, struct error *error);

@@ -48,8 +48,14 @@ int partition_begin(struct partition *partition, bool write, struct partition_tx
     *txn = (struct partition_txn) {
         .partition = partition, .txn = call.txn, .write = write, .used_before = partition_used_size(partition)
     };
+    if (write)
+        partition->committed = mdb_txn_id(call.txn) - 1;
     *ret = txn;
     return 0;
+}
+
+uint64_t partition_committed(const struct partition *partition) {
+    return partition->committed;
 }
 
 static int grow_file(int fd, uint64_t from, uint64_t to) {
@@ -125,12 +131,16 @@ static int commit_guarded(void *argument) {
     return code != 0 ? code : mdb_txn_commit(txn->txn);
 }
 
-static void free_txn(struct partition_txn *txn) {
+void partition_forget(struct partition_txn *txn) {
     while (txn->copies) {
         struct partition_copy *copy = txn->copies;
         txn->copies = copy->next;
         free(copy);
     }
+}
+
+static void free_txn(struct partition_txn *txn) {
+    partition_forget(txn);
     free(txn);
 }
 
@@ -139,6 +149,8 @@ int partition_commit(struct partition_txn *txn, struct error *error) {
     check(!txn->failed);
     int code = partition->faulted ? -EFAULT : guard_run(GUARD_ALL, commit_guarded, txn);
     partition->faulted |= code == -EFAULT;
+    if (code == 0 && txn->bytes_put > 0)
+        partition->committed++;
     free_txn(txn);
     return code == 0 ? 0 : partition_error(error, partition, "commit to it", code);
 }

@@ -73,26 +73,37 @@ static int parse(struct query *query, int argc, char **argv) {
     return status == GO_ON ? filter_argument(query->session, &query->filter, argc - optind, argv + optind) : status;
 }
 
-static bool print(struct query *query, const struct entry *entry, bool match) {
-    struct buffer *out = &query->output.buffer;
+static void print_header(struct query *query) {
     if (!query->printed)
-        query->format->header(out, &query->style);
+        query->format->header(&query->output.buffer, &query->style);
     query->printed = true;
-    query->format->entry(out, &query->style, entry, match);
+}
+
+static bool print(struct query *query, const struct entry *entry, bool match) {
+    print_header(query);
+    query->format->entry(&query->output.buffer, &query->style, entry, match);
     return output_push(&query->output);
+}
+
+/* Any of the scan's threads. */
+static void render(void *argument, struct buffer *out, const struct entry *entry) {
+    const struct query *query = argument;
+    query->format->entry(out, &query->style, entry, true);
 }
 
 /* 0 at the end or when nobody reads any more, negative errno. */
 static int print_scan(struct query *query, struct store_reader *reader, struct error *error) {
     struct scan *scan;
-    struct entry entry;
     uint64_t sequence;
+    query->scan.render = render;
+    query->scan.render_argument = query;
     int status = scan_open(reader, &query->filter, &query->scan, &scan, error);
     if (status < 0)
         return status;
     while ((status = scan_next(scan, &sequence, error)) > 0) {
-        status = scan_entry(scan, &entry, error);
-        if (status < 0 || (status > 0 && !print(query, &entry, true)))
+        print_header(query);
+        status = scan_text(scan, &query->output.buffer, error);
+        if (status < 0 || !output_push(&query->output))
             break;
     }
     scan_close(scan);

@@ -1,116 +1,58 @@
-/* stats.c - tfctl stats: how many entries each service wrote, by level. */
+/* stats.c - tfctl stats: how many entries each service wrote, by level; or, with --step, over time. */
 #include <stdio.h>
+#include <time.h>
 
+#include "common/base/check.h"
 #include "common/base/clock.h"
-#include "common/model/pack.h"
 #include "common/query/tally.h"
 #include "exporter/tfctl/filter_options.h"
-#include "exporter/tfctl/format.h"
 #include "exporter/tfctl/output.h"
+#include "exporter/tfctl/stats_print.h"
 
-enum { OPTION_UTC = OPTION_COMMAND_FIRST };
+enum { OPTION_UTC = OPTION_COMMAND_FIRST, OPTION_STEP };
 
 struct stats {
     struct session *session;
     struct filter filter;
-    bool json, utc;
+    uint64_t step_ns; /* 0: not over time */
+    struct stats_style style;
     struct output output;
 };
 
 static const struct option options[] = {
+    FILTER_OPTIONS,
     COMMON_OPTIONS,
-    { "service", required_argument, NULL, 's' },
-    { "since", required_argument, NULL, 'S' },
-    { "until", required_argument, NULL, 'U' },
+    { "step", required_argument, NULL, OPTION_STEP },
     { "format", required_argument, NULL, 'o' },
     { "utc", no_argument, NULL, OPTION_UTC },
     { 0 },
 };
 
+static int format_option(struct stats *stats, const char *name) {
+    static const char *const names[] = { [STATS_TEXT] = "text", [STATS_JSON] = "json", [STATS_CSV] = "csv" };
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(name, names[i]) == 0) {
+            stats->style.format = (enum stats_format)i;
+            return GO_ON;
+        }
+    return usage_error(stats->session, "--format \"%s\": expected text, json or csv", name);
+}
+
 static int take_option(struct stats *stats, int option, char **argv) {
     switch (option) {
     case 'o':
-        stats->json = strcmp(optarg, "json") == 0;
-        return stats->json || strcmp(optarg, "text") == 0
-                   ? GO_ON
-                   : usage_error(stats->session, "--format \"%s\": expected text or json", optarg);
+        return format_option(stats, optarg);
+    case OPTION_STEP:
+        if (clock_parse_duration(optarg, strlen(optarg), &stats->step_ns) < 0 || stats->step_ns < CLOCK_SECOND)
+            return usage_error(stats->session,
+                               "--step \"%s\": expected a duration of a second or more, such as 5m, 1h, 1d", optarg);
+        return GO_ON;
     case OPTION_UTC:
-        stats->utc = true;
+        stats->style.utc = true;
         return GO_ON;
     default:
         return filter_option(stats->session, &stats->filter, option, argv);
     }
-}
-
-static uint64_t sum_from(const struct tally_service *row, enum level level) {
-    uint64_t sum = 0;
-    for (unsigned l = level; l < LEVEL_COUNT; l++)
-        sum += row->by_level[l];
-    return sum;
-}
-
-static void append_json(struct buffer *out, const struct tally_service *row, const struct tally *tally) {
-    char time[CLOCK_RFC3339_SIZE];
-    buffer_append_string(out, "{\"service\":");
-    json_append_string(out, row->service);
-    buffer_append_format(out, ",\"total_logs\":%llu,\"error_logs\":%llu,\"warn_logs\":%llu,\"levels\":{",
-                         (unsigned long long)sum_from(row, LEVEL_TRACE), (unsigned long long)sum_from(row, LEVEL_ERROR),
-                         (unsigned long long)row->by_level[LEVEL_WARN]);
-    for (unsigned level = 0; level < LEVEL_COUNT; level++)
-        buffer_append_format(out, "%s\"%s\":%llu", level ? "," : "", level_name(level),
-                             (unsigned long long)row->by_level[level]);
-    clock_format(tally->first_ns, time);
-    buffer_append_format(out, "},\"start_time\":\"%s\"", time);
-    clock_format(tally->last_ns, time);
-    buffer_append_format(out, ",\"end_time\":\"%s\"}\n", time);
-}
-
-static void print_json(struct stats *stats, const struct tally *tally) {
-    for (size_t i = 0; i < tally->service_count; i++) {
-        struct buffer line = BUFFER_EMPTY;
-        append_json(&line, &tally->services[i], tally);
-        stats->output.buffer.failed |= line.failed;
-        format_harden_json(&stats->output.buffer, buffer_text(&line));
-        buffer_finish(&line);
-    }
-}
-
-static void append_row(struct buffer *out, struct text name, size_t width, const struct tally_service *row) {
-    size_t before = out->length;
-    format_printable(out, name);
-    size_t characters = text_utf8_count((struct text) { out->data + before, out->length - before });
-    buffer_append_format(out, "%*s", (int)(width > characters ? width - characters : 0), "");
-    buffer_append_format(out, " %12llu", (unsigned long long)sum_from(row, LEVEL_TRACE));
-    for (unsigned level = 0; level < LEVEL_COUNT; level++)
-        buffer_append_format(out, " %10llu", (unsigned long long)row->by_level[level]);
-    buffer_append_char(out, '\n');
-}
-
-static void print_table(struct stats *stats, const struct tally *tally) {
-    struct buffer *out = &stats->output.buffer;
-    struct tally_service total = { .service = TEXT_LITERAL("(all)") };
-    size_t width = sizeof("service");
-    for (size_t i = 0; i < tally->service_count; i++) {
-        size_t length = text_utf8_count(tally->services[i].service);
-        width = length > width ? length : width;
-        for (unsigned level = 0; level < LEVEL_COUNT; level++)
-            total.by_level[level] += tally->services[i].by_level[level];
-    }
-    if (tally->service_count == 0)
-        return;
-    buffer_append_format(out, "%-*s %12s", (int)width, "service", "total");
-    for (unsigned level = 0; level < LEVEL_COUNT; level++)
-        buffer_append_format(out, " %10s", level_name(level));
-    buffer_append_char(out, '\n');
-    for (size_t i = 0; i < tally->service_count; i++)
-        append_row(out, tally->services[i].service, width, &tally->services[i]);
-    if (tally->service_count > 1)
-        append_row(out, total.service, width, &total);
-    buffer_append_string(out, "from ");
-    format_time(out, tally->first_ns, stats->utc);
-    buffer_append_string(out, " to ");
-    format_time(out, tally->last_ns, stats->utc);
-    buffer_append_char(out, '\n');
 }
 
 /* The period: what was asked for, and where nothing was, what the store holds. */
@@ -121,9 +63,39 @@ static void settle_period(struct stats *stats, struct tally *tally) {
         tally->last_ns = stats->filter.until_ns;
 }
 
+/* How far local time is east of UTC, so that a day begins at midnight here. */
+static int64_t zone_of(const struct stats *stats, uint64_t real_ns) {
+    time_t seconds = (time_t)(real_ns / CLOCK_SECOND);
+    struct tm parts;
+    return stats->style.utc || !localtime_r(&seconds, &parts) ? 0 : (int64_t)parts.tm_gmtoff * (int64_t)CLOCK_SECOND;
+}
+
+static int count_steps(struct stats *stats, struct store_reader *reader, const struct scan_options *everything,
+                       struct tally *ret, struct error *error) {
+    struct tally_steps steps;
+    uint64_t first, last;
+    int status = tally_range(reader, &stats->filter, &first, &last, error);
+    if (status <= 0)
+        return status;
+    if (stats->filter.since_ns > 0)
+        first = stats->filter.since_ns;
+    if (stats->filter.until_ns < UINT64_MAX && stats->filter.until_ns > first)
+        last = stats->filter.until_ns - 1;
+    status = tally_steps_over(first, last, stats->step_ns, zone_of(stats, first), &steps, error);
+    return status < 0 ? error_prefix(error, status, "--step")
+                      : tally_make_steps(reader, &stats->filter, everything, &steps, ret, error);
+}
+
+static int count(struct stats *stats, struct store_reader *reader, struct tally *ret, struct error *error) {
+    struct scan_options everything = SCAN_EVERYTHING;
+    everything.damaged = session_damaged;
+    everything.damaged_argument = stats->session;
+    return stats->step_ns > 0 ? count_steps(stats, reader, &everything, ret, error)
+                              : tally_make(reader, &stats->filter, &everything, false, ret, error);
+}
+
 static int run_stats(struct stats *stats) {
     struct session *session = stats->session;
-    struct scan_options everything = SCAN_EVERYTHING;
     struct store_reader *reader;
     struct error error = { "" };
     struct tally tally = { 0 };
@@ -132,18 +104,16 @@ static int run_stats(struct stats *stats) {
         status = session_open_store(session, &reader);
     if (status != GO_ON)
         return status;
-    everything.damaged = session_damaged;
-    everything.damaged_argument = session;
-    status = tally_make(reader, &stats->filter, &everything, false, &tally, &error);
+    status = count(stats, reader, &tally, &error);
     store_reader_close(reader);
     if (status < 0)
         return fault(session, &error);
     output_init(&stats->output, false);
     settle_period(stats, &tally);
-    if (stats->json)
-        print_json(stats, &tally);
+    if (stats->step_ns > 0)
+        stats_print_steps(&stats->output.buffer, &stats->style, &tally);
     else
-        print_table(stats, &tally);
+        stats_print_services(&stats->output.buffer, &stats->style, &tally);
     tally_finish(&tally);
     if (output_finish(&stats->output, &error) < 0)
         return fault(session, &error);
@@ -154,10 +124,10 @@ static int run(struct session *session, int argc, char **argv) {
     struct stats stats = { .session = session };
     int option, status = GO_ON;
     filter_init(&stats.filter);
-    while (status == GO_ON && (option = getopt_long(argc, argv, ":s:S:U:o:", options, NULL)) != -1)
+    while (status == GO_ON && (option = getopt_long(argc, argv, ":o:" FILTER_LETTERS, options, NULL)) != -1)
         status = take_option(&stats, option, argv);
-    if (status == GO_ON && optind < argc)
-        status = usage_error(session, "expected options only, found \"%s\"", argv[optind]);
+    if (status == GO_ON)
+        status = filter_argument(session, &stats.filter, argc - optind, argv + optind);
     if (status == GO_ON)
         status = run_stats(&stats);
     filter_finish(&stats.filter);
@@ -167,13 +137,13 @@ static int run(struct session *session, int argc, char **argv) {
 const struct command command_stats = {
     .name = "stats",
     .run = run,
-    .help = "usage: tfctl stats [--service S] [--since T] [--until T] [--format text|json]\n"
-            "Count the entries of each service by level. json: an object a line for each service, with error_logs\n"
-            "(level error and above) and warn_logs (level warn alone).\n\n"
-            "  -s, --service S           this service (more than one: each of them)\n"
-            "  -S, --since T             from T on\n"
-            "  -U, --until T             before T\n"
-            "  -o, --format FORMAT       text or json\n"
-            "      --utc                 times in UTC instead of local time\n"
-            "      --data-dir DIR        --config FILE\n",
+    .help = "usage: tfctl stats [FILTER] [--step D] [OPTIONS]\n"
+            "Count the matching entries of each service by level; with --step, of all of them over time. json: an "
+            "object a\n"
+            "line, with error_logs (level error and above) and warn_logs (level warn alone).\n\n"
+            "      --step D              over time: a row for each D (5m, 1h, 1d), begun at a multiple of it in local "
+            "time\n"
+            "  -o, --format FORMAT       text, json or csv\n"
+            "      --utc                 times in UTC instead of local time\n\n" FILTER_HELP
+            "\n      --data-dir DIR        --config FILE\n",
 };

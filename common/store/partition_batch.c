@@ -1,0 +1,111 @@
+/* partition_batch.c - many index values with one cursor and one guard: a walk over thousands must not pay for a search, an allocation
+ * and a transaction each. What is copied lies in one buffer that is kept from batch to batch. */
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/guard.h"
+#include "common/store/partition_private.h"
+
+enum {
+    KEY_SIZE = 8,
+    BATCH_BYTES = 128 * 1024, /* where the values are larger than that all together, the batch is shorter */
+};
+
+struct filling {
+    struct partition_txn *txn;
+    struct partition_batch *batch;
+    uint64_t sequence;
+    bool descending;
+    size_t most;
+    uint64_t longest; /* a value's length is the file's word */
+    size_t need;      /* of the first value, where there is no room for it */
+};
+
+static int first_value(const struct filling *filling, MDB_cursor *cursor, MDB_val *key, MDB_val *value) {
+    unsigned char room[KEY_SIZE];
+    uint64_t big = htobe64(filling->sequence);
+    memcpy(room, &big, KEY_SIZE);
+    *key = (MDB_val) { KEY_SIZE, room };
+    int code = mdb_cursor_get(cursor, key, value, MDB_SET_RANGE);
+    if (!filling->descending || (code == 0 && key->mv_size == KEY_SIZE && memcmp(key->mv_data, &big, KEY_SIZE) == 0))
+        return code;
+    if (code != 0 && code != MDB_NOTFOUND)
+        return code;
+    return mdb_cursor_get(cursor, key, value, code == 0 ? MDB_PREV : MDB_LAST);
+}
+
+/* 1: there was no room for it. */
+static int take_value(struct filling *filling, const MDB_val *key, const MDB_val *value) {
+    struct partition_batch *batch = filling->batch;
+    struct buffer *bytes = &batch->bytes;
+    uint64_t big;
+    if (key->mv_size != KEY_SIZE || value->mv_size > filling->longest)
+        return MDB_CORRUPTED;
+    if (value->mv_size > bytes->capacity - bytes->length) {
+        filling->need = batch->count == 0 ? value->mv_size : 0;
+        return 1;
+    }
+    memcpy(&big, key->mv_data, KEY_SIZE);
+    if (value->mv_size > 0)
+        memcpy(bytes->data + bytes->length, value->mv_data, value->mv_size);
+    batch->values[batch->count].key = be64toh(big);
+    batch->values[batch->count].begin = bytes->length;
+    batch->values[batch->count++].length = value->mv_size;
+    bytes->length += value->mv_size;
+    return 0;
+}
+
+/* Under the guard: copies into room that is there, and owns nothing but the cursor. */
+static int fill_guarded(void *argument) {
+    struct filling *filling = argument;
+    struct partition *partition = filling->txn->partition;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    int code = mdb_cursor_open(filling->txn->txn, partition->databases[PARTITION_INDEX], &cursor);
+    if (code != 0)
+        return code;
+    code = first_value(filling, cursor, &key, &value);
+    while (code == 0) {
+        code = take_value(filling, &key, &value);
+        if (code != 0 || filling->batch->count >= filling->most)
+            break;
+        code = mdb_cursor_get(cursor, &key, &value, filling->descending ? MDB_PREV : MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return code == 1 || code == MDB_NOTFOUND ? 0 : code;
+}
+
+static int fill(struct filling *filling, struct error *error) {
+    struct partition *partition = filling->txn->partition;
+    filling->batch->count = 0;
+    buffer_clear(&filling->batch->bytes);
+    if (partition->faulted)
+        return partition_error(error, partition, "read the index", -EFAULT);
+    int code = guard_run(GUARD_ALL, fill_guarded, filling);
+    partition->faulted |= code == -EFAULT;
+    return code == 0 ? 0 : partition_error(error, partition, "read the index", code);
+}
+
+int partition_index_batch(struct partition_txn *txn, uint64_t first_sequence, bool descending, size_t most,
+                          struct partition_batch *batch, struct error *error) {
+    struct filling filling = { .txn = txn,
+                               .batch = batch,
+                               .sequence = first_sequence,
+                               .descending = descending,
+                               .most = most < PARTITION_BATCH_MAX ? most : PARTITION_BATCH_MAX,
+                               .longest = txn->used_before + txn->bytes_put };
+    check(most > 0 && !txn->failed);
+    buffer_clear(&batch->bytes);
+    if (!buffer_reserve(&batch->bytes, BATCH_BYTES))
+        return error_set(error, -ENOMEM, "%s: out of memory", txn->partition->path);
+    int result = fill(&filling, error);
+    if (result == 0 && filling.need > 0) { /* one value larger than all the room */
+        if (!buffer_reserve(&batch->bytes, filling.need))
+            return error_set(error, -ENOMEM, "%s: out of memory", txn->partition->path);
+        filling.need = 0;
+        result = fill(&filling, error);
+    }
+    return result < 0 ? result : (int)batch->count;
+}

@@ -1,0 +1,189 @@
+/* stats_print.c - see stats_print.h. */
+#include "exporter/tfctl/stats_print.h"
+
+#include "common/base/clock.h"
+#include "common/model/pack.h"
+#include "exporter/tfctl/format.h"
+
+static uint64_t sum_from(const uint64_t *by_level, enum level level) {
+    uint64_t sum = 0;
+    for (unsigned l = level; l < LEVEL_COUNT; l++)
+        sum += by_level[l];
+    return sum;
+}
+
+static void add_levels(uint64_t *to, const uint64_t *from) {
+    for (unsigned level = 0; level < LEVEL_COUNT; level++)
+        to[level] += from[level];
+}
+
+/* --- JSON --- */
+
+static void append_json_counts(struct buffer *out, const uint64_t *by_level) {
+    buffer_append_format(out, "\"total_logs\":%llu,\"error_logs\":%llu,\"warn_logs\":%llu,\"levels\":{",
+                         (unsigned long long)sum_from(by_level, LEVEL_TRACE),
+                         (unsigned long long)sum_from(by_level, LEVEL_ERROR), (unsigned long long)by_level[LEVEL_WARN]);
+    for (unsigned level = 0; level < LEVEL_COUNT; level++)
+        buffer_append_format(out, "%s\"%s\":%llu", level ? "," : "", level_name((enum level)level),
+                             (unsigned long long)by_level[level]);
+    buffer_append_char(out, '}');
+}
+
+static void append_json_period(struct buffer *out, uint64_t first_ns, uint64_t last_ns) {
+    char time[CLOCK_RFC3339_SIZE];
+    clock_format(first_ns, time);
+    buffer_append_format(out, "\"start_time\":\"%s\"", time);
+    clock_format(last_ns, time);
+    buffer_append_format(out, ",\"end_time\":\"%s\"", time);
+}
+
+static void append_json_service(struct buffer *out, struct text service) {
+    struct buffer name = BUFFER_EMPTY;
+    json_append_string(&name, service);
+    out->failed |= name.failed;
+    buffer_append_string(out, "{\"service\":");
+    format_harden_json(out, buffer_text(&name));
+    buffer_append_char(out, ',');
+    buffer_finish(&name);
+}
+
+static void json_services(struct buffer *out, const struct tally *tally) {
+    for (size_t i = 0; i < tally->service_count; i++) {
+        append_json_service(out, tally->services[i].service);
+        append_json_counts(out, tally->services[i].by_level);
+        buffer_append_char(out, ',');
+        append_json_period(out, tally->first_ns, tally->last_ns);
+        buffer_append_string(out, "}\n");
+    }
+}
+
+static void json_step(struct buffer *out, const struct tally *tally, size_t step, const uint64_t *sums) {
+    uint64_t begin = tally->steps.first_ns + step * tally->steps.step_ns;
+    bool any = false;
+    buffer_append_char(out, '{');
+    append_json_period(out, begin, begin + tally->steps.step_ns);
+    buffer_append_char(out, ',');
+    append_json_counts(out, sums);
+    buffer_append_string(out, ",\"services\":[");
+    for (size_t i = 0; i < tally->service_count; i++) {
+        const uint64_t *by_level = tally->services[i].by_step[step];
+        if (sum_from(by_level, LEVEL_TRACE) == 0)
+            continue;
+        buffer_append_string(out, any ? "," : "");
+        any = true;
+        append_json_service(out, tally->services[i].service);
+        append_json_counts(out, by_level);
+        buffer_append_char(out, '}');
+    }
+    buffer_append_string(out, "]}\n");
+}
+
+/* --- tables --- */
+
+static void append_head(struct buffer *out, bool csv, const char *first, size_t width) {
+    if (csv)
+        buffer_append_format(out, "%s,total", first);
+    else
+        buffer_append_format(out, "%-*s %12s", (int)width, first, "total");
+    for (unsigned level = 0; level < LEVEL_COUNT; level++)
+        buffer_append_format(out, csv ? ",%s" : " %10s", level_name((enum level)level));
+    buffer_append_string(out, csv ? "\r\n" : "\n");
+}
+
+static void append_numbers(struct buffer *out, bool csv, const uint64_t *by_level) {
+    buffer_append_format(out, csv ? ",%llu" : " %12llu", (unsigned long long)sum_from(by_level, LEVEL_TRACE));
+    for (unsigned level = 0; level < LEVEL_COUNT; level++)
+        buffer_append_format(out, csv ? ",%llu" : " %10llu", (unsigned long long)by_level[level]);
+    buffer_append_string(out, csv ? "\r\n" : "\n");
+}
+
+static void append_padded(struct buffer *out, struct text name, size_t width) {
+    size_t before = out->length;
+    format_printable(out, name);
+    size_t characters =
+        out->failed ? width : text_utf8_count((struct text) { out->data + before, out->length - before });
+    buffer_append_format(out, "%*s", (int)(width > characters ? width - characters : 0), "");
+}
+
+/* A service's name may hold anything; as printable it has no line ends, but maybe commas and quotes. */
+static void append_csv_name(struct buffer *out, struct text name) {
+    struct buffer printable = BUFFER_EMPTY;
+    format_printable(&printable, name);
+    out->failed |= printable.failed;
+    buffer_append_char(out, '"');
+    for (size_t i = 0; i < printable.length; i++) {
+        if (printable.data[i] == '"')
+            buffer_append_char(out, '"');
+        buffer_append_char(out, printable.data[i]);
+    }
+    buffer_append_char(out, '"');
+    buffer_finish(&printable);
+}
+
+static void table_services(struct buffer *out, const struct stats_style *style, const struct tally *tally) {
+    bool csv = style->format == STATS_CSV;
+    tally_levels total = { 0 };
+    size_t width = sizeof("service");
+    for (size_t i = 0; i < tally->service_count; i++) {
+        size_t length = text_utf8_count(tally->services[i].service);
+        width = length > width ? length : width;
+        add_levels(total, tally->services[i].by_level);
+    }
+    append_head(out, csv, "service", width);
+    for (size_t i = 0; i < tally->service_count; i++) {
+        if (csv)
+            append_csv_name(out, tally->services[i].service);
+        else
+            append_padded(out, tally->services[i].service, width);
+        append_numbers(out, csv, tally->services[i].by_level);
+    }
+    if (csv)
+        return;
+    if (tally->service_count > 1) {
+        append_padded(out, TEXT_LITERAL("(all)"), width);
+        append_numbers(out, csv, total);
+    }
+    buffer_append_string(out, "from ");
+    format_time(out, tally->first_ns, style->utc);
+    buffer_append_string(out, " to ");
+    format_time(out, tally->last_ns, style->utc);
+    buffer_append_char(out, '\n');
+}
+
+static void table_step(struct buffer *out, const struct stats_style *style, uint64_t begin, const uint64_t *sums) {
+    char time[CLOCK_RFC3339_SIZE];
+    if (style->format == STATS_CSV) {
+        clock_format(begin, time);
+        buffer_append_string(out, time);
+    } else {
+        format_time(out, begin, style->utc);
+    }
+    append_numbers(out, style->format == STATS_CSV, sums);
+}
+
+/* --- the two --- */
+
+void stats_print_services(struct buffer *out, const struct stats_style *style, const struct tally *tally) {
+    if (tally->service_count == 0)
+        return;
+    if (style->format == STATS_JSON)
+        json_services(out, tally);
+    else
+        table_services(out, style, tally);
+}
+
+void stats_print_steps(struct buffer *out, const struct stats_style *style, const struct tally *tally) {
+    if (tally->service_count == 0)
+        return;
+    if (style->format != STATS_JSON)
+        append_head(out, style->format == STATS_CSV, "start", sizeof("2026-11-23 18:15:04.123+07:00") - 1);
+    for (size_t step = 0; step < tally->steps.count; step++) {
+        tally_levels sums = { 0 };
+        for (size_t i = 0; i < tally->service_count; i++)
+            add_levels(sums, tally->services[i].by_step[step]);
+        if (style->format == STATS_JSON)
+            json_step(out, tally, step, sums);
+        else
+            table_step(out, style, tally->steps.first_ns + step * tally->steps.step_ns, sums);
+    }
+}
