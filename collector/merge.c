@@ -128,7 +128,9 @@ static int add_rows(struct partition_txn *txn, const struct merge_block *from, s
     result = block_count(block) == from->count ? block_load_all(block, error) : -EBADMSG;
     for (uint32_t row = 0; result == 0 && row < from->count; row++) {
         struct entry entry;
+        struct entry_argument arguments[ENTRY_ARGUMENTS_MAX];
         block_entry(block, row, &entry);
+        block_entry_arguments(block, row, arguments, &entry);
         result = block_builder_add(builder, &entry);
     }
     block_destroy(block);

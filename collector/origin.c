@@ -57,10 +57,16 @@ static const struct site *site_of(struct lane *lane, struct slot *slot, uint32_t
     return slot->sites[number];
 }
 
-/* The strings of the call site, in memory that outlives the slot's copy. */
+static struct text places_text(const struct entry_argument *places, int count) {
+    return (struct text) { (const char *)places, (size_t)count * sizeof(*places) };
+}
+
+/* The strings of the call site, and where its arguments stand, in memory that outlives the slot's copy. */
 static void apply_site(struct drain *drain, struct lane *lane, struct slot *slot, const struct record_entry *record,
                        struct entry *entry, struct batch *batch) {
     const struct site *site = site_of(lane, slot, record->site);
+    struct entry_argument places[TEMPLATE_ARGUMENTS_MAX];
+    int count = -1;
     buffer_clear(&drain->text);
     if (!site) {
         buffer_append_format(&drain->text, "(the text of call site %u can no longer be read)", record->site);
@@ -69,8 +75,15 @@ static void apply_site(struct drain *drain, struct lane *lane, struct slot *slot
             entry->module = arena_copy(&batch->arena, site->module);
         if (entry->operation.length == 0)
             entry->operation = arena_copy(&batch->arena, site->operation);
-        if (template_format(site->format, record->entry.message, &drain->text) < 0)
+        if (template_format_marked(site->format, record->entry.message, &drain->text, places, &count) < 0) {
             buffer_append_string(&drain->text, " (arguments and format do not agree)");
+            count = -1;
+        }
+    }
+    if (count >= 0) {
+        entry->arguments = (const void *)arena_copy(&batch->arena, places_text(places, count)).data;
+        entry->argument_count = (uint8_t)count;
+        entry->templated = !batch->arena.failed;
     }
     entry->message = arena_copy(&batch->arena, buffer_text(&drain->text));
     batch->failed |= drain->text.failed;

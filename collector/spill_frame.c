@@ -38,6 +38,11 @@ static int append_entry(struct buffer *out, const struct entry *entry) {
         return -ENOMEM;
     record_entry_encode(&record, 0, entry->timestamp_ns, out->data + out->length, size);
     out->length += size;
+    append_number(out, entry->templated ? entry->argument_count + 1u : 0, 2);
+    for (unsigned i = 0; entry->templated && i < entry->argument_count; i++) {
+        append_number(out, entry->arguments[i].begin, 2);
+        append_number(out, entry->arguments[i].length, 2);
+    }
     return 0;
 }
 
@@ -119,14 +124,34 @@ int spill_frame_length(struct text header, uint64_t file_id, uint64_t offset, ui
     uint64_t id = take_number(&cursor, 8), at = take_number(&cursor, 8);
     take_number(&cursor, 8);
     uint64_t body = take_number(&cursor, 8);
-    if (cursor.failed || magic != SPILL_FRAME_MAGIC || version != SPILL_FRAME_VERSION || id != file_id ||
+    if (cursor.failed || magic != SPILL_FRAME_MAGIC || version == 0 || version > SPILL_FRAME_VERSION || id != file_id ||
         at != offset || body > SPILL_FRAME_MAX)
         return -EBADMSG;
     *ret_length = SPILL_FRAME_HEADER + body + SPILL_FRAME_TAIL;
     return 0;
 }
 
-static int decode_entry(struct cursor *cursor, struct text host, struct batch *batch) {
+/* Places that make no sense are found out where they are used (block_mine). */
+static int decode_places(struct cursor *cursor, struct entry *entry, struct batch *batch) {
+    uint64_t count = take_number(cursor, 2);
+    if (cursor->failed || count > ENTRY_ARGUMENTS_MAX + 1)
+        return -EBADMSG;
+    entry->templated = count > 0;
+    entry->argument_count = (uint8_t)(count ? count - 1 : 0);
+    if (count < 2)
+        return 0;
+    struct entry_argument *places = arena_allocate(&batch->arena, entry->argument_count * sizeof(*places));
+    if (!places)
+        return -ENOMEM;
+    for (unsigned i = 0; i < entry->argument_count; i++) {
+        places[i].begin = (uint16_t)take_number(cursor, 2);
+        places[i].length = (uint16_t)take_number(cursor, 2);
+    }
+    entry->arguments = places;
+    return cursor->failed ? -EBADMSG : 0;
+}
+
+static int decode_entry(struct cursor *cursor, uint64_t version, struct text host, struct batch *batch) {
     uint32_t pid = (uint32_t)take_number(cursor, 4);
     struct text bytes = take_text(cursor, take_number(cursor, 4));
     struct record record;
@@ -134,6 +159,9 @@ static int decode_entry(struct cursor *cursor, struct text host, struct batch *b
         return -EBADMSG;
     record.entry.entry.host = host;
     record.entry.entry.pid = pid;
+    int result = version > 1 ? decode_places(cursor, &record.entry.entry, batch) : 0;
+    if (result < 0)
+        return result;
     batch_add(batch, &record.entry.entry);
     return batch->failed ? -ENOMEM : 0;
 }
@@ -169,14 +197,15 @@ int spill_frame_decode(struct text frame, uint64_t file_id, uint64_t offset, str
     size_t hashed = frame.length - SPILL_FRAME_TAIL;
     if (hash_bytes(frame.data, hashed) != state_u64_get(frame.data + hashed))
         return -EBADMSG;
-    struct cursor cursor = { frame.data + 12, frame.data + hashed, false };
+    struct cursor cursor = { frame.data + 8, frame.data + hashed, false };
+    uint64_t version = take_number(&cursor, 4);
     uint64_t spans = take_number(&cursor, 4);
     cursor.at = frame.data + 32;
     uint64_t entries = take_number(&cursor, 4), puts = take_number(&cursor, 4);
     take_number(&cursor, 8);
     struct text host = take_text(&cursor, take_number(&cursor, 2));
     for (uint64_t i = 0; i < entries; i++) {
-        int result = decode_entry(&cursor, host, batch);
+        int result = decode_entry(&cursor, version, host, batch);
         if (result < 0)
             return result;
     }

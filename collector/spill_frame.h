@@ -1,4 +1,4 @@
-/* spill_frame.h - one batch as bytes in the spill file. Pure. Version 1; integers little-endian.
+/* spill_frame.h - one batch as bytes in the spill file. Pure. Version 2, version 1 is read; integers little-endian.
  *
  *   0       8         12       16        24       32        36      40            48
  *  +-------+---------+--------+---------+--------+---------+-------+-------------+-------------------------------------------+
@@ -6,8 +6,9 @@
  *  +-------+---------+--------+---------+--------+---------+-------+-------------+-------------------------------------------+
  *
  *   host     u16 length, bytes
- *   entry    u32 pid, u32 length of the record, the record (common/model/record.h, position 0)
- *   span     likewise
+ *   entry    u32 pid, u32 length of the record, the record (common/model/record.h, position 0); u16 1 + number of the places of a call site's
+ *            arguments (0: of no call site), u16 begin and u16 length of each. In version 1 without these
+ *   span     u32 pid, u32 length of the record, the record
  *   put      u16 key length, u16 1: remove, u32 value length, key, value
  *   XXH3     u64 over everything before it
  *
@@ -20,7 +21,7 @@
 #include "collector/batch.h"
 #include "common/base/error.h"
 
-enum { SPILL_FRAME_HEADER = 48, SPILL_FRAME_VERSION = 1, SPILL_FRAME_TAIL = 8 };
+enum { SPILL_FRAME_HEADER = 48, SPILL_FRAME_VERSION = 2, SPILL_FRAME_TAIL = 8 };
 #define SPILL_FRAME_MAGIC UINT64_C(0x314c4c4950535454)
 
 /* Append the frame to out. -ENOMEM, -E2BIG. */

@@ -26,6 +26,9 @@ enum {
     ENTRY_ARGUMENTS_MAX = 32,
 };
 
+/* A message that begins so is sealed, and its text means nothing to anybody without the key (common/privacy/seal.h). */
+#define ENTRY_SEALED_MARK "sealed:1:"
+
 struct entry_argument { /* a part of the message, in bytes */
     uint16_t begin, length;
 };

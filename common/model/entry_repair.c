@@ -362,7 +362,10 @@ int entry_repair(struct entry *entry, unsigned already, struct buffer *scratch) 
     repair_required(&repair, &entry->service, ENTRY_NAME_CHARACTERS, TEXT_LITERAL("unknown"));
     repair_required(&repair, &entry->module, ENTRY_NAME_CHARACTERS, TEXT_LITERAL("unknown"));
     repair_required(&repair, &entry->operation, ENTRY_NAME_CHARACTERS, TEXT_LITERAL("unknown"));
+    struct text message = entry->message;
     repair_required(&repair, &entry->message, ENTRY_MESSAGE_CHARACTERS, TEXT_LITERAL("(empty)"));
+    if (message.data != entry->message.data || message.length != entry->message.length)
+        entry->templated = false;
     repair_id(&repair, &entry->trace_id, "trace_id");
     repair_id(&repair, &entry->span_id, "span_id");
     repair_id(&repair, &entry->correlation_id, "correlation_id");

@@ -298,7 +298,10 @@ static bool append_argument(struct buffer *out, struct template_spec *spec, stru
     return true;
 }
 
-int template_format(struct text format, struct text arguments, struct buffer *out) {
+int template_format_marked(struct text format, struct text arguments, struct buffer *out,
+                           struct entry_argument ret[TEMPLATE_ARGUMENTS_MAX], int *ret_count) {
+    size_t start = out->length, begin;
+    int marked = 0;
     const char *at = format.data, *end = format.length ? at + format.length : at;
     struct template_spec spec;
     int rc;
@@ -310,9 +313,19 @@ int template_format(struct text format, struct text arguments, struct buffer *ou
             continue;
         }
         count += (size_t)spec.width_starred + (size_t)spec.precision_starred + 1;
+        begin = out->length - start;
         if (count > TEMPLATE_ARGUMENTS_MAX || !append_argument(out, &spec, &arguments))
             return -EBADMSG;
+        size_t length = out->length - start - begin;
+        ret[marked++] = (struct entry_argument) { (uint16_t)begin, (uint16_t)length };
     }
     buffer_append_text(out, spec.literal);
+    *ret_count = out->length - start > UINT16_MAX ? -1 : marked;
     return rc < 0 || arguments.length > 0 ? -EBADMSG : 0;
+}
+
+int template_format(struct text format, struct text arguments, struct buffer *out) {
+    struct entry_argument places[TEMPLATE_ARGUMENTS_MAX];
+    int count;
+    return template_format_marked(format, arguments, out, places, &count);
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "common/base/text.h"
+#include "common/model/entry.h"
 
 enum { TEMPLATE_ARGUMENTS_MAX = 16 };
 
@@ -34,5 +35,10 @@ int template_capture(const struct template_types *types, const char *format, va_
 /* Append the formatted message. Everything is hostile: format, types and arguments come from shared memory.
  * -EBADMSG when arguments and format do not agree (what could be formatted was appended). Widths and precisions above 10,000 are cut to that. */
 int template_format(struct text format, struct text arguments, struct buffer *out);
+
+/* The same, and where in what was appended the arguments stand: for struct entry, whose `templated` is only true when *ret_count can say it (a
+ * message of more than 64 KiB has no such places: -1). */
+int template_format_marked(struct text format, struct text arguments, struct buffer *out,
+                           struct entry_argument ret[TEMPLATE_ARGUMENTS_MAX], int *ret_count);
 
 #endif

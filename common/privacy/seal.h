@@ -20,8 +20,9 @@
 
 #include "common/base/error.h"
 #include "common/base/text.h"
+#include "common/model/entry.h"
 
-#define SEAL_MARK "sealed:1:"
+#define SEAL_MARK ENTRY_SEALED_MARK
 enum {
     SEAL_KEY_BYTES = 32,        /* of a public, a secret and a symmetric key */
     SEAL_SEALED_KEY_BYTES = 80, /* crypto_box_SEALBYTES more */

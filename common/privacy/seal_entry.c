@@ -156,6 +156,7 @@ int entry_sealer_seal(struct entry_sealer *sealer, uint64_t now_ns, struct entry
     }
     if (result >= 0 && fields->message) {
         result = seal_message(sealer, &entry->message);
+        entry->templated = false;
         parts |= ENTRY_PART_MESSAGE;
     }
     return result < 0 ? -ENOMEM : parts;

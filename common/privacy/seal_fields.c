@@ -45,8 +45,10 @@ static int cover_packed(const struct seal_fields *fields, struct text *packed, s
 }
 
 int seal_fields_cover(const struct seal_fields *fields, struct entry *entry, struct seal_parts *parts) {
-    if (fields->message)
+    if (fields->message) {
         entry->message = TEXT_LITERAL(SEAL_COVER);
+        entry->templated = false;
+    }
     if (fields->error_details && entry->error_details.length > 0)
         entry->error_details = TEXT_LITERAL("\xa8" SEAL_COVER);
     int result = cover_packed(fields, &entry->metadata, &parts->metadata);

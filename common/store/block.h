@@ -131,6 +131,11 @@ int block_load_metadata_key(struct block *block, struct text key, uint32_t *ret_
 /* The msgpack value (not checked, as metadata) of that key in a row, empty when it has none. */
 struct text block_metadata_value(const struct block *block, uint32_t key, uint32_t row);
 
+/* Make an entry of block_entry templated, as its message was stored, so that a builder need not look for arguments again. `room` is used as long as
+ * the entry is. With BLOCK_ARGUMENT and BLOCK_MESSAGE loaded. */
+void block_entry_arguments(const struct block *block, uint32_t row, struct entry_argument room[ENTRY_ARGUMENTS_MAX],
+                           struct entry *entry);
+
 /* The whole entry of a row; all columns loaded. Borrows from the block. */
 void block_entry(const struct block *block, uint32_t row, struct entry *ret);
 

@@ -159,8 +159,9 @@ static int grow_rows(struct block_builder *builder) {
 
 /* --- messages --- */
 
-static bool may_have_another_template(const struct block_builder *builder) {
-    return builder->templates.size < TEMPLATES_FIRST + builder->count / ROWS_A_TEMPLATE;
+/* Of call sites (and merged blocks, which cannot be told apart) twice as many. */
+static bool may_have_another_template(const struct block_builder *builder, bool templated) {
+    return builder->templates.size < (TEMPLATES_FIRST + builder->count / ROWS_A_TEMPLATE) * (templated ? 2 : 1);
 }
 
 /* The number of the message's template. Text in which mining finds something new in row after row is no text of statements:
@@ -172,7 +173,7 @@ static int add_template(struct block_builder *builder, const struct entry *entry
         return -ENOMEM;
     struct text text = buffer_text(&builder->scratch);
     uint64_t hash = hash_bytes(text.data, text.length);
-    if (!entry->templated && !may_have_another_template(builder)) {
+    if (!may_have_another_template(builder, entry->templated)) {
         int found = dictionary_find(&builder->templates, text, hash);
         if (found >= 0)
             return found;

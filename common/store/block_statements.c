@@ -281,6 +281,28 @@ void block_append_message(const struct block *block, uint32_t row, struct buffer
     out->length = (size_t)(put_message(block, row, out->data + out->length) - out->data);
 }
 
+void block_entry_arguments(const struct block *block, uint32_t row, struct entry_argument room[ENTRY_ARGUMENTS_MAX],
+                           struct entry *entry) {
+    const struct templates *templates = &block->templates;
+    check(row < block->count && block->loaded[BLOCK_ARGUMENT]);
+    uint32_t template = block->statements[block->statement_rows[row]].template;
+    uint32_t at = template ? templates->ends[template - 1] : 0, first = templates->gap_begins[template];
+    uint32_t gaps = templates->gap_begins[template + 1] - first;
+    size_t begin = 0;
+    if (entry->message.length > UINT16_MAX || (gaps == 1 && templates->ends[template] - at == 1))
+        return; /* one gap and nothing else: there may be more in it */
+    for (uint32_t gap = 0; gap < gaps; gap++) {
+        size_t length = block_argument(block, template, gap, templates->ranks[row]).length;
+        begin += templates->gaps[first + gap] - at;
+        room[gap] = (struct entry_argument) { (uint16_t)begin, (uint16_t)length };
+        begin += length;
+        at = templates->gaps[first + gap] + 1;
+    }
+    entry->arguments = room;
+    entry->argument_count = (uint8_t)gaps;
+    entry->templated = true;
+}
+
 /* --- what others see --- */
 
 uint32_t block_statement_count(const struct block *block) {

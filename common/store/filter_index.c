@@ -280,8 +280,11 @@ static int gather_words(const struct block_builder *builder, struct hash_set *wo
         if (!crossed[i])
             add_words(words, template);
     }
-    for (uint32_t i = 0; i < builder->arguments.count; i++)
-        add_words(words, value_run_get(&builder->arguments, i));
+    for (uint32_t i = 0; i < builder->arguments.count; i++) {
+        struct text argument = value_run_get(&builder->arguments, i);
+        if (!text_starts_with(argument, TEXT_LITERAL(ENTRY_SEALED_MARK))) /* it has no words */
+            add_words(words, argument);
+    }
     for (uint32_t row = 0; row < builder->count && any; row++) {
         if (!crossed[builder_statement(builder, row)->template])
             continue;

@@ -20,6 +20,7 @@ struct session {
     const char *config_path;       /* of --config and so on, or NULL; borrowed from argv */
     const char *data_dir_option;
     const char *runtime_dir_option;
+    const char *key_path;     /* of --key, or NULL: opening.h */
     char data_dir[PATHS_MAX]; /* after session_resolve */
     char runtime_dir[PATHS_MAX];
     bool

@@ -17,6 +17,7 @@
 #include "collector/spill.h"
 #include "collector/spill_frame.h"
 #include "common/base/diag.h"
+#include "common/base/hash.h"
 #include "common/store/state_keys.h"
 
 static char folder[64];
@@ -246,17 +247,52 @@ static void a_failed_write_leaves_nothing_of_the_batch(void **unused) {
     state_map_finish(&state);
 }
 
-static void a_frame_of_before_there_were_spans_is_read(void **unused) {
+/* A frame as version 1 had it: without spans, and nothing behind the record of its only entry. */
+static void to_version_1(struct buffer *frame) {
+    size_t host = 48, pid = host + 2 + 4, length = pid + 4; /* the host is "host" */
+    uint32_t size;
+    memcpy(&size, frame->data + length, sizeof(size));
+    size_t behind = length + 4 + size;
+    memmove(frame->data + behind, frame->data + behind + 2, frame->length - behind - 2);
+    frame->length -= 2;
+    frame->data[8] = 1;
+    state_u64_put(frame->data + 40, state_u64_get(frame->data + 40) - 2);
+    state_u64_put(frame->data + frame->length - 8, hash_bytes(frame->data, frame->length - 8));
+}
+
+static void a_frame_of_version_1_is_read(void **unused) {
     (void)unused;
     struct batch batch = BATCH_EMPTY, decoded = BATCH_EMPTY;
     struct buffer frame = BUFFER_EMPTY;
     fill(&batch, "message", 9);
     batch.span_count = 0;
     assert_int_equal(spill_frame_encode(&batch, 3, 100, &frame), 0);
-    assert_int_equal(state_u64_get(frame.data + 8), 1); /* the version, as eight bytes */
+    assert_int_equal(state_u64_get(frame.data + 8), 2); /* the version, as eight bytes */
+    to_version_1(&frame);
     assert_int_equal(spill_frame_decode(buffer_text(&frame), 3, 100, &decoded), 0);
     assert_int_equal(decoded.entry_count, 1);
+    assert_false(decoded.entries[0].templated);
+    assert_int_equal(decoded.put_count, batch.put_count);
     assert_int_equal(decoded.span_count, 0);
+    buffer_finish(&frame);
+    batch_finish(&batch);
+    batch_finish(&decoded);
+}
+
+static void keeps_where_the_arguments_of_a_call_site_stand(void **unused) {
+    (void)unused;
+    static const struct entry_argument places[] = { { 1, 2 }, { 4, 0 } };
+    struct batch batch = BATCH_EMPTY, decoded = BATCH_EMPTY;
+    struct buffer frame = BUFFER_EMPTY;
+    fill(&batch, "message", 9);
+    batch.entries[0].templated = true;
+    batch.entries[0].arguments = places;
+    batch.entries[0].argument_count = 2;
+    assert_int_equal(spill_frame_encode(&batch, 3, 100, &frame), 0);
+    assert_int_equal(spill_frame_decode(buffer_text(&frame), 3, 100, &decoded), 0);
+    assert_true(decoded.entries[0].templated);
+    assert_int_equal(decoded.entries[0].argument_count, 2);
+    assert_memory_equal(decoded.entries[0].arguments, places, sizeof(places));
     buffer_finish(&frame);
     batch_finish(&batch);
     batch_finish(&decoded);
@@ -312,7 +348,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_damaged_frame_is_passed_over_and_the_ones_behind_it_are_not, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_nothing_of_the_batch, make_folder, remove_folder),
-        cmocka_unit_test(a_frame_of_before_there_were_spans_is_read),
+        cmocka_unit_test(a_frame_of_version_1_is_read),
+        cmocka_unit_test(keeps_where_the_arguments_of_a_call_site_stand),
         cmocka_unit_test(a_batch_of_spans_alone_keeps_their_host),
         cmocka_unit_test(no_flipped_bit_of_a_frame_goes_through),
     };
