@@ -22,7 +22,7 @@ void batch_clear(struct batch *batch) {
     arena_reset(&batch->arena);
     buffer_clear(&batch->scratch);
     batch->repaired = 0;
-    batch->redacted = batch->too_costly = 0;
+    batch->redacted = batch->too_costly = batch->unsealed = 0;
     batch->invalid_spans = 0;
     batch->failed = false;
 }

@@ -32,6 +32,7 @@ struct batch {
     struct buffer scratch;  /* of entry_repair */
     uint64_t repaired;      /* entries that entry_repair had to change */
     uint64_t redacted;      /* values that collector.redact.patterns changed */
+    uint64_t unsealed;      /* values that found no room sealed, and were left out */
     uint64_t too_costly;    /* of them, those that could not be judged in time */
     uint64_t invalid_spans; /* that were not added */
     bool failed;            /* out of memory: the batch must not be used */

@@ -102,6 +102,7 @@ struct client_settings {
     uint64_t recorder_keep_ns;
     uint32_t recorder_levels;
     uint32_t sampling[LEVEL_COUNT];
+    double shares[LEVEL_COUNT]; /* the same as people write it; 0: all are kept, or none */
     struct redaction redaction;
     char redact_keys[SETTINGS_REDACT_KEYS_MAX][SETTINGS_REDACT_KEY_SIZE];
 };
@@ -392,6 +393,11 @@ enum gate gate_judge(struct call *call, struct tf_client *client, struct tf_site
 /* How many entries of a statement its limits have held back since one was written: taken, and given back when that found no room. */
 uint64_t gate_take_held(struct tf_site_ *site);
 void gate_give_held(struct tf_site_ *site, uint64_t count);
+
+/* Add to the metadata of an entry without error details what was left out beside it: `suppressed`, how many the statement's limits held back, and
+ * `sample_share`, the share that is kept of its level, so that counts can be scaled. */
+void gate_tell(const struct call *call, const struct tf_client *client, enum level level, uint64_t held,
+               struct text *metadata);
 
 /* --- format.c --- */
 

@@ -276,6 +276,10 @@ static void add_argument_words(struct hash_set *set, const struct value_run *run
     const char *bytes = run->bytes.data;
     for (uint32_t i = 0, at = 0; i < run->count; i++) {
         uint32_t end = run->ends[i];
+        if (text_starts_with((struct text) { bytes + at, end - at }, TEXT_LITERAL(ENTRY_SEALED_MARK))) {
+            at = end; /* what is sealed has no words */
+            continue;
+        }
         while (at < end) {
             uint32_t begin = at;
             while (at < end && is_word_byte(bytes[at]))

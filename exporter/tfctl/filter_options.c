@@ -107,7 +107,8 @@ int filter_option(struct session *session, struct filter *filter, int option, ch
     case OPTION_ORGANIZATION_ID:
         return id_option(session, filter, option);
     case OPTION_KEY:
-        return usage_error(session, "--key is not built yet: nothing in the store is encrypted");
+        session->key_path = optarg;
+        return GO_ON;
     default:
         return session_option(session, option, argv);
     }

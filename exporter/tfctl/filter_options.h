@@ -40,7 +40,8 @@ enum {
     "  -U, --until T             before T\n"                                                                           \
     "      --trace-id ID  --span-id ID  --correlation-id ID  --user-id ID  --organization-id ID\n"                     \
     "  -g, --grep REGEX          the message matches the regular expression\n"                                         \
-    "  -F, --fixed TEXT          the message holds the text\n\n"                                                       \
+    "  -F, --fixed TEXT          the message holds the text\n"                                                         \
+    "      --key FILE            open what is encrypted to this secret key (tfctl keygen), filters included\n\n"       \
     "T is RFC 3339, 2026-11-23 15:04:05 or a part of it, 15:04, today, yesterday, an age (90s 15m 2h 7d), or\n"        \
     "Unix seconds.\n"
 

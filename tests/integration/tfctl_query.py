@@ -322,7 +322,7 @@ def finds_faults_and_reads_on_without_the_damaged():
 def refuses_wrong_usage_in_one_line():
     cases = [
         ([], "expected a command"), (["quary"], "unknown command"), (["eval"], "not built yet"), (["top"], "not built yet"),
-        (["query", "--key", "k"], "not built yet"), (["--url", "http://x", "query"], "not built yet"), (["query", "--nothing"], "unknown option --nothing"),
+        (["query", "--key", "k", "-C", "2"], "--key and --context do not go together"), (["--url", "http://x", "query"], "not built yet"), (["query", "--nothing"], "unknown option --nothing"),
         (["query", "-Z"], "unknown option -Z"), (["query", "-n"], "a value is expected"), (["query", "-n", "-1"], "whole number"),
         (["query", "--level", "loud"], "expected trace, debug"), (["query", "-S", "soon"], "expected a time"), (["query", "-g", "("], "regular expression"),
         (["query", "-o", "xml"], "expected text, json or csv"), (["query", "{service=}"], "character 10"), (["query", "{}", "{}"], "expected one FILTER"),
