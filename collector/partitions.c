@@ -409,6 +409,9 @@ static int acquire_closed(struct partitions *partitions, const struct partition_
         *ret = ref;
         return 0;
     }
+    struct partition_note note;
+    if (partition_sum_note(name->path, &note) == 1 && note.verdict == PARTITION_UNREADABLE)
+        return error_set(error, -EBADMSG, "%s: %s", name->path, note.why);
     int result = partition_open(name->path, PARTITION_READ, 0, &partition, error);
     if (result < 0)
         return result;
