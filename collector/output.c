@@ -130,6 +130,8 @@ static int open_block(struct output *output, struct partition_txn *txn, uint64_t
     int result = partition_block_get(txn, first, &encoded, error);
     if (result == 0)
         result = block_open(encoded, first, ret, error);
+    if (result == -EPROTO) /* a flipped bit makes a version, too */
+        result = -EBADMSG;
     if (result == 0)
         *ret_end = first + block_count(*ret);
     else if (result == -EBADMSG)

@@ -175,7 +175,7 @@ static void set_aside(const char *path, const char *why) {
     char name[PARTITION_PATH_MAX + 16];
     snprintf(name, sizeof(name), "%s-lock", path);
     (void)unlink(name);
-    if (partition_looks_sound(path) && partition_sum_write_note(path, PARTITION_PARTLY, 1, why, NULL) == 0) {
+    if (partition_looks_sound(path) && partition_sum_write_note(path, NULL, PARTITION_PARTLY, 1, why, NULL) == 0) {
         diag_info("what is sound in %s is still served", path);
         return;
     }

@@ -108,7 +108,7 @@ static int next_value(struct store_reader *reader, struct partition_txn *txn, ui
     if (result == 0)
         result = index_decode(buffer_text(&reader->value), index);
     if (result < 0)
-        return error_set(error, result == -EBADMSG ? -EILSEQ : result, "the index value of block %llu is damaged",
+        return error_set(error, result == -ENOMEM ? result : -EILSEQ, "the index value of block %llu is damaged",
                          (unsigned long long)key);
     if (index->first_sequence != key || index->count == 0 || index->count > UINT64_MAX - key) {
         index_entry_finish(index);
