@@ -8,6 +8,7 @@
 #include "common/base/diag.h"
 
 #define LOOK_NS (2 * CLOCK_SECOND)
+enum { FAILURES_MAX = 3 };
 #define BACK_OFF_NS (600 * CLOCK_SECOND) /* a note that could not be written would be due at once */
 #define CHECK_AGAIN_NS (UINT64_C(86400) * CLOCK_SECOND)
 
@@ -48,13 +49,20 @@ static void on_child(struct loop_fd *source, int fd, uint32_t events, void *cont
         return;
     end_child(checker);
     if (result.verdict == PARTITION_UNREADABLE) /* it may have died before it could say so */
-        (void)partition_sum_write_note(checker->path, result.verdict, result.faults, result.why, NULL);
+        (void)partition_sum_write_note(checker->path, &checker->checked, result.verdict, result.faults, result.why, NULL);
     say(checker, &result);
-    checker->look_ns = partition_sum_note(checker->path, &note) == 1 ? 0 : clock_monotonic_ns() + BACK_OFF_NS;
+    if (partition_sum_note(checker->path, &note) == 1) {
+        checker->failures = 0;
+        checker->look_ns = 0;
+    } else { /* another file may have taken its place */
+        checker->look_ns = clock_monotonic_ns() + (++checker->failures < FAILURES_MAX ? LOOK_NS : BACK_OFF_NS);
+    }
 }
 
 static int start(struct checker *checker, const char *path) {
     struct error error = { "" };
+    if (stat(path, &checker->checked) < 0)
+        return 0; /* gone meanwhile */
     int result = verify_child_start(path, VERIFY_QUICK | VERIFY_NOTE | VERIFY_GENTLE, &checker->child, &error);
     if (result == 0) {
         snprintf(checker->path, sizeof(checker->path), "%s", path);

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "common/process/loop.h"
 #include "common/store/verify.h"
@@ -16,6 +17,8 @@ struct checker {
     struct verify_child *child;
     struct loop_fd *source;
     char path[PARTITION_PATH_MAX]; /* what it checks */
+    struct stat checked;           /* the file as it was then */
+    unsigned failures;             /* checks whose note could not be written, one after the other */
     uint64_t look_ns;              /* monotonic: when to look again */
     size_t damaged;                /* partitions that are damaged or were set aside, at the last look */
 };

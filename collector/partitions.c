@@ -184,7 +184,7 @@ static void set_aside(const char *path, const char *why) {
     char name[PARTITION_PATH_MAX + 16];
     snprintf(name, sizeof(name), "%s-lock", path);
     (void)unlink(name);
-    if (partition_looks_sound(path) && partition_sum_write_note(path, PARTITION_PARTLY, 1, why, NULL) == 0) {
+    if (partition_looks_sound(path) && partition_sum_write_note(path, NULL, PARTITION_PARTLY, 1, why, NULL) == 0) {
         diag_info("what is sound in %s is still served", path);
         return;
     }
@@ -471,6 +471,9 @@ static int acquire_closed(struct partitions *partitions, const struct partition_
         *ret = ref;
         return 0;
     }
+    struct partition_note note;
+    if (partition_sum_note(name->path, &note) == 1 && note.verdict == PARTITION_UNREADABLE)
+        return error_set(error, -EBADMSG, "%s: %s", name->path, note.why);
     int result = partition_open(name->path, PARTITION_READ, 0, &partition, error);
     if (result < 0)
         return result;

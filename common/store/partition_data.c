@@ -43,10 +43,10 @@ static int run_call(void *argument) {
     case CALL_GET:
         return mdb_get(txn, database, &call->key, &call->value);
     case CALL_PUT:
-        code = partition_pages_check(call->txn, call->database, &call->key);
+        code = partition_pages_check(call->txn, call->database, &call->key, false);
         return code != 0 ? code : mdb_put(txn, database, &call->key, &call->value, call->flags);
     case CALL_DELETE:
-        code = partition_pages_check(call->txn, call->database, &call->key);
+        code = partition_pages_check(call->txn, call->database, &call->key, true);
         return code != 0 ? code : mdb_del(txn, database, &call->key, NULL);
     case CALL_SEEK:
     case CALL_SEEK_BACK:

@@ -1,8 +1,8 @@
 /* partition_pages.c - whether the pages that LMDB is about to change are what LMDB makes of them.
  *
  * A writer copies pages into its own memory and moves what stands in them about, by their own words: a flipped bit there would have it write over its
- * heap, which no guard mends. So before each change the pages that it can reach are looked at, once in a transaction: from the root to the key's leaf,
- * with those beside them (which a deletion may merge), and the whole list of free pages. What is committed does not change
+ * heap, which no guard mends. So before each change the pages that it can reach are looked at, once in a transaction: from the root to the key's leaf, for a deletion
+ * with those beside them (which it may merge), and the whole list of free pages. What is committed does not change
  * under the one writer. Runs under the guard, on a mapping of our own. Layout: LMDB 0.9, 64-bit, as partition_check.c has the meta pages.
  *
  *   page   pgno u64 | pad u16 | flags u16 | lower u16 | upper u16 (of an overflow page: pages u32) | places of the nodes, u16 each | ... | nodes
@@ -152,15 +152,16 @@ static unsigned child_of(const char *page, MDB_val key) {
     return low - 1;
 }
 
-static int check_children(struct partition_txn *txn, const char *page, unsigned index, unsigned kind) {
-    unsigned first = index > NEIGHBOURS ? index - NEIGHBOURS : 0;
-    for (unsigned i = first; i < node_count(page) && i <= index + NEIGHBOURS; i++)
+static int check_children(struct partition_txn *txn, const char *page, unsigned index, unsigned reach, unsigned kind) {
+    unsigned first = index > reach ? index - reach : 0;
+    for (unsigned i = first; i < node_count(page) && i <= index + reach; i++)
         if (!is_sound(txn, node_of(page, i).number, kind))
             return MDB_CORRUPTED;
     return 0;
 }
 
-int partition_pages_check(struct partition_txn *txn, enum partition_database database, const MDB_val *key) {
+int partition_pages_check(struct partition_txn *txn, enum partition_database database, const MDB_val *key,
+                          bool deletes) {
     const struct partition_tree *tree = &txn->pages->trees[database];
     uint64_t number = tree->root;
     if (tree->depth == 0) /* empty, or made in this transaction */
@@ -170,7 +171,8 @@ int partition_pages_check(struct partition_txn *txn, enum partition_database dat
     for (unsigned level = 1; level < tree->depth; level++) {
         const char *page = page_at(txn, number);
         unsigned index = child_of(page, *key);
-        int code = check_children(txn, page, index, level + 1 == tree->depth ? PAGE_LEAF : PAGE_BRANCH);
+        int code = check_children(txn, page, index, deletes ? NEIGHBOURS : 0,
+                                  level + 1 == tree->depth ? PAGE_LEAF : PAGE_BRANCH);
         if (code != 0)
             return code;
         number = node_of(page, index).number;

@@ -118,7 +118,8 @@ bool partition_read_roots(const struct partition *partition, struct partition_ro
 
 int partition_pages_begin(struct partition_txn *txn);
 /* Before a change at the key. */
-int partition_pages_check(struct partition_txn *txn, enum partition_database database, const MDB_val *key);
+int partition_pages_check(struct partition_txn *txn, enum partition_database database, const MDB_val *key,
+                          bool deletes);
 
 /* Put LMDB's (or errno's, or -EFAULT's) code into words; returns our negative errno. */
 int partition_error(struct error *error, const struct partition *partition, const char *what, int code);

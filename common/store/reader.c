@@ -255,9 +255,11 @@ int store_reader_block(struct store_reader *reader, uint64_t first_sequence, str
             result = block_open(buffer_text(&reader->value), first_sequence, ret, &why);
         else if (result != -EILSEQ && !reader_is_passing(result))
             reader_tell_damaged(reader, member, why.text);
-        if (result == -EBADMSG || result == -EILSEQ)
+        bool lost =
+            result == -EBADMSG || result == -EILSEQ || result == -EPROTO; /* a flipped bit makes a version, too */
+        if (lost)
             reader_tell_once(reader, member, why.text);
-        return result == 0 ? 0 : error_set(error, result == -EILSEQ ? -EBADMSG : result, "%s", why.text);
+        return result == 0 ? 0 : error_set(error, lost ? -EBADMSG : result, "%s", why.text);
     }
     return error_set(error, -ENOENT, "block %llu is not in the store any more", (unsigned long long)first_sequence);
 }

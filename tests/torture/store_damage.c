@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/store/block.h"
 #include "common/store/filter_index.h"
@@ -400,12 +401,17 @@ static void run_case(unsigned which, const char *bytes, size_t size, const char 
     write_file(which, files[which].bytes, files[which].size);
 }
 
-/* LMDB's own fields stand at the front of a page, and its nodes' places behind them: half of the flips go there. */
+/* LMDB's own fields stand at the front of a page, and its nodes' places behind them: most of the flips go there. */
+static size_t place_in_page(unsigned *seed) {
+    static const size_t within[] = { 16, 64, PAGE, PAGE };
+    return (size_t)rand_r(seed) % within[(unsigned)rand_r(seed) % COUNT_OF(within)];
+}
+
 static void flip_one(unsigned number) {
     unsigned seed = number;
     unsigned which = (unsigned)rand_r(&seed) % 2;
     size_t size = files[which].size, page = (size_t)rand_r(&seed) % (size / PAGE) * PAGE;
-    size_t at = page + (size_t)rand_r(&seed) % (rand_r(&seed) % 2 ? PAGE : 64);
+    size_t at = page + place_in_page(&seed);
     unsigned bit = (unsigned)rand_r(&seed) % 8;
     char what[128];
     char *bytes = malloc(size);

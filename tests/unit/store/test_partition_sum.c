@@ -29,7 +29,7 @@ static void says_what_was_noted_of_the_same_file(void **state) {
     const char *path = a_partition(10);
     assert_false(partition_sum_exists(path));
     assert_int_equal(partition_sum_note(path, &note), 0);
-    must(partition_sum_write(path, PARTITION_PARTLY, 3, "block 7: it is damaged", &error));
+    must(partition_sum_write(path, NULL, PARTITION_PARTLY, 3, "block 7: it is damaged", &error));
     assert_true(partition_sum_exists(path));
     assert_int_equal(partition_sum_note(path, &note), 1);
     assert_int_equal(note.verdict, PARTITION_PARTLY);
@@ -37,7 +37,7 @@ static void says_what_was_noted_of_the_same_file(void **state) {
     assert_string_equal(note.why, "block 7: it is damaged");
     assert_int_equal(note.hashed_ns, note.checked_ns);
     assert_int_equal(partition_sum_compare(path, &note, &error), 1);
-    must(partition_sum_write_note(path, PARTITION_UNREADABLE, 1, "no", &error));
+    must(partition_sum_write_note(path, NULL, PARTITION_UNREADABLE, 1, "no", &error));
     assert_int_equal(partition_sum_note(path, &note), 1);
     assert_int_equal(note.hashed_ns, 0);
     assert_int_equal(partition_sum_compare(path, &note, &error), -ENOENT);
@@ -49,12 +49,16 @@ static void a_changed_file_is_not_believed_and_the_place_is_found(void **state) 
     (void)state;
     struct partition_note note;
     const char *path = a_partition(1000);
-    must(partition_sum_write(path, PARTITION_SOUND, 0, "", &error));
+    must(partition_sum_write(path, NULL, PARTITION_SOUND, 0, "", &error));
+    struct stat before;
+    assert_int_equal(stat(path, &before), 0);
     change_byte(path, 9000, 0x55);
+    assert_int_equal(partition_sum_write(path, &before, PARTITION_SOUND, 0, "", &error),
+                     -EBUSY); /* not what was checked */
     assert_int_equal(partition_sum_note(path, &note), 0);
     assert_int_equal(partition_sum_compare(path, &note, &error), 0);
     assert_non_null(strstr(error.text, "bytes from 0 on"));
-    must(partition_sum_write(path, PARTITION_SOUND, 0, "", &error));
+    must(partition_sum_write(path, NULL, PARTITION_SOUND, 0, "", &error));
     assert_int_equal(truncate(path, 8192), 0);
     assert_int_equal(partition_sum_compare(path, &note, &error), 0);
 }
@@ -64,7 +68,7 @@ static void a_damaged_or_foreign_sum_is_none(void **state) {
     struct partition_note note;
     struct stat status;
     const char *path = a_partition(10);
-    must(partition_sum_write(path, PARTITION_SOUND, 0, "", &error));
+    must(partition_sum_write(path, NULL, PARTITION_SOUND, 0, "", &error));
     assert_int_equal(stat(sum_of(path), &status), 0);
     for (off_t at = 0; at < status.st_size; at += 3) { /* every third byte, another way each time */
         unsigned char before, after;
@@ -87,7 +91,7 @@ static void a_sum_that_others_may_write_is_not_believed(void **state) {
     (void)state;
     struct partition_note note;
     const char *path = a_partition(10);
-    must(partition_sum_write(path, PARTITION_SOUND, 0, "", &error));
+    must(partition_sum_write(path, NULL, PARTITION_SOUND, 0, "", &error));
     assert_int_equal(chmod(sum_of(path), 0666), 0);
     assert_int_equal(partition_sum_note(path, &note), 0);
     assert_int_equal(chmod(sum_of(path), 0640), 0);

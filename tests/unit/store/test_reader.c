@@ -288,7 +288,7 @@ static void what_is_noted_as_unreadable_is_not_touched_until_it_is_another_file(
     char trouble[ERROR_TEXT_SIZE], copy[PARTITION_PATH_MAX], path[PARTITION_PATH_MAX];
     partition_close(three_partitions());
     snprintf(path, sizeof(path), "%s", fixture_path(11));
-    must(partition_sum_write_note(path, PARTITION_UNREADABLE, 1, "it hangs", &error));
+    must(partition_sum_write_note(path, NULL, PARTITION_UNREADABLE, 1, "it hangs", &error));
     struct store_reader *reader = open_store();
     assert_walk(reader, 0, UINT64_MAX, false, "1+5 6+5 16+1 17+3 ");
     assert_int_equal(store_reader_trouble(reader, trouble), 1);
@@ -301,7 +301,7 @@ static void what_is_noted_as_unreadable_is_not_touched_until_it_is_another_file(
     must(store_reader_refresh(reader, &error));
     assert_walk(reader, 0, UINT64_MAX, false, "1+5 6+5 11+5 16+1 17+3 ");
     assert_int_equal(store_reader_trouble(reader, trouble), 0);
-    must(partition_sum_write(path, PARTITION_PARTLY, 2, "bit rot", &error)); /* found by the daily look */
+    must(partition_sum_write(path, NULL, PARTITION_PARTLY, 2, "bit rot", &error)); /* found by the daily look */
     must(store_reader_refresh(reader, &error));
     assert_int_equal(store_reader_trouble(reader, trouble), 1);
     assert_walk(reader, 0, UINT64_MAX, false, "1+5 6+5 11+5 16+1 17+3 ");
