@@ -16,6 +16,7 @@
 struct batch_put {
     struct text key, value; /* in the arena */
     bool remove;
+    struct state_node *node; /* for batch_apply, when it was prepared */
 };
 
 struct batch {
@@ -30,6 +31,8 @@ struct batch {
     struct arena arena;
     struct buffer scratch;  /* of entry_repair */
     uint64_t repaired;      /* entries that entry_repair had to change */
+    uint64_t redacted;      /* values that collector.redact.patterns changed */
+    uint64_t too_costly;    /* of them, those that could not be judged in time */
     uint64_t invalid_spans; /* that were not added */
     bool failed;            /* out of memory: the batch must not be used */
 };
@@ -40,6 +43,10 @@ void batch_finish(struct batch *batch);
 
 /* Add an entry: it is repaired where it is not valid. Texts are borrowed unless repaired. */
 void batch_add(struct batch *batch, const struct entry *entry);
+
+/* The two halves of that. */
+void batch_repair(struct batch *batch, struct entry *entry);
+void batch_push(struct batch *batch, const struct entry *entry);
 
 /* Add a span: repaired likewise; one without a trace id or an id of its own is only counted. */
 void batch_add_span(struct batch *batch, const struct span *span);
@@ -55,7 +62,10 @@ static inline bool batch_is_empty(const struct batch *batch) {
     return batch->entry_count == 0 && batch->span_count == 0 && batch->put_count == 0;
 }
 
-/* The batch is safe: its puts hold from now on. -ENOMEM leaves the rest undone; nothing can be gone on with then. */
+/* Have the memory that batch_apply needs, while the batch can still be refused: -ENOMEM. */
+int batch_prepare(const struct batch *batch, struct state_map *map);
+
+/* The batch is safe: its puts hold from now on. Cannot fail after batch_prepare; else -ENOMEM leaves the rest undone. */
 int batch_apply(const struct batch *batch, struct state_map *map);
 
 #endif

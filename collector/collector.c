@@ -49,11 +49,24 @@ static void apply_sizes(struct collector *collector, const struct config *config
     retention_disk_of(collector->settings.data_dir, &disk);
     collector->writer.partition_ns = config->collector.partition_ns;
     collector->writer.partition_bytes = retention_partition_bytes(&collector->settings.retention, &disk);
+    writer_set_reserve(&collector->writer, retention_reserve_bytes(&collector->settings.retention, &disk));
+    curator_set(collector->curator, &collector->settings.retention);
 }
 
 static void apply_recorder(struct collector *collector, const struct config *config) {
     const struct config_flight_recorder *flight_recorder = &config->collector.flight_recorder;
     recorder_configure(&collector->recorder, flight_recorder->levels ? flight_recorder->keep_ns : 0);
+}
+
+/* What the store says once of all entries of a partition. */
+static int apply_origin(struct collector *collector, const struct config *config, struct error *error) {
+    char host[ENTRY_HOST_BYTES + 1];
+    drain_host(host);
+    struct partition_origin origin = { .host = text_of(host), .label_count = config->labels.count };
+    for (size_t i = 0; i < config->labels.count; i++)
+        origin.labels[i] =
+            (struct partition_label) { text_of(config->labels.items[i].name), text_of(config->labels.items[i].value) };
+    return partitions_set_origin(&collector->partitions, &origin, error);
 }
 
 /* --- state of what is gone --- */
@@ -138,12 +151,14 @@ static void on_maintenance(struct loop_timer *timer, void *context) {
     collector_look_at_itself(collector);
     fold_maintain(&collector->fold, clock_real_ns(), collector->last_commit_real_ns);
     /* On a disk that is full nothing is waited for: what may go makes the store writable again. */
-    if (now - collector->last_retention_ns >= RETENTION_NS || collector->failing) {
-        collector->last_retention_ns = now;
-        retention_run(collector->settings.data_dir, &collector->settings.retention, clock_real_ns());
+    if (collector->failing)
+        curator_wake(collector->curator);
+    if (now - collector->last_readers_ns >= READER_CHECK_NS) {
+        collector->last_readers_ns = now;
         if (collector->partitions.current->partition)
             partition_reader_check(collector->partitions.current->partition);
     }
+    checker_look(&collector->checker, collector->partitions.current_path, now);
     if (writer_cursor_moved(&collector->writer) && now - collector->last_cursor_ns >= OUTPUT_CURSOR_NS) {
         collector->last_cursor_ns = now;
         collector_flush(collector, false, false);
@@ -201,11 +216,19 @@ static int start_store(struct collector *collector, const struct config *config,
     collector->lock_fd = daemon_lock(collector->settings.data_dir, "collector", error);
     if (collector->lock_fd < 0)
         return collector->lock_fd;
+    result = apply_origin(collector, config, error);
+    if (result < 0)
+        return result;
     result = partitions_open(&collector->partitions, collector->settings.data_dir,
                              PARTITION_BYTES_MAX + PARTITION_MAP_SLACK, &collector->state, error);
     if (result < 0)
         return result;
     collector->partitions_open = true;
+    result = curator_create(&collector->partitions, &collector->curator, error);
+    if (result < 0)
+        return result;
+    partitions_set_growth(&collector->partitions, curator_growth(collector->curator));
+    checker_init(&collector->checker, collector->loop, collector->settings.data_dir);
     result = writer_init(&collector->writer, &collector->partitions, &collector->state, error);
     collector->writer_open = true;
     if (result < 0)
@@ -213,6 +236,14 @@ static int start_store(struct collector *collector, const struct config *config,
     apply_sizes(collector, config);
     result = spill_open(&collector->spill, collector->settings.spill_dir, &collector->state, error);
     collector->spill_open = result == 0;
+    return result;
+}
+
+static int start_intake(struct collector *collector, const struct config *config, struct error *error) {
+    struct intake_rules rules;
+    int result = intake_rules_make(config, &rules, error);
+    if (result == 0)
+        intake_adopt(&collector->intake, &rules);
     return result;
 }
 
@@ -243,8 +274,11 @@ static int start_rings(struct collector *collector, const struct config *config,
     if (result == 0)
         result = drain_init(&collector->drain, &collector->rings, &collector->fold, error);
     collector->drain_open = result == 0;
+    if (result == 0)
+        result = start_intake(collector, config, error);
     if (result < 0)
         return result;
+    collector->drain.intake = &collector->intake;
     health_init(&collector->health, &collector->state);
     collector->drain.health = &collector->health;
     collector->drain.recorder = &collector->recorder;
@@ -283,7 +317,7 @@ static int start_loop(struct collector *collector, struct error *error) {
     collector->poll_ns = POLL_ACTIVE_NS;
     loop_set_timer(collector->poll_timer, 0);
     loop_set_timer(collector->maintenance_timer, 0);
-    return 0;
+    return curator_start(collector->curator, error);
 }
 
 int collector_start(struct collector *collector, const struct config *config, struct loop *loop, struct error *error) {
@@ -318,9 +352,18 @@ int collector_reload(struct collector *collector, const struct config *config, s
     if (strcmp(config->namespace_, collector->fold.namespace_) != 0 ||
         strcmp(config->exporter.gauge_suffix, collector->fold.gauge_suffix) != 0)
         return error_set(error, -EINVAL, "namespace and exporter.gauge_suffix cannot change while the collector runs");
-    result = level_keeper_tell(&collector->levels, config, error);
+    struct intake_rules rules;
+    result = intake_rules_make(config, &rules, error);
     if (result < 0)
         return result;
+    result = level_keeper_tell(&collector->levels, config, error);
+    if (result == 0)
+        result = apply_origin(collector, config, error);
+    if (result < 0) {
+        intake_rules_finish(&rules);
+        return result;
+    }
+    intake_adopt(&collector->intake, &rules);
     collector->settings = settings;
     apply_sizes(collector, config);
     apply_recorder(collector, config);
@@ -352,7 +395,9 @@ void collector_drain_all(struct collector *collector) {
 
 void collector_finish(struct collector *collector) {
     control_destroy(collector->control);
+    curator_stop(collector->curator);
     positions_finish(&collector->positions);
+    checker_finish(&collector->checker);
     level_keeper_finish(&collector->levels);
     loop_remove_fd(collector->watch);
     loop_remove_fd(collector->deaths);
@@ -364,6 +409,7 @@ void collector_finish(struct collector *collector) {
         collector_flush(collector, false, false); /* how far the output came */
     if (collector->drain_open)
         drain_finish(&collector->drain);
+    intake_finish(&collector->intake);
     if (collector->recorder_open)
         recorder_finish(&collector->recorder);
     if (collector->fold_open)
@@ -374,6 +420,10 @@ void collector_finish(struct collector *collector) {
     batch_finish(&collector->batch);
     if (collector->spill_open)
         spill_close(&collector->spill);
+    if (collector->partitions_open && ended)
+        partitions_set_growth(&collector->partitions, (struct partition_growth) { 0 });
+    curator_destroy(collector->curator);
+    collector->curator = NULL;
     if (ended) { /* else the output's thread hangs in a write, and may still look at these */
         if (collector->writer_open)
             writer_finish(&collector->writer);

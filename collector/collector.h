@@ -9,7 +9,10 @@
 #define TASKFORGE_COLLECTOR_COLLECTOR_H
 
 #include "collector/batch.h"
+#include "collector/curator.h"
 #include "collector/drain.h"
+#include "collector/intake.h"
+#include "collector/checker.h"
 #include "collector/level_keeper.h"
 #include "collector/output.h"
 #include "collector/partitions.h"
@@ -39,10 +42,12 @@ struct collector {
     struct partitions partitions;
     struct writer writer;
     struct spill spill;
+    struct checker checker;
     struct rings rings;
     struct fold fold;
     struct health health;
     struct self self;
+    struct intake intake;
     struct drain drain;
     struct drain_state seen; /* by the last round */
     struct batch batch;
@@ -50,6 +55,7 @@ struct collector {
     struct level_keeper levels;
     struct recorder recorder;
     struct output *output;
+    struct curator *curator;
     struct control *control;
     char control_path[PATHS_MAX + 32];
     struct loop_timer *poll_timer, *maintenance_timer;
@@ -59,7 +65,7 @@ struct collector {
     uint64_t trimmed_entries;  /* drain.entries at the last maintenance */
     uint64_t pending_records;  /* seen since the last flush */
     bool urgent;               /* an error is among them */
-    uint64_t last_commit_ns, last_scan_ns, last_retention_ns, last_cursor_ns, last_cells_ns,
+    uint64_t last_commit_ns, last_scan_ns, last_readers_ns, last_cursor_ns, last_cells_ns,
         last_self_ns;             /* monotonic */
     uint64_t last_commit_real_ns; /* 0: none yet */
     bool reload_untold;           /* the configuration was read again, and no entry tells of it yet */

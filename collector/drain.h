@@ -17,6 +17,7 @@
 #include "collector/crash.h"
 #include "collector/fold.h"
 #include "collector/health.h"
+#include "collector/intake.h"
 #include "collector/order.h"
 #include "collector/recorder.h"
 #include "collector/rings.h"
@@ -25,6 +26,7 @@ struct drain {
     struct rings *rings;
     struct fold *fold;         /* where metric updates go; NULL: they are passed over (tests of the rest) */
     struct health *health;     /* likewise health reports */
+    struct intake *intake;     /* what is done to entries and spans; NULL: nothing (likewise) */
     struct recorder *recorder; /* the flight recorder; NULL: nothing is stored out of its lanes (likewise) */
     char host[ENTRY_HOST_BYTES + 1];
     struct uuid_generator ids; /* of entries of our own */
@@ -43,6 +45,9 @@ struct drain_state { /* what a round found */
     bool pressed;          /* a lane is more than a quarter full, or was not copied whole */
     bool half_full;        /* a lane is more than half full */
 };
+
+/* The name of this host, as entries have it. */
+void drain_host(char out[ENTRY_HOST_BYTES + 1]);
 
 int drain_init(struct drain *drain, struct rings *rings, struct fold *fold, struct error *error);
 void drain_finish(struct drain *drain);

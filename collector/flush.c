@@ -39,7 +39,7 @@ static bool is_retry_due(const struct collector *collector, uint64_t now) {
 
 /* After a failure the store is looked at first. */
 static bool store_is_ready(struct collector *collector, uint64_t now) {
-    struct error error;
+    struct error error = { "" };
     if (!collector->failing)
         return true;
     if (now < collector->retry_ns)
@@ -52,7 +52,7 @@ static bool store_is_ready(struct collector *collector, uint64_t now) {
 
 /* Frames of the spill into the store, oldest first, some at a time. True when none is left. */
 static bool take_in_spill(struct collector *collector) {
-    struct error error;
+    struct error error = { "" };
     for (int i = 0; i < SPILL_FRAMES_A_FLUSH && !spill_is_empty(&collector->spill); i++) {
         uint64_t next, now = clock_monotonic_ns();
         if (!store_is_ready(collector, now))
@@ -78,22 +78,29 @@ static bool take_in_spill(struct collector *collector) {
 }
 
 static bool commit_to_store(struct collector *collector, uint64_t now) {
-    struct error error;
+    struct error error = { "" };
     if (!store_is_ready(collector, now))
         return false;
     uint64_t begun = clock_monotonic_ns();
+    collector->writer.spill_over = collector->spill.over;
     int result = writer_commit(&collector->writer, &collector->batch, true, clock_real_ns(), &error);
+    collector->writer.spill_over = 0;
     if (result < 0) {
         store_failed(collector, error.text, now);
         return false;
     }
+    spill_said_over(&collector->spill);
     store_works(collector, begun);
     return true;
 }
 
 static bool append_to_spill(struct collector *collector) {
-    struct error error;
-    int result = spill_append(&collector->spill, &collector->batch, &error);
+    struct error error = { "" };
+    int result = batch_prepare(&collector->batch, &collector->state);
+    if (result == 0)
+        result = spill_append(&collector->spill, &collector->batch, &error);
+    else
+        error_set(&error, result, "cannot write the spill: out of memory");
     if (result < 0) {
         if (!collector->spill_failing)
             diag_error("%s; the rings hold what they can, then what is new is dropped and counted", error.text);
@@ -105,7 +112,7 @@ static bool append_to_spill(struct collector *collector) {
         diag_info("the spill can be written again");
     collector->spill_failing = false;
     self_count(&collector->self, SELF_SPILLED, 1);
-    check(batch_apply(&collector->batch, &collector->state) == 0); /* out of memory: begin again from what is on disk */
+    check(batch_apply(&collector->batch, &collector->state) == 0); /* it was prepared */
     return true;
 }
 
@@ -264,6 +271,16 @@ static void scan_slots(struct collector *collector, uint64_t now) {
         collector->waiting_since_ns = now;
 }
 
+/* Sequences for what the curator takes in. */
+static void give_place(struct collector *collector) {
+    struct error error;
+    uint64_t first = CURATOR_NO_PLACE;
+    if (!collector->failing && spill_is_empty(&collector->spill) &&
+        writer_leave_place(&collector->writer, curator_wanted(collector->curator), &first, &error) < 0)
+        diag_warn("no place is made for an import: %s", error.text);
+    curator_give(collector->curator, first);
+}
+
 void collector_poll(struct collector *collector) {
     drain_round(&collector->drain, &collector->seen);
     uint64_t now = clock_monotonic_ns();
@@ -272,6 +289,8 @@ void collector_poll(struct collector *collector) {
     if (collector->seen.hand_bytes && !collector->waiting_since_ns)
         collector->waiting_since_ns = now;
     scan_slots(collector, now);
+    if (curator_wanted(collector->curator))
+        give_place(collector);
     if (is_flush_due(collector, now))
         collector_flush(collector, is_asked(collector), false);
     if (positions_are_waiting(&collector->positions))

@@ -15,6 +15,7 @@
 #include "common/base/diag.h"
 #include "common/store/block.h"
 #include "common/store/filter_index.h"
+#include "common/store/gone.h"
 
 enum {
     OUTPUT_BUFFER = 256 * 1024, /* lines put together for one write */
@@ -173,8 +174,10 @@ static bool print_block(struct output *output, const struct block *block, uint64
     for (uint64_t row = output->cursor - first; row < count; row++) {
         struct entry entry;
         block_entry(block, (uint32_t)row, &entry);
-        entry_append_json(&output->lines, &entry);
-        buffer_append_char(&output->lines, '\n');
+        if (!entry_is_gone(&entry)) {
+            entry_append_json(&output->lines, &entry);
+            buffer_append_char(&output->lines, '\n');
+        }
         if (output->lines.failed) {
             output->lines.failed = false;
             buffer_clear(&output->lines);
@@ -211,7 +214,9 @@ static bool step(struct output *output) {
     uint64_t next, first = output->cursor, end = 0;
     int result = partitions_acquire(partitions, output->cursor, &ref, &next, &error);
     if (result == 0) {
-        result = read_block(output, ref->partition, &block, &first, &end, &error);
+        bool imported = partition_origin(ref->partition)->flags & PARTITION_IMPORTED; /* stored elsewhere before: no news */
+        if (!imported)
+            result = read_block(output, ref->partition, &block, &first, &end, &error);
         partitions_release(partitions, ref);
     }
     if (result == 1) {

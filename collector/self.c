@@ -21,6 +21,7 @@ static const struct {
     [SELF_STORE_BYTES] = { .metric = OWN_STORE_BYTES },
     [SELF_STORE_PARTITIONS] = { .metric = OWN_STORE_PARTITIONS },
     [SELF_STORE_FAILING] = { .metric = OWN_STORE_FAILING },
+    [SELF_STORE_DAMAGED] = { .metric = OWN_STORE_DAMAGED },
     [SELF_SPILL_BYTES] = { .metric = OWN_STORE_SPILL_BYTES },
     [SELF_RINGS] = { .metric = OWN_RING_RINGS },
     [SELF_PROCESSES] = { .metric = OWN_RING_PROCESSES },
@@ -75,6 +76,10 @@ static void gather_entries(struct fold *fold, uint64_t now_ns, struct batch *bat
     }
     if (batch->repaired > 0)
         fold_add(fold, OWN_STORE_REPAIRED, NULL, (double)batch->repaired, now_ns, batch);
+    if (batch->redacted > 0)
+        fold_add(fold, OWN_STORE_REDACTED, NULL, (double)batch->redacted, now_ns, batch);
+    if (batch->too_costly > 0)
+        fold_add(fold, OWN_STORE_TOO_COSTLY, NULL, (double)batch->too_costly, now_ns, batch);
 }
 
 /* Shown with 0, too. */

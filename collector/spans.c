@@ -14,7 +14,7 @@ void spans_add(const struct drain *drain, const struct origin *origin, const str
     };
     if (span.record.service.length == 0)
         span.record.service = arena_copy(&batch->arena, origin->service);
-    batch_add_span(batch, &span);
+    intake_span(drain->intake, &span, batch);
 }
 
 int spans_put(struct partition_txn *txn, const struct batch *batch, uint64_t first, struct error *error) {

@@ -23,12 +23,14 @@ static void file_path(const struct spill *spill, uint64_t id, char out[SPILL_PAT
     snprintf(out, SPILL_PATH_SIZE, "%s/spill-%016" PRIx64, spill->dir, id);
 }
 
-static void sync_folder(const struct spill *spill) {
-    int fd = open(spill->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+/* A name must outlast a power cut before what stands under it counts. */
+static int sync_folder(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return;
-    fsync(fd);
+        return -errno;
+    int result = fsync(fd) < 0 && errno != EINVAL ? -errno : 0; /* EINVAL: a file system that needs none */
     close(fd);
+    return result;
 }
 
 static int read_at(int fd, uint64_t offset, char *out, size_t size) {
@@ -136,8 +138,10 @@ static int find_files(const struct spill *spill, struct found *found) {
         if (sscanf(entry->d_name, "spill-%16" SCNx64 "%n", &id, &used) != 1 || entry->d_name[used] || used != 22)
             continue;
         uint64_t *grown = realloc(found->ids, (found->count + 1) * sizeof(*grown));
-        if (!grown)
-            break;
+        if (!grown) {
+            closedir(dir);
+            return -ENOMEM; /* a file that is not seen would be lost */
+        }
         found->ids = grown;
         found->ids[found->count++] = id;
     }
@@ -214,16 +218,17 @@ int spill_open(struct spill *spill, const char *dir, struct state_map *state, st
     spill->id = stored_id;
     struct found found = { 0 };
     int result = find_files(spill, &found);
-    if (result < 0)
+    if (result == -EACCES || result == -ENOTDIR) {
         diag_warn("cannot look into spill_dir %s: %s", dir, strerror(-result));
-    result = 0;
+        result = 0;
+    } else if (result < 0) { /* what is in it must not be passed over */
+        error_set(error, result, "cannot look into spill_dir %s: %s", dir, strerror(-result));
+    }
     for (size_t i = 0; i < found.count && result == 0; i++) {
         char path[SPILL_PATH_SIZE];
         file_path(spill, found.ids[i], path);
-        if (found.ids[i] < stored_id)
+        if (found.ids[i] < stored_id || i + 1 < found.count)
             unlink(path); /* in the store to its end, else a later one would not have been begun */
-        else if (spill->fd >= 0)
-            diag_error("a second spill file, %s, is left alone", path);
         else
             result = open_left_over(spill, found.ids[i], found.ids[i] == stored_id ? stored_offset : 0, state, error);
     }
@@ -242,19 +247,62 @@ void spill_close(struct spill *spill) {
 
 /* --- appending --- */
 
+static int make_dir(const struct spill *spill, struct error *error) {
+    char parent[PATHS_MAX + 4];
+    if (mkdir(spill->dir, 0750) < 0)
+        return errno == EEXIST ? 0
+                               : error_set(error, -errno, "cannot make spill_dir %s: %s", spill->dir, strerror(errno));
+    snprintf(parent, sizeof(parent), "%s/..", spill->dir);
+    int result = sync_folder(parent);
+    if (result == 0)
+        return 0;
+    rmdir(spill->dir);
+    return error_set(error, result, "cannot make spill_dir %s last: %s", spill->dir, strerror(-result));
+}
+
 static int begin_file(struct spill *spill, struct error *error) {
     char path[SPILL_PATH_SIZE];
-    if (mkdir(spill->dir, 0750) < 0 && errno != EEXIST)
-        return error_set(error, -errno, "cannot make spill_dir %s: %s", spill->dir, strerror(errno));
+    int result = make_dir(spill, error);
+    if (result < 0)
+        return result;
     file_path(spill, spill->id + 1, path);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 && errno == EEXIST) /* nothing is in it: it could not be removed when its making failed */
+        fd = open(path, O_RDWR | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return error_set(error, -errno, "cannot make the spill file %s: %s", path, strerror(errno));
-    sync_folder(spill);
+    result = sync_folder(spill->dir);
+    if (result < 0) {
+        close(fd);
+        unlink(path);
+        return error_set(error, result, "cannot make the spill file %s last: %s", path, strerror(-result));
+    }
     spill->fd = fd;
     spill->id++;
     spill->taken = spill->end = 0;
     return 0;
+}
+
+static void forget_file(struct spill *spill) {
+    close(spill->fd);
+    spill->fd = -1;
+    spill->taken = spill->end = 0;
+    if (spill->frame.capacity > FRAME_BUFFER_KEPT)
+        buffer_finish(&spill->frame);
+}
+
+/* The frame may be on the disk all the same, now or after a power cut, and its batch goes elsewhere: into the place of it, or, when there
+ * is nothing else in the spill, into the store, with which the file is said to be over. */
+static void withdraw(struct spill *spill) {
+    char path[SPILL_PATH_SIZE];
+    if (ftruncate(spill->fd, (off_t)spill->end) < 0)
+        diag_warn("the spill ends in an unfinished frame"); /* overwritten by the next, or cut off at start */
+    if (!spill_is_empty(spill))
+        return;
+    spill->over = spill->id + 1;
+    file_path(spill, spill->id, path);
+    if (unlink(path) == 0)
+        forget_file(spill);
 }
 
 int spill_append(struct spill *spill, const struct batch *batch, struct error *error) {
@@ -274,11 +322,12 @@ int spill_append(struct spill *spill, const struct batch *batch, struct error *e
     if (result == 0 && fdatasync(spill->fd) < 0)
         result = -errno;
     if (result < 0) {
-        if (ftruncate(spill->fd, (off_t)spill->end) < 0)
-            diag_warn("the spill ends in an unfinished frame"); /* overwritten by the next, or cut off at start */
+        withdraw(spill);
         return error_set(error, result, "cannot write the spill: %s", strerror(-result));
     }
     spill->end += spill->frame.length;
+    if (spill->over > spill->id)
+        spill->over = spill->id; /* it could not be removed, and is in use again */
     fault_hit("spill_after");
     return 0;
 }
@@ -323,9 +372,16 @@ void spill_taken(struct spill *spill, uint64_t next) {
     fault_hit("spill_unlink");
     if (unlink(path) < 0)
         diag_warn("cannot remove %s: %s", path, strerror(errno));
-    close(spill->fd);
-    spill->fd = -1;
-    spill->taken = spill->end = 0;
-    if (spill->frame.capacity > FRAME_BUFFER_KEPT)
-        buffer_finish(&spill->frame);
+    spill->over = spill->id + 1;
+    forget_file(spill);
+}
+
+void spill_said_over(struct spill *spill) {
+    char path[SPILL_PATH_SIZE];
+    if (spill->fd >= 0 && spill->id < spill->over && spill_is_empty(spill)) {
+        file_path(spill, spill->id, path);
+        unlink(path); /* or at the next start */
+        forget_file(spill);
+    }
+    spill->over = 0;
 }

@@ -1,7 +1,9 @@
 /* spill.h - where batches go while the store cannot be written: one file, SPILL_DIR/spill-ID, of checksummed frames, each
  * on the disk before its lanes' space is freed. The state key "spill" (file id, offset) says how far it is in the store; it
  * moves in the transaction that takes a frame's batch in. A torn last frame was never answered for: it is cut off.
- * A file that is taken in whole is removed; the next has the next id. One thread. */
+ * A file that is taken in whole is removed; the next has the next id, and is begun only then. A frame whose writing failed may be on the
+ * disk all the same: the next one takes its place; or its batch goes into the store, where the same transaction moves the key past the
+ * file (`over`), so that a later start takes nothing out of it. One thread. */
 #ifndef TASKFORGE_COLLECTOR_SPILL_H
 #define TASKFORGE_COLLECTOR_SPILL_H
 
@@ -15,11 +17,13 @@ struct spill {
     uint64_t id;
     uint64_t taken; /* frames below this offset are in the store */
     uint64_t end;   /* where the next frame goes */
+    uint64_t
+        over; /* files below that id hold nothing to be taken in: to be said with the next batch that goes into the store; or 0 */
     struct buffer frame;
 };
 
 /* Find what an earlier run left and apply the puts of all frames not yet in the store to *state, which was loaded from it. A missing or
- * unusable folder is said and means: no spill. -EIO and the like where a file is there but cannot be read. */
+ * unusable folder is said and means: no spill. -EIO and the like where a file is there, or may be, but cannot be read. */
 int spill_open(struct spill *spill, const char *dir, struct state_map *state, struct error *error);
 void spill_close(struct spill *spill);
 
@@ -36,5 +40,8 @@ int spill_next(struct spill *spill, struct batch *batch, uint64_t *ret_next, str
 
 /* The batch of spill_next is committed. Removes the file when that was the last. */
 void spill_taken(struct spill *spill, uint64_t next);
+
+/* A batch that did not come out of the spill is committed, with spill->over. */
+void spill_said_over(struct spill *spill);
 
 #endif

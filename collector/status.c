@@ -37,6 +37,7 @@ void collector_look_at_itself(struct collector *collector) {
     look_at_store(collector);
     self_look_at_process(self, clock_monotonic_ns());
     self_set(self, SELF_STORE_FAILING, collector->failing);
+    self_set(self, SELF_STORE_DAMAGED, (double)collector->checker.damaged);
     self_set(self, SELF_SPILL_BYTES, (double)(collector->spill.end - collector->spill.taken));
     self_set(self, SELF_RINGS, (double)collector->rings.count);
     self_set(self, SELF_PROCESSES, (double)processes);
@@ -58,12 +59,13 @@ void collector_on_status(struct control_call *call, struct text arguments, void 
     uint64_t now = clock_monotonic_ns();
     control_add(call,
                 "{\"store_failing\":%s,\"last_commit\":%s,\"waiting_seconds\":%.3f,\"store_bytes\":%.0f,"
-                "\"store_partitions\":%.0f,\"spill_bytes\":%.0f,\"spill_failing\":%s,\"rings\":%.0f,\"processes\":%.0f,"
+                "\"store_partitions\":%.0f,\"store_damaged\":%.0f,\"spill_bytes\":%.0f,\"spill_failing\":%s,\"rings\":%.0f,\"processes\":%.0f,"
                 "\"ring_fill\":%.3f,\"rings_broken\":%llu,\"next_sequence\":%llu,\"metric_series\":%.0f,"
                 "\"metric_segment\":%s}",
                 collector->failing ? "true" : "false", last,
                 collector->waiting_since_ns ? (double)(now - collector->waiting_since_ns) / (double)CLOCK_SECOND : 0.0,
-                gauges[SELF_STORE_BYTES], gauges[SELF_STORE_PARTITIONS], gauges[SELF_SPILL_BYTES],
+                gauges[SELF_STORE_BYTES], gauges[SELF_STORE_PARTITIONS], gauges[SELF_STORE_DAMAGED],
+                gauges[SELF_SPILL_BYTES],
                 collector->spill_failing ? "true" : "false", gauges[SELF_RINGS], gauges[SELF_PROCESSES],
                 gauges[SELF_RING_FILL], (unsigned long long)collector->rings.broken_count,
                 (unsigned long long)collector->writer.sequence.next, gauges[SELF_SERIES],

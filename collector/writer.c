@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -52,18 +53,46 @@ static int load_tail(struct writer *writer, struct error *error) {
 static void make_reserve(struct writer *writer) {
     struct statvfs disk;
     if (access(writer->reserve, F_OK) == 0 || statvfs(writer->partitions->data_dir, &disk) < 0 ||
-        (uint64_t)disk.f_bavail * disk.f_frsize < 8 * RESERVE_BYTES)
+        (uint64_t)disk.f_bavail * disk.f_frsize < 8 * writer->reserve_bytes)
         return;
     int fd = open(writer->reserve, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return;
-    if (posix_fallocate(fd, 0, (off_t)RESERVE_BYTES) != 0)
+    if (posix_fallocate(fd, 0, (off_t)writer->reserve_bytes) != 0)
         unlink(writer->reserve);
     close(fd);
 }
 
+/* The writer's own keys are there from the start: that memory follows a commit then takes no allocation, which could fail. */
+static int own_keys(struct writer *writer) {
+    char words[STATE_SEQUENCE_SIZE] = { 0 };
+    struct text value;
+    int result = 0;
+    if (!state_map_get(writer->state, TEXT_LITERAL(STATE_SPILL), &value))
+        result = state_map_put(writer->state, TEXT_LITERAL(STATE_SPILL), (struct text) { words, 16 });
+    state_u64_put(words, writer->next_span);
+    if (result == 0)
+        result = state_map_put(writer->state, TEXT_LITERAL(STATE_SPANS), (struct text) { words, 8 });
+    state_u64_put(words, writer->output_stored);
+    if (result == 0)
+        result = state_map_put(writer->state, TEXT_LITERAL(STATE_OUTPUT), (struct text) { words, 8 });
+    state_sequence_encode(&writer->sequence, words);
+    return result == 0
+               ? state_map_put(writer->state, TEXT_LITERAL(STATE_SEQUENCE), (struct text) { words, sizeof(words) })
+               : result;
+}
+
+void writer_set_reserve(struct writer *writer, uint64_t bytes) {
+    struct stat status;
+    writer->reserve_bytes = bytes;
+    if (stat(writer->reserve, &status) == 0 && (uint64_t)status.st_size != bytes)
+        unlink(writer->reserve);
+    make_reserve(writer);
+}
+
 int writer_init(struct writer *writer, struct partitions *partitions, struct state_map *state, struct error *error) {
-    *writer = (struct writer) { .partitions = partitions, .state = state, .partition_bytes = PARTITION_BYTES_MAX };
+    *writer = (struct writer) { .partitions = partitions, .state = state, .partition_bytes = PARTITION_BYTES_MAX,
+                                .reserve_bytes = RESERVE_BYTES };
     snprintf(writer->reserve, sizeof(writer->reserve), "%s/reserve", partitions->data_dir);
     struct text value;
     writer->sequence.next = partitions->current->first_sequence;
@@ -78,9 +107,10 @@ int writer_init(struct writer *writer, struct partitions *partitions, struct sta
     atomic_store(&writer->output_cursor, cursor);
     atomic_store(&writer->end, writer->sequence.next);
     int result = block_builder_create(&writer->builder);
+    if (result == 0)
+        result = own_keys(writer);
     if (result < 0)
         return error_set(error, result, "out of memory");
-    make_reserve(writer);
     return load_tail(writer, error);
 }
 
@@ -95,6 +125,8 @@ static bool is_roll_due(const struct writer *writer, uint64_t now_ns) {
     const struct partition_ref *current = writer->partitions->current;
     if (writer->roll_due)
         return true;
+    if (!partition_origin_same_place(partition_origin(current->partition), &writer->partitions->origin))
+        return true; /* of another host, or under other labels */
     if (writer->sequence.next == current->first_sequence && !writer->has_spans)
         return false; /* nothing is in it */
     uint64_t period = writer->partition_ns;
@@ -109,6 +141,30 @@ static int roll(struct writer *writer, struct error *error) {
     if (result < 0)
         return result;
     writer->roll_due = false;
+    writer->tail.count = 0;
+    writer->has_spans = false;
+    return 0;
+}
+
+static int put_sequence(struct writer *writer, const struct state_sequence *sequence) {
+    char words[STATE_SEQUENCE_SIZE];
+    state_sequence_encode(sequence, words);
+    return state_map_put(writer->state, TEXT_LITERAL(STATE_SEQUENCE), (struct text) { words, sizeof(words) });
+}
+
+int writer_leave_place(struct writer *writer, uint64_t count, uint64_t *ret_first, struct error *error) {
+    struct state_sequence ahead = writer->sequence;
+    ahead.next += count;
+    if (writer->roll_due || put_sequence(writer, &ahead) < 0)
+        return error_set(error, -EAGAIN, "the store cannot begin a partition at the moment");
+    int result = partitions_roll_ahead(writer->partitions, writer->state, ahead.next, error);
+    if (result < 0) {
+        writer->roll_due = true; /* the authority may be closed */
+        check(put_sequence(writer, &writer->sequence) == 0); /* of the same length as before */
+        return result;
+    }
+    *ret_first = writer->sequence.next;
+    writer->sequence = ahead;
     writer->tail.count = 0;
     writer->has_spans = false;
     return 0;
@@ -162,7 +218,7 @@ static int merge_due(struct writer *writer, struct partition_txn *txn, struct me
     int result = merge_run(txn, &tail->blocks[from], count, writer->builder, &merged, &why);
     if (result == 0) {
         merge_tail_replace(tail, from, count, merged);
-    } else if (result == -EBADMSG) {
+    } else if (result == -EBADMSG && !partition_txn_failed(txn)) {
         diag_error("%zu blocks from sequence %" PRIu64 " on cannot be merged and are left as they are: %s", count,
                    tail->blocks[from].first_sequence, why.text);
         merge_tail_settle(tail, from, count);
@@ -173,10 +229,20 @@ static int merge_due(struct writer *writer, struct partition_txn *txn, struct me
     return result;
 }
 
+/* At the beginning of that file. */
+static void spill_key_value(uint64_t id, char out[16]) {
+    state_u64_put(out, id);
+    state_u64_put(out + 8, 0);
+}
+
 static int put_state(struct writer *writer, struct partition_txn *txn, const struct batch *batch,
                      const struct state_sequence *sequence, uint64_t cursor, struct error *error) {
     char words[STATE_SEQUENCE_SIZE];
     int result = 0;
+    if (writer->spill_over) {
+        spill_key_value(writer->spill_over, words);
+        result = partition_state_put(txn, TEXT_LITERAL(STATE_SPILL), (struct text) { words, 16 }, error);
+    }
     for (size_t i = 0; i < batch->put_count && result == 0; i++) {
         const struct batch_put *put = &batch->puts[i];
         result = put->remove ? partition_state_delete(txn, put->key, error)
@@ -206,6 +272,10 @@ static void note_commit(struct writer *writer, const struct batch *batch, bool a
     for (size_t i = 0; i < batch->put_count && !apply; i++)
         if (text_is(batch->puts[i].key, STATE_SPILL))
             noted &= state_map_put(writer->state, batch->puts[i].key, batch->puts[i].value) == 0;
+    if (writer->spill_over) {
+        spill_key_value(writer->spill_over, words);
+        noted &= state_map_put(writer->state, TEXT_LITERAL(STATE_SPILL), (struct text) { words, 16 }) == 0;
+    }
     state_sequence_encode(sequence, words);
     noted &= state_map_put(writer->state, TEXT_LITERAL(STATE_SEQUENCE), (struct text) { words, sizeof(words) }) == 0;
     if (batch->span_count > 0) {
@@ -216,7 +286,7 @@ static void note_commit(struct writer *writer, const struct batch *batch, bool a
     }
     state_u64_put(words, cursor);
     noted &= state_map_put(writer->state, TEXT_LITERAL(STATE_OUTPUT), (struct text) { words, 8 }) == 0;
-    check(noted); /* out of memory right after a commit: begin again from the store */
+    check(noted); /* batch_prepare and own_keys saw to it */
     writer->sequence = *sequence;
     writer->output_stored = cursor;
     atomic_store_explicit(&writer->end, sequence->next, memory_order_release);
@@ -284,6 +354,8 @@ static int reopen(struct writer *writer, bool damaged, struct error *error) {
 int writer_commit(struct writer *writer, const struct batch *batch, bool apply, uint64_t now_ns, struct error *error) {
     if (!writer->partitions->current->partition)
         return error_set(error, -EAGAIN, "the store's newest partition is not open");
+    if (apply && batch_prepare(batch, writer->state) < 0)
+        return error_set(error, -ENOMEM, "out of memory");
     for (int attempt = 0;; attempt++) {
         int result = is_roll_due(writer, now_ns) ? roll(writer, error) : 0;
         if (result == 0)

@@ -22,8 +22,10 @@ struct writer {
     bool has_spans;           /* the authority holds some */
     uint64_t partition_ns;    /* roll after so long; set by whoever knows the configuration */
     uint64_t partition_bytes; /* roll beyond that size */
+    uint64_t reserve_bytes;   /* kept for the last commits on a full disk */
     bool roll_due;            /* a roll was begun and did not come to its end: the authority may be closed */
     unsigned damage_seen;     /* commits in a row that found the authority damaged */
+    uint64_t spill_over;      /* spill files below that id are over: put with the next batch of `apply`, if not 0 */
     char reserve[PATHS_MAX + 16];
     uint64_t output_stored;         /* the cursor that the store holds */
     _Atomic uint64_t output_cursor; /* the next sequence to be printed: set by the output's thread */
@@ -37,6 +39,12 @@ void writer_finish(struct writer *writer);
  * was spilled). 0; or a negative errno and nothing happened. Rolling in the middle of taking in the spill is fine: the state in
  * memory, which the new partition gets, is the one after the spill's last frame, and frames taken in later end there too. */
 int writer_commit(struct writer *writer, const struct batch *batch, bool apply, uint64_t now_ns, struct error *error);
+
+/* Leave `count` sequences for a partition that is taken in: *ret_first is the first of them, and a new partition begins behind them. */
+int writer_leave_place(struct writer *writer, uint64_t count, uint64_t *ret_first, struct error *error);
+
+/* So many bytes are kept in reserve from now on. */
+void writer_set_reserve(struct writer *writer, uint64_t bytes);
 
 /* After a failure, before the next try: look at the store anew; a damaged one is set aside and begun again. */
 int writer_recover(struct writer *writer, struct error *error);

@@ -37,21 +37,16 @@ struct exporter {
     atomic_bool store_readable, segment_readable, collector_alive;
     atomic_uint_fast64_t probed_ns;
     pthread_mutex_t settings;
-    struct config_health health;  /* under settings */
-    char damage[ERROR_TEXT_SIZE]; /* under settings: the first that the store's reader met */
-    struct api api;               /* the query thread's */
-    struct scrape scrape;         /* the server thread's */
+    struct config_health health; /* under settings */
+    struct api api;              /* the query thread's */
+    struct scrape scrape;        /* the server thread's */
 };
 
 /* --- the probe --- */
 
 static void damaged(void *argument, const char *path, const char *why) {
-    struct exporter *exporter = argument;
-    diag_warn("%s is damaged and passed over: %s", path, why);
-    pthread_mutex_lock(&exporter->settings);
-    if (!exporter->damage[0])
-        snprintf(exporter->damage, sizeof(exporter->damage), "%.200s: %.250s", path, why);
-    pthread_mutex_unlock(&exporter->settings);
+    (void)argument;
+    diag_warn("%s is damaged: %s; what cannot be read of it is passed over", path, why);
 }
 
 static void open_store(struct exporter *exporter) {
@@ -138,9 +133,8 @@ static struct store_reader *store_of(void *context, char damage[ERROR_TEXT_SIZE]
         error_set(error, -ENOENT, "%s cannot be read", exporter->data_dir);
     else if (store_reader_refresh(store, error) < 0)
         store = NULL;
-    pthread_mutex_lock(&exporter->settings);
-    memcpy(damage, exporter->damage, ERROR_TEXT_SIZE);
-    pthread_mutex_unlock(&exporter->settings);
+    if (store)
+        (void)store_reader_trouble(store, damage);
     return store;
 }
 

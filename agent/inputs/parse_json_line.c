@@ -29,11 +29,14 @@ enum field {
     FIELD_COUNT,
 };
 
+enum { JSON_KEYS = 18 };
+
+/* What the keys of the table have in one line. Cleared is only what says which values are there. */
 struct reading {
-    struct pack_value found[FIELD_COUNT][JSON_RANKS_MAX];
-    bool present[FIELD_COUNT][JSON_RANKS_MAX];
-    const char *taken[FIELD_COUNT * JSON_RANKS_MAX]; /* values that became a field: not for metadata */
-    size_t taken_count;
+    uint8_t at[FIELD_COUNT][JSON_RANKS_MAX]; /* number of the value + 1, 0: there is none */
+    unsigned count, taken_count;
+    struct pack_value values[JSON_KEYS];
+    bool taken[JSON_KEYS]; /* it became a field: not for metadata */
     struct text line;
     uint64_t now_ns;
     struct parse_scratch *scratch;
@@ -44,7 +47,7 @@ static const struct {
     struct text key;
     enum field field;
     unsigned rank;
-} json_keys[] = {
+} json_keys[JSON_KEYS] = {
     { TEXT_INITIALIZER("timestamp"), FIELD_TIMESTAMP, 0 },
     { TEXT_INITIALIZER("@timestamp"), FIELD_TIMESTAMP, 1 },
     { TEXT_INITIALIZER("time"), FIELD_TIMESTAMP, 2 },
@@ -84,50 +87,67 @@ static bool open_map(struct text packed, struct pack_reader *reader, uint32_t *r
     return true;
 }
 
+static int find_key(struct text key) {
+    for (int i = 0; i < JSON_KEYS && key.length > 0; i++)
+        if (json_keys[i].key.length == key.length && json_keys[i].key.data[0] == key.data[0] &&
+            memcmp(json_keys[i].key.data, key.data, key.length) == 0)
+            return i;
+    return -1;
+}
+
+static const struct pack_value *found(const struct reading *reading, enum field field, unsigned rank) {
+    unsigned at = reading->at[field][rank];
+    return at > 0 ? &reading->values[at - 1] : NULL;
+}
+
 static void take(struct reading *reading, const struct pack_value *value) {
-    check(reading->taken_count < COUNT_OF(reading->taken));
-    reading->taken[reading->taken_count++] = value->whole.data;
+    reading->taken[value - reading->values] = true;
+    reading->taken_count++;
 }
 
-static bool is_taken(const struct reading *reading, const struct pack_value *value) {
-    for (size_t i = 0; i < reading->taken_count; i++)
-        if (reading->taken[i] == value->whole.data)
-            return true;
-    return false;
+static bool is_taken(const struct reading *reading, struct text key) {
+    int known = find_key(key);
+    unsigned at = known < 0 ? 0 : reading->at[json_keys[known].field][json_keys[known].rank];
+    return at > 0 && reading->taken[at - 1];
 }
 
-static void sort_out(struct reading *reading, struct text packed) {
+/* The values of the keys we know; how many pairs there are in all. */
+static uint32_t sort_out(struct reading *reading, struct text packed) {
     struct pack_reader reader;
     struct pack_value value;
     struct text key;
     uint32_t pairs;
-    if (!open_map(packed, &reader, &pairs))
-        return;
-    while (next_pair(&reader, &key, &value))
-        for (size_t i = 0; i < COUNT_OF(json_keys); i++) {
-            if (!text_equal(key, json_keys[i].key))
-                continue;
-            reading->found[json_keys[i].field][json_keys[i].rank] = value;
-            reading->present[json_keys[i].field][json_keys[i].rank] = true;
-            if (value.type == PACK_NIL)
-                take(reading, &value);
-            break;
-        }
+    bool opened = open_map(packed, &reader, &pairs);
+    check(opened);
+    while (next_pair(&reader, &key, &value)) {
+        int known = find_key(key);
+        if (known < 0)
+            continue;
+        check(reading->count < JSON_KEYS); /* no key is there twice */
+        struct pack_value *kept = &reading->values[reading->count];
+        *kept = value;
+        reading->taken[reading->count] = false;
+        reading->at[json_keys[known].field][json_keys[known].rank] = (uint8_t)++reading->count;
+        if (value.type == PACK_NIL)
+            take(reading, kept);
+    }
+    return pairs;
 }
 
 /* The best spelling of a field that is there and not null. */
 static const struct pack_value *first(const struct reading *reading, enum field field) {
-    for (unsigned rank = 0; rank < JSON_RANKS_MAX; rank++)
-        if (reading->present[field][rank] && reading->found[field][rank].type != PACK_NIL)
-            return &reading->found[field][rank];
+    for (unsigned rank = 0; rank < JSON_RANKS_MAX; rank++) {
+        const struct pack_value *value = found(reading, field, rank);
+        if (value && value->type != PACK_NIL)
+            return value;
+    }
     return NULL;
 }
 
 static void take_timestamp(struct reading *reading) {
     for (unsigned rank = 0; rank < JSON_RANKS_MAX; rank++) {
-        const struct pack_value *value = &reading->found[FIELD_TIMESTAMP][rank];
-        if (!reading->present[FIELD_TIMESTAMP][rank] ||
-            parse_time_value(value, reading->now_ns, &reading->ret->entry.timestamp_ns) != 0)
+        const struct pack_value *value = found(reading, FIELD_TIMESTAMP, rank);
+        if (!value || parse_time_value(value, reading->now_ns, &reading->ret->entry.timestamp_ns) != 0)
             continue;
         take(reading, value);
         return;
@@ -234,27 +254,25 @@ static struct text outer_key(struct reading *reading, struct text merged, struct
     return name->failed ? key : buffer_text(name);
 }
 
-static void build_metadata(struct reading *reading, struct text packed) {
+static void build_metadata(struct reading *reading, struct text packed, uint32_t outside) {
     struct metadata_builder builder;
-    struct pack_reader reader;
+    struct pack_reader reader, inner;
     struct pack_value value;
     struct text key, merged = TEXT_EMPTY;
-    uint32_t outside = 0, inside;
+    uint32_t inside;
     metadata_begin(&builder, &reading->scratch->metadata);
     const struct pack_value *nested = first(reading, FIELD_METADATA);
-    bool opened = open_map(packed, &reader, &outside);
-    check(opened);
-    if (nested && nested->type == PACK_MAP && (uint64_t)nested->count * outside <= JSON_MERGE_MAX) {
-        struct pack_reader inner;
+    if (nested && nested->type == PACK_MAP && (uint64_t)nested->count * outside <= JSON_MERGE_MAX &&
+        open_map(nested->whole, &inner, &inside)) {
         take(reading, nested);
         merged = nested->whole;
-        if (open_map(merged, &inner, &inside))
-            while (next_pair(&inner, &key, &value))
-                metadata_add_raw(&builder, key, value.whole);
+        const char *end = merged.data + merged.length;
+        metadata_add_pairs(&builder, (struct text) { inner.at, (size_t)(end - inner.at) }, inside);
     }
-    while (next_pair(&reader, &key, &value))
-        if (!is_taken(reading, &value))
-            metadata_add_raw(&builder, outer_key(reading, merged, key), value.whole);
+    if (outside > reading->taken_count && open_map(packed, &reader, &outside))
+        while (next_pair(&reader, &key, &value))
+            if (!is_taken(reading, key))
+                metadata_add_raw(&builder, outer_key(reading, merged, key), value.whole);
     reading->ret->entry.metadata = metadata_end(&builder);
 }
 
@@ -274,9 +292,15 @@ int parse_json_line(struct text line, uint64_t now_ns, struct parse_scratch *scr
         return -EINVAL;
     parsed_begin(ret);
     ret->is_json = true;
-    struct reading reading = { .line = line, .now_ns = now_ns, .scratch = scratch, .ret = ret };
-    sort_out(&reading, packed);
+    struct reading reading;
+    memset(reading.at, 0, sizeof(reading.at));
+    reading.count = reading.taken_count = 0;
+    reading.line = line;
+    reading.now_ns = now_ns;
+    reading.scratch = scratch;
+    reading.ret = ret;
+    uint32_t pairs = sort_out(&reading, packed);
     take_fields(&reading);
-    build_metadata(&reading, packed);
+    build_metadata(&reading, packed, pairs);
     return 0;
 }

@@ -5,10 +5,14 @@
 #include "common/model/json_number.h"
 #include "common/model/pack_priv.h"
 
+enum { KEY_MARKS = 256 };
+
 struct container {
     size_t open; /* where pack_open put its head */
     uint32_t count;
     bool map;
+    bool maybe_twice;               /* two of its keys have the same mark */
+    uint64_t marks[KEY_MARKS / 64]; /* a bit for each of its keys */
 };
 
 struct parser {
@@ -229,14 +233,40 @@ static int parse_word(struct parser *parser) {
     return fail(parser, "a value must stand here");
 }
 
+/* A number below KEY_MARKS, the same for equal keys, by the packed key's two ends and its length. */
+static inline unsigned mark_of(const char *key, size_t length) {
+    uint64_t front = 0, back = 0;
+    if (length >= sizeof(front)) {
+        memcpy(&front, key, sizeof(front));
+        memcpy(&back, key + length - sizeof(back), sizeof(back));
+    } else {
+        memcpy(&front, key, length);
+    }
+    uint64_t mixed = (front ^ back * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xd6e8feb86659fd93);
+    return (unsigned)(mixed >> 56);
+}
+
+/* Most objects have no key twice, and that is seen here: only where two keys have the same mark they are all compared at the end. */
+static void note_key(struct parser *parser, size_t from) {
+    struct container *container = &parser->open[parser->depth - 1];
+    if (parser->writer->failed)
+        return;
+    unsigned mark = mark_of(parser->writer->data + from, parser->writer->length - from);
+    uint64_t bit = UINT64_C(1) << mark % 64;
+    container->maybe_twice |= (container->marks[mark / 64] & bit) != 0;
+    container->marks[mark / 64] |= bit;
+}
+
 /* A key and its colon. */
 static int parse_key(struct parser *parser) {
     skip_space(parser);
     if (parser->at == parser->end || *parser->at != '"')
         return fail(parser, "a key in quotes must stand here");
+    size_t from = parser->writer->length;
     int rc = parse_string(parser);
     if (rc < 0)
         return rc;
+    note_key(parser, from);
     skip_space(parser);
     if (parser->at == parser->end || *parser->at != ':')
         return fail(parser, "a colon must stand behind the key");
@@ -248,7 +278,7 @@ static int close_container(struct parser *parser) {
     struct container *container = &parser->open[--parser->depth];
     int count = (int)container->count;
     parser->at++;
-    if (container->map && !parser->writer->failed) {
+    if (container->map && container->maybe_twice && !parser->writer->failed) {
         count = pack_keep_last(parser->writer, container->open + 1, container->count);
         if (count < 0)
             return error_set(parser->error, count, "an object has more than %d keys", PACK_KEYS_MAX);
@@ -323,9 +353,12 @@ int pack_from_json(struct text json, struct pack_writer *writer, struct error *e
         return error_set(error, -EINVAL, "character 1: the text is not UTF-8");
     if (json.length == 0)
         return error_set(error, -EINVAL, "character 1: the text is empty");
-    struct parser parser = {
-        .start = json.data, .at = json.data, .end = json.data + json.length, .writer = writer, .error = error
-    };
+    struct parser parser; /* not cleared: containers are, as they open */
+    parser.start = parser.at = json.data;
+    parser.end = json.data + json.length;
+    parser.writer = writer;
+    parser.error = error;
+    parser.depth = 0;
     size_t before = writer->length;
     int rc = parse(&parser);
     if (rc == 0 && writer->failed)

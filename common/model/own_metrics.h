@@ -26,6 +26,8 @@
     X(RING_RECORDED, COUNTER, "ring_recorded_total", "", "Entries stored out of the flight recorder.") \
     X(STORE_ENTRIES, COUNTER, "store_entries_total", "level", "Entries stored.") \
     X(STORE_REPAIRED, COUNTER, "store_entries_repaired_total", "", "Entries that broke a rule and were repaired.") \
+    X(STORE_REDACTED, COUNTER, "store_values_redacted_total", "", "Messages and values that an expression of redact.patterns took something out of.") \
+    X(STORE_TOO_COSTLY, COUNTER, "store_redactions_too_costly_total", "", "Of them, those redacted whole because the expressions took too long.") \
     X(STORE_SPANS, COUNTER, "store_spans_total", "", "Spans stored.") \
     X(STORE_SPANS_INVALID, COUNTER, "store_spans_invalid_total", "", "Spans without a trace id or an id of their own: not stored.") \
     X(STORE_COMMITS, COUNTER, "store_commits_total", "", "Transactions that the collector committed.") \
@@ -34,6 +36,7 @@
     X(STORE_BYTES, GAUGE, "store_bytes", "", "Bytes of the log partitions on disk.") \
     X(STORE_PARTITIONS, GAUGE, "store_partitions", "", "Log partitions.") \
     X(STORE_FAILING, GAUGE, "store_failing", "", "1 while the store cannot be written.") \
+    X(STORE_DAMAGED, GAUGE, "store_damaged", "", "Log partitions that are damaged or were set aside.") \
     X(STORE_SPILLED, COUNTER, "store_spilled_batches_total", "", "Batches that went into the spill because the store could not be written.") \
     X(STORE_SPILL_BYTES, GAUGE, "store_spill_bytes", "", "Bytes in the spill that are not in the store yet.") \
     X(METRIC_SERIES, GAUGE, "metric_series", "", "Metric series.") \

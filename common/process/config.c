@@ -6,6 +6,7 @@
 #include "common/process/config_fault.h"
 #include "common/process/config_inputs.h"
 #include "common/process/config_read.h"
+#include "common/process/config_retention.h"
 #include "common/process/config_value.h"
 
 #include <errno.h>
@@ -63,7 +64,11 @@ void config_destroy(struct config *config) {
     free(config->data_dir);
     free(config->collector.output_path);
     free(config->collector.spill_dir);
+    config_labels_finish(&config->labels);
     strings_finish(&config->collector.redact.keys);
+    strings_finish(&config->collector.redact.patterns);
+    strings_finish(&config->collector.encrypt.keys);
+    free(config->collector.encrypt.public_key_file);
     strings_finish(&config->alerter.rules_files);
     free(config->exporter.listen);
     free(config->exporter.token_file);

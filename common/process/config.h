@@ -25,6 +25,11 @@ enum {
     CONFIG_NAME_MAX = 100,  /* characters of an input's name and of a service */
     CONFIG_REDACT_KEYS_MAX = 64,
     CONFIG_REDACT_KEY_BYTES = 100,
+    CONFIG_RETENTION_SERVICES_MAX = 64,
+    CONFIG_LABELS_MAX = 32,
+    CONFIG_LABEL_NAME_BYTES = 64,
+    CONFIG_LABEL_VALUE_BYTES = 256,
+    CONFIG_REDACT_PATTERNS_MAX = 32,
 };
 
 struct config_strings {
@@ -58,16 +63,35 @@ struct config_agent {
 
 enum config_output { CONFIG_OUTPUT_STDOUT, CONFIG_OUTPUT_NONE, CONFIG_OUTPUT_FILE };
 
+/* What goes earlier than all else; 0: no limit of its own. */
+struct config_retention_level {
+    uint64_t max_age_ns;
+};
+struct config_retention_service {
+    char name[CONFIG_NAME_MAX * 4 + 1];
+    uint64_t max_age_ns;
+    uint64_t max_size; /* bytes of the store */
+};
+
 struct config_retention {
     uint64_t max_age_ns;        /* default 30 days */
     uint64_t max_size;          /* bytes; 0: not written, which means a tenth of the disk but at most 4 GiB */
     unsigned keep_free_percent; /* of the disk; default 15; 0 where keep_free is a size */
     uint64_t keep_free_bytes;   /* 0 where keep_free is a percentage */
+    struct config_retention_level levels[LEVEL_COUNT];
+    struct config_retention_service services[CONFIG_RETENTION_SERVICES_MAX];
+    size_t service_count;
 };
 
-/* What the library does before an entry leaves its process. */
 struct config_redact {
-    struct config_strings keys; /* of metadata; 1 to CONFIG_REDACT_KEY_BYTES bytes each */
+    struct config_strings
+        keys; /* of metadata; 1 to CONFIG_REDACT_KEY_BYTES bytes each. Done by the library, in its process */
+    struct config_strings patterns; /* regular expressions, each sound; done by the collector */
+};
+struct config_encrypt {
+    struct config_strings
+        keys;              /* as above, "message" and "error_details" mean those fields, too; none: nothing is sealed */
+    char *public_key_file; /* absolute; NULL exactly where there are no keys */
 };
 struct config_sampling {
     double shares[LEVEL_COUNT]; /* of each level, 0 to 1: kept; default 1, of error and critical always */
@@ -86,8 +110,10 @@ struct config_collector {
     uint64_t partition_ns; /* how long one partition of the store is written to; default 1 day */
     char *spill_dir;       /* default /var/spool/taskforge for root, else DATA_DIR/spill */
     struct config_redact redact;
+    struct config_encrypt encrypt;
     struct config_sampling sampling;
     struct config_flight_recorder flight_recorder;
+    uint64_t dedup_window_ns; /* 0: repeats are stored like anything else */
 };
 
 struct config_alerter {
@@ -111,6 +137,15 @@ struct config_exporter {
     } health;
 };
 
+/* What this host's data is known by elsewhere. Names are Prometheus' and unique. */
+struct config_label {
+    char *name, *value;
+};
+struct config_labels {
+    struct config_label *items;
+    size_t count;
+};
+
 struct config_ring {
     uint64_t size; /* bytes of shared memory for each user id; default 64 MiB */
 };
@@ -120,6 +155,7 @@ struct config {
     char *namespace_;  /* metric name prefix */
     char *runtime_dir; /* absolute; environment, file and defaults taken together (common/base/paths.h) */
     char *data_dir;    /* likewise */
+    struct config_labels labels;
     struct config_ring ring;
     struct config_agent agent;
     struct config_collector collector;

@@ -1,8 +1,11 @@
 #include "common/process/config_library.h"
 
+#include "common/privacy/redact_patterns.h"
 #include "common/process/config_value.h"
 
 #include <stdlib.h>
+
+_Static_assert((int)CONFIG_REDACT_PATTERNS_MAX == (int)REDACT_PATTERNS_MAX, "what is accepted has room");
 
 /* A level below error, by any of its names; else reported. What is wrong is said of `node`. */
 static bool read_low_level(struct config_reader *reader, const struct config_value *value,
@@ -75,6 +78,40 @@ void config_read_low_levels(struct config_reader *reader, const struct config_va
     }
 }
 
+static bool begin_list(struct config_reader *reader, const struct yaml_tree_node *list,
+                       struct config_strings *strings) {
+    strings->items = calloc(list->count + 1, sizeof(*strings->items));
+    reader->out_of_memory |= !strings->items;
+    return strings->items != NULL;
+}
+
+/* An expression that is none is said at its own place. */
+void config_read_patterns(struct config_reader *reader, const struct config_value *value, void *field) {
+    const struct yaml_tree_node *list = value->node;
+    struct config_strings *patterns = field;
+
+    if (list->kind != YAML_TREE_SEQUENCE || list->count > CONFIG_REDACT_PATTERNS_MAX) {
+        config_fault_of(reader, value, "must be a list of at most %d regular expressions such as ['\\b\\d{16}\\b']",
+                        CONFIG_REDACT_PATTERNS_MAX);
+        return;
+    }
+    if (!begin_list(reader, list, patterns))
+        return;
+    for (size_t i = 0; i < list->count; i++) {
+        struct config_value item = { list->children[i], value->where, value->key };
+        const char *text = config_text(reader, &item);
+        struct error error = { "" };
+
+        if (!text)
+            continue;
+        if (redact_pattern_check(text_of(text), &error) < 0)
+            config_fault_of(reader, &item, "%s", error.text);
+        else
+            config_keep(reader, &patterns->items[patterns->count], text);
+        patterns->count += patterns->items[patterns->count] != NULL;
+    }
+}
+
 void config_read_redact_keys(struct config_reader *reader, const struct config_value *value, void *field) {
     const struct yaml_tree_node *list = value->node;
     struct config_strings *keys = field;
@@ -84,11 +121,8 @@ void config_read_redact_keys(struct config_reader *reader, const struct config_v
                         CONFIG_REDACT_KEYS_MAX);
         return;
     }
-    keys->items = calloc(list->count + 1, sizeof(*keys->items));
-    if (!keys->items) {
-        reader->out_of_memory = true;
+    if (!begin_list(reader, list, keys))
         return;
-    }
     for (size_t i = 0; i < list->count; i++) {
         struct config_value item = { list->children[i], value->where, value->key };
         const char *text = config_text(reader, &item);

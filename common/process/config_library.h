@@ -4,6 +4,8 @@
 
 #include "common/process/config_read.h"
 
+void config_read_patterns(struct config_reader *reader, const struct config_value *value,
+                          void *field); /* config_strings */
 void config_read_redact_keys(struct config_reader *reader, const struct config_value *value,
                              void *field); /* config_strings */
 void config_read_sampling(struct config_reader *reader, const struct config_value *value,

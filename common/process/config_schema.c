@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/process/config_inputs.h"
 #include "common/process/config_library.h"
+#include "common/process/config_retention.h"
 #include "common/process/config_value.h"
 
 #include <errno.h>
@@ -141,17 +142,17 @@ static const struct config_key retention_keys[] = {
     { .name = "max_size",
       .read = config_read_size,
       .offset = offsetof(struct config_retention, max_size),
-      .min = MIB,
+      .min = 16 * MIB,
       .max = 1024 * TIB },
     { .name = "keep_free", .read = read_keep_free, .offset = 0, .max = 1024 * TIB },
-    { .name = "levels" },
-    { .name = "services" },
+    { .name = "levels", .read = config_read_retention_levels, .offset = 0 },
+    { .name = "services", .read = config_read_retention_services, .offset = 0 },
     { .name = NULL },
 };
 
 static const struct config_key redact_keys[] = {
     { .name = "keys", .read = config_read_redact_keys, .offset = offsetof(struct config_redact, keys) },
-    { .name = "patterns" },
+    { .name = "patterns", .read = config_read_patterns, .offset = offsetof(struct config_redact, patterns) },
     { .name = NULL },
 };
 
@@ -256,7 +257,7 @@ const struct config_key config_top_keys[] = {
     { .name = "namespace", .read = read_namespace, .offset = offsetof(struct config, namespace_) },
     { .name = "runtime_dir", .read = config_read_path, .offset = offsetof(struct config, runtime_dir) },
     { .name = "data_dir", .read = config_read_path, .offset = offsetof(struct config, data_dir) },
-    { .name = "labels" },
+    { .name = "labels", .read = config_read_labels, .offset = offsetof(struct config, labels) },
     { .name = "ring", .read = config_read_nested, .offset = offsetof(struct config, ring), .keys = ring_keys },
     { .name = "agent", .read = config_read_nested, .offset = offsetof(struct config, agent), .keys = agent_keys },
     { .name = "collector",

@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/query/candidates.h"
 #include "common/query/stored_entry.h"
+#include "common/store/gone.h"
 
 struct context {
     struct store_reader *reader;
@@ -94,7 +95,7 @@ static int fetch(struct context *context, uint64_t sequence, struct entry *ret, 
     if (status < 0)
         return status;
     stored_entry(context->block, (uint32_t)(sequence - context->block_first), ret);
-    return 1;
+    return entry_is_gone(ret) ? 0 : 1;
 }
 
 /* The group around the next match; it begins where the last one ended, if that is later. */

@@ -210,7 +210,7 @@ int filter_entry(const struct filter *filter, const struct entry *entry, struct 
 }
 
 int filter_service(const struct filter *filter, struct text service, struct error *error) {
-    if (!filter_has_service(filter, service))
+    if (service.length == 0 || !filter_has_service(filter, service)) /* none: what stood there is gone (common/store/gone.h) */
         return 0;
     for (uint32_t i = 0; i < filter->matcher_count; i++) {
         if (filter->matchers[i].field != FILTER_SERVICE)

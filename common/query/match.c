@@ -67,7 +67,7 @@ static int by_time(struct matching *matching) {
 /* --- host: judged once for each dictionary value --- */
 
 bool match_asks_for(const struct filter *filter, enum filter_field field) {
-    if (field == FILTER_SERVICE && filter->service_count > 0)
+    if (field == FILTER_SERVICE) /* always: rows without one are no entries (common/store/gone.h) */
         return true;
     for (uint32_t i = 0; i < filter->matcher_count; i++)
         if (filter->matchers[i].field == field)

@@ -22,7 +22,7 @@ static uint16_t place_of(const struct block_statement *statement, enum filter_fi
 }
 
 static int judge_name(const struct filter *filter, enum filter_field field, struct text name, struct error *error) {
-    if (field == FILTER_SERVICE && !filter_has_service(filter, name))
+    if (field == FILTER_SERVICE && (name.length == 0 || !filter_has_service(filter, name))) /* none: gone (gone.h) */
         return 0;
     for (uint32_t i = 0; i < filter->matcher_count; i++) {
         if (filter->matchers[i].field != field)

@@ -1,45 +1,7 @@
-/* pattern.h - regular expressions and substring search over bytes of logs. The one owner of pcre2.h.
- *
- * Expressions are PCRE2's (which reads RE2's and POSIX ERE's common forms alike), UTF-8, "." without newlines, "$" only at the very
- * end. What RE2 promises by its algorithm is kept here by limits: an expression that would backtrack without end gets
- * -E2BIG and a sentence, never a hang; \C, and verbs such as (*UTF), are refused. Most expressions hold a literal that must occur
- * (pattern_literal): scans look for that first, at the speed of memory.
- * A pattern belongs to one thread. Source: pcre2api(3), 10.42.
- */
+/* pattern.h - the regular expressions of queries: those of the whole house (common/base/pattern.h). */
 #ifndef TASKFORGE_COMMON_QUERY_PATTERN_H
 #define TASKFORGE_COMMON_QUERY_PATTERN_H
 
-#include <stdbool.h>
-
-#include "common/base/error.h"
-#include "common/base/text.h"
-
-enum { PATTERN_LENGTH_MAX = 4096, PATTERN_LITERAL_MAX = 256 };
-
-struct pattern;
-
-/* Compile. `anchored`: it has to match the whole text (LogQL's matchers), and "." takes newlines. -EINVAL with
- * "at character 7 of \"...\": missing closing parenthesis", -ENOMEM. */
-int pattern_compile(struct text source, bool anchored, struct pattern **ret, struct error *error);
-void pattern_destroy(struct pattern *pattern); /* NULL is fine */
-/* The same expression for another thread: the compiled code is the original's, which must outlive it. -ENOMEM. */
-int pattern_share(const struct pattern *original, struct pattern **ret, struct error *error);
-
-/* 1 match, 0 none; -E2BIG when the limits were reached (the sentence says so). Any bytes may stand in text. */
-int pattern_match(struct pattern *pattern, struct text text, struct error *error);
-
-/* A run of bytes that every match holds, empty when none is known; borrowed from the pattern. */
-struct text pattern_literal(const struct pattern *pattern);
-/* The pattern is nothing but that literal, unanchored: finding the literal is the match. */
-bool pattern_is_literal(const struct pattern *pattern);
-
-/* --- pure --- */
-
-/* Find such a run in an expression's source: the longest of those that stand outside groups, classes and alternatives.
- * Conservative: whatever it does not know makes it find nothing. Returns its length in out; *ret_whole: nothing else is there. */
-size_t pattern_required_literal(struct text source, char out[PATTERN_LITERAL_MAX], bool *ret_whole);
-
-/* The first place of needle in haystack, or NULL; an empty needle is found at once. */
-const char *pattern_find(struct text haystack, struct text needle);
+#include "common/base/pattern.h"
 
 #endif

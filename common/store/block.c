@@ -285,6 +285,14 @@ static int decode_hex(struct block *block, struct run *run, struct text raw) {
     return result;
 }
 
+/* Which of `size` values each row has; free it. */
+static int decode_value_rows(const struct block *block, struct text raw, uint32_t size, uint16_t **ret) {
+    if (block->version == 1)
+        return decode_rows(block, raw, size, ret);
+    *ret = calloc(block->count, sizeof(uint16_t));
+    return *ret ? block_rows_unpack(raw, block->count, size, *ret) : -ENOMEM;
+}
+
 static int decode_uuids(struct block *block, struct uuid **ret, struct text raw) {
     uint16_t *rows = NULL;
     *ret = calloc(block->count, sizeof(struct uuid));
@@ -296,7 +304,7 @@ static int decode_uuids(struct block *block, struct uuid **ret, struct text raw)
     if (size == 0 || size > block->count + 1 || raw.length - 4 < (size_t)size * UUID_SIZE)
         return -EBADMSG;
     const char *values = raw.data + 4, *rest = values + (size_t)size * UUID_SIZE;
-    int result = decode_rows(block, (struct text) { rest, (size_t)(raw.data + raw.length - rest) }, size, &rows);
+    int result = decode_value_rows(block, (struct text) { rest, (size_t)(raw.data + raw.length - rest) }, size, &rows);
     for (uint32_t i = 0; result == 0 && i < block->count; i++)
         memcpy((*ret)[i].bytes, values + (size_t)rows[i] * UUID_SIZE, UUID_SIZE);
     free(rows);
@@ -314,7 +322,7 @@ static int decode_pids(struct block *block, struct text raw) {
     if (size == 0 || size > block->count + 1 || raw.length - 4 < (size_t)size * sizeof(uint32_t))
         return -EBADMSG;
     const char *values = raw.data + 4, *rest = values + (size_t)size * sizeof(uint32_t);
-    int result = decode_rows(block, (struct text) { rest, (size_t)(raw.data + raw.length - rest) }, size, &rows);
+    int result = decode_value_rows(block, (struct text) { rest, (size_t)(raw.data + raw.length - rest) }, size, &rows);
     for (uint32_t i = 0; result == 0 && i < block->count; i++)
         block->pids[i] = get_u32(values + (size_t)rows[i] * sizeof(uint32_t));
     free(rows);

@@ -12,6 +12,8 @@ enum {
     ENTRY_RAW_FIXED = 64,
     TEMPLATES_FIRST = 256, /* so many in any block, and one for every so many rows: */
     ROWS_A_TEMPLATE = 8,
+    STATEMENTS_TRIED = 16,
+    SLACK = 16,
 };
 
 int block_name_of(enum block_column column) {
@@ -67,7 +69,9 @@ void block_builder_destroy(struct block_builder *builder) {
                              builder->first_arguments,
                              builder->first_values,
                              builder->arguments.ends,
-                             builder->values.ends };
+                             builder->values.ends,
+                             builder->template_statements,
+                             builder->statement_next };
     for (unsigned i = 0; i < COUNT_OF(arrays); i++)
         free(arrays[i]);
     struct dictionary *const dictionaries[] = { &builder->templates, &builder->statements, &builder->keys,
@@ -101,6 +105,8 @@ void block_builder_clear(struct block_builder *builder) {
     dictionary_clear(&builder->statements);
     dictionary_clear(&builder->keys);
     dictionary_clear(&builder->shapes);
+    if (builder->template_statements)
+        memset(builder->template_statements, 0, builder->template_capacity * sizeof(uint16_t));
     value_run_clear(&builder->arguments);
     value_run_clear(&builder->values);
     for (unsigned i = 0; i < BLOCK_TEXTS; i++)
@@ -184,8 +190,28 @@ static int add_template(struct block_builder *builder, const struct entry *entry
     return dictionary_add_hashed(&builder->templates, text, hash);
 }
 
-static int add_statement(struct block_builder *builder, const struct entry *entry, unsigned template) {
-    struct block_statement statement = { .template = (uint16_t) template, .level = (uint8_t)entry->level };
+/* The new statement goes in front of the others of its template. */
+static int link_statement(struct block_builder *builder, uint16_t template, uint32_t number) {
+    if (template >= builder->template_capacity) {
+        uint32_t capacity = builder->templates.capacity;
+        if (!grow(&builder->template_statements, capacity, sizeof(uint16_t)))
+            return -ENOMEM;
+        memset(builder->template_statements + builder->template_capacity, 0,
+               (capacity - builder->template_capacity) * sizeof(uint16_t));
+        builder->template_capacity = capacity;
+    }
+    if (number >= builder->statement_capacity) {
+        if (!grow(&builder->statement_next, builder->statements.capacity, sizeof(uint16_t)))
+            return -ENOMEM;
+        builder->statement_capacity = builder->statements.capacity;
+    }
+    builder->statement_next[number] = builder->template_statements[template];
+    builder->template_statements[template] = (uint16_t)(number + 1);
+    return 0;
+}
+
+static int new_statement(struct block_builder *builder, const struct entry *entry, uint16_t template) {
+    struct block_statement statement = { .template = template, .level = (uint8_t)entry->level };
     const struct text names[] = { entry->service, entry->module, entry->operation };
     uint16_t *numbers[] = { &statement.service, &statement.module, &statement.operation };
     for (unsigned i = 0; i < COUNT_OF(names); i++) {
@@ -194,24 +220,60 @@ static int add_statement(struct block_builder *builder, const struct entry *entr
             return number;
         *numbers[i] = (uint16_t)number;
     }
-    return dictionary_add(&builder->statements, (struct text) { (const char *)&statement, sizeof(statement) });
+    uint32_t before = builder->statements.size;
+    int number = dictionary_add(&builder->statements, (struct text) { (const char *)&statement, sizeof(statement) });
+    if (number >= 0 && builder->statements.size > before && link_statement(builder, template, (uint32_t)number) < 0)
+        return -ENOMEM;
+    return number;
+}
+
+static bool is_statement(const struct block_builder *builder, const struct block_statement *statement,
+                         const struct entry *entry) {
+    return statement->level == entry->level &&
+           text_equal(dictionary_get(&builder->names[0], statement->service), entry->service) &&
+           text_equal(dictionary_get(&builder->names[2], statement->operation), entry->operation) &&
+           text_equal(dictionary_get(&builder->names[1], statement->module), entry->module);
+}
+
+/* Mostly a template is one statement's, or a few: those are compared with the entry, which is cheaper than finding three names by their hashes. */
+static int add_statement(struct block_builder *builder, const struct entry *entry, uint16_t template) {
+    uint32_t at = template <builder->template_capacity ? builder->template_statements[template] : 0;
+    for (unsigned i = 0; i < STATEMENTS_TRIED && at != 0; i++, at = builder->statement_next[at - 1])
+        if (is_statement(builder, &builder_statements(builder)[at - 1], entry))
+            return (int)at - 1;
+    return new_statement(builder, entry, template);
+}
+
+/* The message's arguments behind the others. They are short: a step of 16 bytes with slack behind costs less than a call. */
+static int add_arguments(struct block_builder *builder, struct text message, const struct mined *mined) {
+    struct value_run *run = &builder->arguments;
+    if (value_run_reserve(run, mined->count) < 0 || !buffer_reserve(&run->bytes, message.length + SLACK))
+        return -ENOMEM;
+    char *to = run->bytes.data + run->bytes.length;
+    const char *end = message.data + message.length;
+    for (unsigned i = 0; i < mined->count; i++) {
+        const char *from = message.data + mined->arguments[i].begin;
+        size_t length = mined->arguments[i].length;
+        if (length <= SLACK && end - from >= SLACK)
+            memcpy(to, from, SLACK);
+        else
+            memcpy(to, from, length);
+        to += length;
+        run->ends[run->count++] = (uint32_t)(to - run->bytes.data);
+    }
+    run->bytes.length = (size_t)(to - run->bytes.data);
+    return 0;
 }
 
 static int add_message(struct block_builder *builder, const struct entry *entry, uint32_t row) {
     struct mined mined;
     int template = add_template(builder, entry, &mined);
-    int statement = template <0 ? template : add_statement(builder, entry, (unsigned)template);
+    int statement = template <0 ? template : add_statement(builder, entry, (uint16_t) template);
     if (statement < 0)
         return statement;
     builder->statement_rows[row] = (uint16_t)statement;
     builder->first_arguments[row] = builder->arguments.count;
-    for (unsigned i = 0; i < mined.count; i++) {
-        const struct entry_argument *argument = &mined.arguments[i];
-        struct text text = { entry->message.data + argument->begin, argument->length };
-        if (value_run_add(&builder->arguments, text) < 0)
-            return -ENOMEM;
-    }
-    return 0;
+    return mined.count ? add_arguments(builder, entry->message, &mined) : 0;
 }
 
 void builder_append_message(const struct block_builder *builder, uint32_t row, struct buffer *out) {
@@ -242,7 +304,8 @@ static int add_texts(struct block_builder *builder, const struct entry *entry, u
                   { BLOCK_CORRELATION_ID, entry->correlation_id } };
     for (unsigned i = 0; i < COUNT_OF(texts); i++) {
         struct text_run *run = &builder->texts[block_text_of(texts[i].column)];
-        buffer_append_text(&run->bytes, texts[i].text);
+        if (texts[i].text.length > 0)
+            buffer_append_text(&run->bytes, texts[i].text);
         run->ends[row] = (uint32_t)run->bytes.length;
         if (run->bytes.failed)
             return -ENOMEM;
@@ -256,7 +319,10 @@ static int add_row(struct block_builder *builder, const struct entry *entry, uin
     builder->users[row] = entry->user_id;
     builder->organizations[row] = entry->organization_id;
     builder->pids[row] = entry->pid;
-    int host = dictionary_add(&builder->names[block_name_of(BLOCK_HOST)], entry->host);
+    struct dictionary *hosts = &builder->names[block_name_of(BLOCK_HOST)];
+    int host = row > 0 && text_equal(dictionary_get(hosts, builder->hosts[row - 1]), entry->host)
+                   ? builder->hosts[row - 1]
+                   : dictionary_add(hosts, entry->host);
     if (host < 0)
         return host;
     builder->hosts[row] = (uint16_t)host;

@@ -80,15 +80,23 @@ void dictionary_finish(struct dictionary *dictionary) {
     *dictionary = (struct dictionary) { .size = 0 };
 }
 
+int value_run_reserve(struct value_run *run, uint32_t more) {
+    if (run->capacity - run->count >= more)
+        return 0;
+    uint32_t capacity = run->capacity ? run->capacity : 1024;
+    while (capacity - run->count < more)
+        capacity *= 2;
+    uint32_t *grown = reallocarray(run->ends, capacity, sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    run->ends = grown;
+    run->capacity = capacity;
+    return 0;
+}
+
 int value_run_add(struct value_run *run, struct text value) {
-    if (run->count == run->capacity) {
-        uint32_t capacity = run->capacity ? run->capacity * 2 : 1024;
-        uint32_t *grown = reallocarray(run->ends, capacity, sizeof(*grown));
-        if (!grown)
-            return -ENOMEM;
-        run->ends = grown;
-        run->capacity = capacity;
-    }
+    if (value_run_reserve(run, 1) < 0)
+        return -ENOMEM;
     buffer_append_text(&run->bytes, value);
     if (run->bytes.failed)
         return -ENOMEM;

@@ -11,18 +11,20 @@
 enum { ABSENT, SAME, DASHED, PLAIN, HEX };
 static const char digits[] = "0123456789abcdef";
 
-static int digit(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* What a byte is as a lower-case digit, + 1; 0: none. */
+static const uint8_t values[256] = {
+    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16
+};
 
 static bool to_raw(struct text hex, unsigned char *out) {
+    bool all = true;
     for (size_t i = 0; i + 1 < hex.length; i += 2) {
-        int high = digit(hex.data[i]), low = digit(hex.data[i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i / 2] = (unsigned char)(high << 4 | low);
+        unsigned high = values[(unsigned char)hex.data[i]], low = values[(unsigned char)hex.data[i + 1]];
+        all &= high != 0 && low != 0;
+        out[i / 2] = (unsigned char)((high - 1) << 4 | (low - 1));
     }
-    return true;
+    return all;
 }
 
 static bool is_dashed_uuid(struct text text, struct uuid *ret) {

@@ -22,18 +22,34 @@ static size_t text_header(size_t length) {
     return length < 32 ? 1 : length < 256 ? 2 : length < 65536 ? 3 : 5;
 }
 
+static bool stands_twice(const struct shape *shape) {
+    for (uint32_t i = 0; i < shape->count; i++)
+        if (shape->keys[i] == shape->keys[shape->count])
+            return true;
+    return false;
+}
+
+/* Maps mostly have the keys of the one before, as far as they go. */
+static bool is_guess_right(const struct block_builder *builder, uint32_t index, struct text key) {
+    uint16_t number = index < SHAPE_GUESSES ? builder->guesses[index] : UINT16_MAX;
+    return number < builder->keys.size && text_equal(dictionary_get(&builder->keys, number), key);
+}
+
 static bool add_key(struct block_builder *builder, struct shape *shape, struct text key, int *result) {
+    if (is_guess_right(builder, shape->count, key)) {
+        shape->keys[shape->count] = builder->guesses[shape->count];
+        return !stands_twice(shape);
+    }
     uint64_t hash = hash_bytes(key.data, key.length);
     int number = dictionary_find(&builder->keys, key, hash);
     if (number < 0 && builder->keys.size < BLOCK_KEYS_MAX && key.length <= UINT16_MAX)
         number = *result = dictionary_add_hashed(&builder->keys, key, hash);
     if (number < 0)
         return false;
-    for (uint32_t i = 0; i < shape->count; i++)
-        if (shape->keys[i] == number)
-            return false;
     shape->keys[shape->count] = (uint16_t)number;
-    return true;
+    if (shape->count < SHAPE_GUESSES)
+        builder->guesses[shape->count] = (uint16_t)number;
+    return !stands_twice(shape);
 }
 
 /* True when the map is its keys and values and nothing else. */

@@ -1,7 +1,7 @@
 /* From a message to its template and arguments.
  *
  * Of plain text, what changes from call to call is found by its looks: every word between separators that has a digit in it (numbers, ids, addresses,
- * times), and what stands between quotes. The bytes are passed over eight at a time, in search of digits and quotes; the ends of a word are looked for only where there is one. An
+ * times), and what stands between quotes. The bytes are passed over many at a time, in search of digits and quotes; the ends of a word are looked for only where there is one. An
  * argument never begins or ends inside a word of letters and digits, so that the index can hash the template's words and the
  * arguments' apart from each other. The idea of template and variables is CLP's (Rodrigues, Luo, Yuan, OSDI 2021).
  */
@@ -12,43 +12,63 @@
 
 enum { QUOTED_MAX = 1024 };
 
-#define EACH UINT64_C(0x0101010101010101)
-#define HIGH UINT64_C(0x8080808080808080)
-
 /* space, \t \n \r, " & ' ( ) + , / : ; < = > ? [ ] { | }; none of them is a letter or digit, which the index counts on */
+static const bool separators[256] = {
+    [' '] = 1, ['\t'] = 1, ['\n'] = 1, ['\r'] = 1, ['"'] = 1, ['&'] = 1, ['\''] = 1, ['('] = 1,
+    [')'] = 1, ['+'] = 1,  [','] = 1,  ['/'] = 1,  [':'] = 1, [';'] = 1, ['<'] = 1,  ['='] = 1,
+    ['>'] = 1, ['?'] = 1,  ['['] = 1,  [']'] = 1,  ['{'] = 1, ['|'] = 1, ['}'] = 1,
+};
+
 static inline bool is_separator(char c) {
-    static const uint64_t separators[4] = { UINT64_C(0xfc009bc500002600), UINT64_C(0x3800000028000000), 0, 0 };
-    return separators[(unsigned char)c >> 6] >> ((unsigned char)c & 63) & 1;
+    return separators[(unsigned char)c];
 }
 
-/* The high bit of each byte that is a digit; exact. */
-static inline uint64_t digits_of(uint64_t eight) {
-    uint64_t low = eight & ~HIGH;
-    return (EACH * (127 + '9' + 1) - low) & ~eight & (low + EACH * (127 - '0' + 1)) & HIGH;
+/* A bit for each of 16 bytes that is a digit or a quote. */
+static inline uint64_t marks_of(const char *bytes) {
+#ifdef __SSE2__
+    typedef char vector __attribute__((vector_size(16)));
+    typedef unsigned char natural __attribute__((vector_size(16)));
+    natural at;
+    memcpy(&at, bytes, sizeof(at));
+    vector found = (vector)(at - '0' < 10) | (vector)(at == '"') | (vector)(at == '\'');
+    return (uint64_t)(unsigned)__builtin_ia32_pmovmskb128(found);
+#else
+    uint64_t marks = 0;
+    for (unsigned i = 0; i < 16; i++)
+        marks |= (uint64_t)((bytes[i] >= '0' && bytes[i] <= '9') || bytes[i] == '"' || bytes[i] == '\'') << i;
+    return marks;
+#endif
 }
 
-/* The high bit of each byte that is c, and perhaps of some above the first of them. */
-static inline uint64_t bytes_of(uint64_t eight, char c) {
-    uint64_t zero = eight ^ EACH * (unsigned char)c;
-    return (zero - EACH) & ~zero & HIGH;
-}
+struct marks { /* of 64 bytes of a text, those before the last mark taken away */
+    struct text text;
+    size_t begin;
+    uint64_t bits;
+};
 
-static inline bool is_mark(char c) {
-    return (c >= '0' && c <= '9') || c == '"' || c == '\'';
-}
-
-/* The next digit or quote from `at` on, or the end. */
-static size_t next_mark(struct text text, size_t at) {
-    while (text.length - at >= 8) {
-        uint64_t eight = get_u64(text.data + at);
-        uint64_t found = digits_of(eight) | bytes_of(eight, '"') | bytes_of(eight, '\'');
-        if (found)
-            return at + (unsigned)__builtin_ctzll(found) / 8;
-        at += 8;
+static void marks_at(struct marks *marks, size_t begin) {
+    char tail[64] = "";
+    const char *bytes = marks->text.data + begin;
+    if (marks->text.length - begin < sizeof(tail)) {
+        memcpy(tail, bytes, marks->text.length - begin);
+        bytes = tail;
     }
-    while (at < text.length && !is_mark(text.data[at]))
-        at++;
-    return at;
+    marks->begin = begin;
+    marks->bits =
+        marks_of(bytes) | marks_of(bytes + 16) << 16 | marks_of(bytes + 32) << 32 | marks_of(bytes + 48) << 48;
+}
+
+/* The next digit or quote from `at` on, which never goes back, or the end. */
+static inline size_t next_mark(struct marks *marks, size_t at) {
+    while (at < marks->text.length) {
+        if (at - marks->begin >= 64)
+            marks_at(marks, at);
+        uint64_t bits = marks->bits & ~UINT64_C(0) << (at - marks->begin);
+        if (bits)
+            return marks->begin + (unsigned)__builtin_ctzll(bits);
+        at = marks->begin + 64;
+    }
+    return marks->text.length;
 }
 
 /* The end of what a quote at `at` opens, or 0: an apostrophe, or no end near. */
@@ -65,7 +85,9 @@ static size_t quoted_end(struct text text, size_t at) {
 
 static void mine_text(struct text text, struct mined *ret) {
     size_t behind = 0; /* the last argument's end */
-    for (size_t at = next_mark(text, 0); at < text.length; at = next_mark(text, at)) {
+    struct marks marks = { .text = text };
+    marks_at(&marks, 0);
+    for (size_t at = next_mark(&marks, 0); at < text.length; at = next_mark(&marks, at)) {
         size_t begin = at, end;
         if (text.data[at] == '"' || text.data[at] == '\'') {
             end = quoted_end(text, at++);

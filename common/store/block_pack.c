@@ -12,17 +12,17 @@
  *   metadata key          the lengths of the values of all rows that have the key, then their bytes (msgpack)
  *   metadata rest         for what is kept whole, then for each key without a column the same; all lengths before all bytes
  *   host                  u32 number of texts; u16 length and bytes of each; then a u16 each row. Left out where all rows have the partition's
- *   user, organization    u32 number of UUIDs; 16 bytes each (the first all zero: absent); then a u16 each row
- *   pid                   u32 number of pids; u32 each; then a u16 each row
+ *   user, organization    u32 number of UUIDs; 16 bytes each (the first all zero: absent); then which of them each row has
+ *   pid                   u32 number of pids; u32 each; then which of them each row has
  *   error_details         a varint length each row, then all bytes
  *   id                    block_ids.c
  *   trace, span,          block_hex.c
  *   correlation
  *
- * "The statement (shape) of each row" is block_rows_pack's, lengths are block_lengths_pack's. A column in which no row has anything is left out.
+ * What "each row" has of a numbered list (but for host) is block_rows_pack's, lengths are block_lengths_pack's. A column in which no row has anything is left out.
  *
  * Version 1 had neither statement, template nor argument, but: level, a byte each; service .. operation packed as host is; message and metadata as
- * error_details.
+ * error_details; and user, organization and pid with a u16 each row.
  */
 #include <endian.h>
 #include <errno.h>
@@ -31,6 +31,8 @@
 #include "common/base/check.h"
 #include "common/base/hash.h"
 #include "common/store/block_private.h"
+
+enum { SEEN = 512 };
 
 void block_rows_pack(const uint16_t *rows, uint32_t count, uint32_t size, struct buffer *out) {
     if (!buffer_reserve(out, (size_t)count * 2))
@@ -179,22 +181,28 @@ static void pack_values(const void *values, size_t size, uint32_t count, struct 
     const unsigned char *bytes = values;
     struct dictionary dictionary = { .size = 0 };
     uint16_t *rows = calloc(count ? count : 1, sizeof(*rows));
+    uint16_t seen[SEEN] = { 0 }; /* by their first bytes: the number of a value that was there lately */
     bool any = false, failed = rows == NULL;
     /* so that "absent" is number 0, and a row of it the cheapest */
     failed = failed || dictionary_add(&dictionary, (struct text) { (const char *)zero, size }) < 0;
     for (uint32_t i = 0; i < count && !failed; i++) {
         struct text text = { (const char *)bytes + i * size, size };
-        int number = memcmp(text.data, zero, size) == 0 ? 0 : dictionary_add(&dictionary, text);
+        uint16_t *slot = &seen[(get_u16(text.data) ^ get_u16(text.data + 2)) % SEEN];
+        if (text_equal(dictionary_get(&dictionary, *slot), text)) {
+            rows[i] = *slot;
+            continue;
+        }
+        int number = dictionary_add(&dictionary, text);
         any |= number > 0;
         failed = number < 0 || number > UINT16_MAX;
-        rows[i] = (uint16_t)number;
+        rows[i] = *slot = (uint16_t)number;
     }
     if (failed)
         out->failed = true;
     if (any && !failed) {
         append_u32(out, dictionary.size);
         buffer_append(out, dictionary.bytes.data, dictionary.bytes.length);
-        pack_rows(rows, count, out);
+        block_rows_pack(rows, count, dictionary.size, out);
     }
     dictionary_finish(&dictionary);
     free(rows);

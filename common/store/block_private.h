@@ -31,6 +31,7 @@ enum {
     BLOCK_SHAPE_ABSENT = 0,
     BLOCK_SHAPE_WHOLE = 1,
     BLOCK_SHAPES_FIXED = 2,
+    SHAPE_GUESSES = 16,
     BLOCK_KEYS_MAX = 1024, /* different ones in a block's shapes, and in one shape; what has more is kept whole */
 };
 static_assert((int)BLOCK_COLUMN_COUNT <= (int)BLOCK_ARGUMENT_LENGTH, "columns of the header have ids of their own");
@@ -78,6 +79,8 @@ struct value_run { /* some values for each row */
     uint32_t count, capacity;
 };
 
+/* Room for `more` values; value_run_add sees to it itself. -ENOMEM. */
+int value_run_reserve(struct value_run *run, uint32_t more);
 int value_run_add(struct value_run *run, struct text value);
 
 static inline struct text value_run_get(const struct value_run *run, uint32_t index) {
@@ -94,10 +97,14 @@ struct block_builder {
     struct dictionary templates;  /* of messages */
     struct dictionary statements; /* each a struct block_statement */
     uint16_t *hosts, *statement_rows, *shape_rows;
+    uint16_t *template_statements; /* a statement of each template, + 1: its last one; and */
+    uint16_t *statement_next;      /* of each statement, the one before it of the same template, + 1 */
+    uint32_t template_capacity, statement_capacity;
     uint32_t *first_arguments, *first_values; /* of each row */
     struct value_run arguments;
     struct dictionary keys, shapes; /* of metadata; a shape: the numbers of its keys, u16 each */
     struct value_run values;
+    uint16_t guesses[SHAPE_GUESSES];    /* the key at each place of the map before */
     struct text_run texts[BLOCK_TEXTS]; /* but message and metadata */
     struct buffer host;                 /* the partition's */
     struct buffer scratch;

@@ -136,12 +136,16 @@ static uint64_t value_hash(enum index_filter_kind kind, const void *data, size_t
 
 /* --- words --- */
 
-/* A bit for each byte value: 0-9, A-Z _ a-z, and all of UTF-8's. By a table, since it is asked of every byte that is stored. */
-static const uint64_t word_bytes[4] = { UINT64_C(0x03ff000000000000), UINT64_C(0x07fffffe87fffffe), UINT64_MAX,
-                                        UINT64_MAX };
+/* For each byte value: 0-9, A-Z _ a-z, and all of UTF-8's. By a table, since it is asked of every byte that is stored. */
+#define YES_8 1, 1, 1, 1, 1, 1, 1, 1
+#define YES_32 YES_8, YES_8, YES_8, YES_8
+static const bool word_bytes[256] = {
+    ['0'] = YES_8, 1, 1, ['A'] = YES_8,   YES_8,  YES_8,  1,     1, ['_'] = 1, ['a'] = YES_8, YES_8,
+    YES_8,         1, 1, [0x80] = YES_32, YES_32, YES_32, YES_32
+};
 
 static inline bool is_word_byte(char c) {
-    return word_bytes[(unsigned char)c >> 6] >> ((unsigned char)c & 63) & 1;
+    return word_bytes[(unsigned char)c];
 }
 
 /* The next word of text from *at on: true and its place. */
@@ -267,6 +271,22 @@ static bool words_cross_edges(struct text template) {
     return false;
 }
 
+/* The arguments are one run of bytes; a word ends where its argument does. */
+static void add_argument_words(struct hash_set *set, const struct value_run *run) {
+    const char *bytes = run->bytes.data;
+    for (uint32_t i = 0, at = 0; i < run->count; i++) {
+        uint32_t end = run->ends[i];
+        while (at < end) {
+            uint32_t begin = at;
+            while (at < end && is_word_byte(bytes[at]))
+                at++;
+            if (at - begin >= WORD_MIN)
+                set_add(set, value_hash(INDEX_WORD, bytes + begin, at - begin));
+            at += at < end; /* what ended it is none of a word */
+        }
+    }
+}
+
 /* The words of all messages: those of templates once, those of arguments as they stand, and of a message whole where the two meet in a word. */
 static int gather_words(const struct block_builder *builder, struct hash_set *words) {
     _cleanup_buffer_ struct buffer message = BUFFER_EMPTY;
@@ -280,8 +300,7 @@ static int gather_words(const struct block_builder *builder, struct hash_set *wo
         if (!crossed[i])
             add_words(words, template);
     }
-    for (uint32_t i = 0; i < builder->arguments.count; i++)
-        add_words(words, value_run_get(&builder->arguments, i));
+    add_argument_words(words, &builder->arguments);
     for (uint32_t row = 0; row < builder->count && any; row++) {
         if (!crossed[builder_statement(builder, row)->template])
             continue;

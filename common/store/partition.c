@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@ const char *const partition_database_names[PARTITION_DATABASE_COUNT] = {
 
 enum {
     BUILD_MAP_SIZE = 1 << 20,
-    READERS_MAX = 126,
+    READERS_MAX = 1000, /* transactions at once: 64 bytes each in the lock file */
     READER_ROOM = 1 << 30, /* address space a reader keeps for growth of a partition that is being written */
 
     DISK_FULL_BELOW = 1 << 20, /* free bytes below which an EIO is taken for a full disk */
@@ -58,7 +59,7 @@ int partition_error(struct error *error, const struct partition *partition, cons
     case MDB_VERSION_MISMATCH:
         return error_set(error, -EPROTO, "%s: cannot %s: written by a newer LMDB", path, what);
     case MDB_READERS_FULL:
-        return error_set(error, -EAGAIN, "%s: cannot %s: all %d reader slots are taken; try again", path, what,
+        return error_set(error, -EAGAIN, "%s: cannot %s: %d others are reading it at this moment; try again", path, what,
                          READERS_MAX);
     case MDB_PANIC: /* the file is as it was: open it again */
         return error_set(error, -EIO, "%s: cannot %s: an earlier write of its meta page failed", path, what);
@@ -187,6 +188,8 @@ static int check_version(struct partition *partition, bool must_be_closed, struc
     if (result < 0)
         return result;
     result = partition_meta_get(txn, &meta, error);
+    if (result == 0)
+        result = partition_origin_load(txn, error);
     partition_abort(txn);
     if (result == 0 && must_be_closed && meta.closed_ns == 0)
         return error_set(
@@ -243,7 +246,8 @@ int partition_open(const char *path, enum partition_mode mode, uint64_t map_size
 }
 
 /* The file with its meta record, built under another name: what stands at a partition's name is always whole. */
-static int build(const char *path, const struct partition_meta *meta, struct error *error) {
+static int build(const char *path, const struct partition_meta *meta, const struct partition_origin *origin,
+                 struct error *error) {
     struct partition_txn *txn = NULL;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
     if (fd < 0)
@@ -259,6 +263,8 @@ static int build(const char *path, const struct partition_meta *meta, struct err
         result = partition_begin(partition, true, &txn, error);
     if (result == 0) {
         result = partition_meta_put(txn, meta, error);
+        if (result == 0)
+            result = partition_origin_put(txn, origin, error);
         if (result == 0)
             result = partition_commit(txn, error);
         else
@@ -284,8 +290,8 @@ static int sync_folder_of(const char *path, struct error *error) {
     return code == 0 ? 0 : error_set(error, -code, "%s: cannot write the folder to disk: %s", folder, strerror(code));
 }
 
-int partition_create(const char *path, const struct partition_meta *meta, uint64_t map_size, struct partition **ret,
-                     struct error *error) {
+int partition_create_of(const char *path, const struct partition_meta *meta, const struct partition_origin *origin,
+                        uint64_t map_size, struct partition **ret, struct error *error) {
     char building[PARTITION_PATH_MAX];
     if (snprintf(building, sizeof(building), "%s.new", path) >= (int)sizeof(building))
         return error_set(error, -ENAMETOOLONG, "%s: the path is too long", path);
@@ -293,13 +299,23 @@ int partition_create(const char *path, const struct partition_meta *meta, uint64
     if (result < 0)
         return result;
     partition_unlink(building); /* left by a kill */
-    result = build(building, meta, error);
+    result = build(building, meta, origin, error);
     if (result == 0 && link(building, path) < 0)
         result = error_set(error, -errno, "%s: cannot create it: %s", path, strerror(errno));
-    if (result == 0)
+    bool linked = result == 0;
+    if (linked)
         result = sync_folder_of(path, error);
     partition_unlink(building);
-    return result < 0 ? result : partition_open(path, PARTITION_WRITE, map_size, ret, error);
+    if (result == 0)
+        result = partition_open(path, PARTITION_WRITE, map_size, ret, error);
+    if (result < 0 && linked)
+        partition_unlink(path);
+    return result;
+}
+
+int partition_create(const char *path, const struct partition_meta *meta, uint64_t map_size, struct partition **ret,
+                     struct error *error) {
+    return partition_create_of(path, meta, &PARTITION_ORIGIN_EMPTY, map_size, ret, error);
 }
 
 /* What was set aside for commits to come. No reader's snapshot reaches behind the newest last page. */
@@ -317,14 +333,21 @@ void partition_close(struct partition *partition) {
         return;
     if (partition->environment && partition->writable && !partition->faulted)
         give_back_reserve(partition);
+    if (partition->pages)
+        munmap((void *)(uintptr_t)partition->pages, partition->pages_size);
     /* After a fault inside LMDB its memory is in no known state: it is left as it is, on purpose. */
     if (partition->environment && !partition->faulted)
         mdb_env_close(partition->environment);
+    free(partition->origin_bytes);
     free(partition);
 }
 
 const char *partition_path(const struct partition *partition) {
     return partition->path;
+}
+
+bool partition_is_faulted(const struct partition *partition) {
+    return partition->faulted;
 }
 
 uint64_t partition_file_size(const struct partition *partition) {

@@ -8,6 +8,7 @@
  *   state    any key up to 400 bytes              -> value and 8 bytes XXH3 of key and value: the commit protocol's (collector's: lane positions, folded
  *                                                    losses, input positions, spill offset, sequences); an authority has all of it
  *   meta     "partition"                          -> struct partition_meta, with checksum
+ *            "origin"                             -> struct partition_origin (partition_origin.h), likewise; since format 2
  *   spans        sequence of spans, 8 bytes big-endian  -> a span (span_codec.h)
  *   span_traces  trace id[16], sequence                 -> nothing
  *   span_times   start of the span, sequence            -> trace id[16], hash of the service (little-endian)
@@ -29,7 +30,7 @@
 #include "common/base/id.h"
 #include "common/base/text.h"
 
-enum { PARTITION_VERSION = 1, PARTITION_STATE_KEY_MAX = 400, PARTITION_PATH_MAX = 1024 };
+enum { PARTITION_VERSION = 2, PARTITION_STATE_KEY_MAX = 400, PARTITION_PATH_MAX = 1024 };
 
 struct partition_meta {
     uint32_t version;
@@ -54,7 +55,20 @@ int partition_create(const char *path, const struct partition_meta *meta, uint64
                      struct error *error);
 void partition_close(struct partition *partition);
 
+/* The transaction up to which this writer's commits stand for sure; 0 before its first. */
+uint64_t partition_committed(const struct partition *partition);
+/* After a failed commit, with the file closed and before it is opened again: what the failed one may have left of its meta page, in the file or
+ * on the disk below the kernel's pages, is taken back, and what stands is on the disk: else the next commit would write over pages that a
+ * power cut brings back into use. committed: as above. */
+int partition_settle(const char *path, uint64_t committed, struct error *error);
+
 const char *partition_path(const struct partition *partition);
+/* A fault inside LMDB ended a call: nothing may be done with it any more but to close it. */
+bool partition_is_faulted(const struct partition *partition);
+/* Whether its file still stands at its path, as long as its pages claim: 0, -EBADMSG with what has become of it. A write transaction looks by itself. */
+int partition_check_place(const struct partition *partition, struct error *error);
+/* Whether the file could be opened, as far as its meta pages tell. Touches no LMDB. */
+bool partition_looks_sound(const char *path);
 uint64_t partition_file_size(const struct partition *partition); /* used bytes on disk now */
 uint64_t
 partition_used_size(const struct partition *partition); /* last page in use, times page size: for rolling by size */
@@ -64,6 +78,10 @@ partition_used_size(const struct partition *partition); /* last page in use, tim
 int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error);
 int partition_commit(struct partition_txn *txn, struct error *error); /* ends txn, also on failure */
 void partition_abort(struct partition_txn *txn);                      /* NULL is fine; ends read transactions too */
+bool partition_txn_failed(const struct partition_txn *txn);           /* only abort is allowed */
+
+/* Give back what was borrowed so far, so that a long walk keeps little. */
+void partition_forget(struct partition_txn *txn);
 
 int partition_meta_get(struct partition_txn *txn, struct partition_meta *ret, struct error *error);
 int partition_meta_put(struct partition_txn *txn, const struct partition_meta *meta, struct error *error);
@@ -73,6 +91,10 @@ int partition_block_put(struct partition_txn *txn, uint64_t first_sequence, stru
 int partition_block_delete(struct partition_txn *txn, uint64_t first_sequence, struct error *error);
 /* Borrowed until the transaction ends; copy before use (block_open does). -ENOENT. */
 int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, struct text *ret, struct error *error);
+
+/* The first sequence >= first_sequence (descending: the last <= it) at which a block stands, whether or not the index knows it: 1, 0 at the end. */
+int partition_block_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_first,
+                         struct error *error);
 
 /* The first index value whose key is >= first_sequence (1, key and value), 0 at the end; descending: the last whose key is <= it. Borrowed. */
 int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_key,
@@ -132,6 +154,15 @@ struct partition_span_counts {
 };
 int partition_span_count(struct partition_txn *txn, struct partition_span_counts *ret, struct error *error);
 
+/* Who grows the file of a partition that is written: called inside a commit with the file's sizes before and after, it has
+ * partition_grow_file do it, after making room where a limit asks for that. 0 or a positive errno, with which the commit fails. */
+struct partition_growth {
+    int (*grow)(void *argument, int fd, uint64_t from, uint64_t to);
+    void *argument;
+};
+void partition_set_growth(struct partition *partition, struct partition_growth growth);
+int partition_grow_file(int fd, uint64_t from, uint64_t to);
+
 int partition_reader_check(struct partition *partition); /* clears slots of dead readers */
 
 /* --- the folder --- */
@@ -148,6 +179,11 @@ struct partition_name {
 int partition_list(const char *data_dir, struct partition_name **ret, size_t *ret_count, struct error *error);
 int partition_make_path(const char *data_dir, uint64_t first_sequence, uint64_t created_ns,
                         char out[PARTITION_PATH_MAX]);
-int partition_unlink(const char *path); /* with its lock */
+int partition_unlink(const char *path); /* with its lock and its sum */
+
+/* What is set aside stands beside the others as NAME.mdb.damaged, and is read by nobody. */
+#define PARTITION_ASIDE ".damaged"
+/* How many there are in DATA_DIR/logs; with the name of one in ret_name. */
+size_t partition_count_aside(const char *data_dir, char ret_name[PARTITION_PATH_MAX]);
 
 #endif

@@ -1,6 +1,9 @@
 /* What can be told about a partition's file before LMDB maps it and believes what it reads there. */
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,6 +42,32 @@ static bool is_our_kind(const struct meta_page *meta) {
            meta->databases[1].flags == 0 && meta->last_page >= META_PAGES - 1;
 }
 
+bool partition_read_roots(const struct partition *partition, struct partition_roots *ret) {
+    struct meta_page meta, other;
+    memcpy(&meta, partition->pages, sizeof(meta));
+    if (meta.databases[0].pad < 512 || meta.databases[0].pad > 65536)
+        return false;
+    memcpy(&other, partition->pages + meta.databases[0].pad, sizeof(other));
+    if (other.transaction > meta.transaction)
+        meta = other;
+    *ret = (struct partition_roots) { .page_size = meta.databases[0].pad,
+                                      .free_depth = meta.databases[0].depth,
+                                      .main_depth = meta.databases[1].depth,
+                                      .free_root = meta.databases[0].root,
+                                      .main_root = meta.databases[1].root,
+                                      .last_page = meta.last_page };
+    return meta.last_page < partition->pages_size / meta.databases[0].pad;
+}
+
+bool partition_looks_sound(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    int result = partition_check_pages(fd, path, NULL);
+    close(fd);
+    return result == 0;
+}
+
 /* Whether the two meta pages belong to the file as it is: LMDB itself would map and follow whatever they claim. */
 int partition_check_pages(int fd, const char *path, struct error *error) {
     struct stat status;
@@ -47,14 +76,20 @@ int partition_check_pages(int fd, const char *path, struct error *error) {
     if (!S_ISREG(status.st_mode))
         return error_set(error, -EBADMSG, "%s: not a regular file", path);
     uint64_t size = (uint64_t)status.st_size;
-    uint32_t page_size = 0;
+    uint32_t page_size = 0, version = 0;
     for (unsigned i = 0; i < META_PAGES; i++) {
         struct meta_page meta;
-        if (pread(fd, &meta, sizeof(meta), (off_t)((uint64_t)i * page_size)) != (ssize_t)sizeof(meta))
+        ssize_t got = pread(fd, &meta, sizeof(meta), (off_t)((uint64_t)i * page_size));
+        if (got < 0) /* of the disk, perhaps for a moment: no word about what stands on it */
+            return error_set(error, -errno, "%s: cannot read it: %s", path, strerror(errno));
+        if (got != (ssize_t)sizeof(meta))
             return error_set(error, -EBADMSG, "%s: too short for a partition", path);
         if (meta.magic != LMDB_MAGIC || meta.page_number != i)
             return error_set(error, -EBADMSG, "%s: not a partition (meta page %u is not LMDB's)", path, i);
-        if (meta.version != LMDB_DATA_VERSION)
+        if (i > 0 && meta.version != version)
+            return error_set(error, -EBADMSG, "%s: its meta pages are of different versions", path);
+        version = meta.version;
+        if (version != LMDB_DATA_VERSION && i > 0) /* both say so */
             return error_set(error, -EPROTO, "%s: LMDB data version %u; this program knows %d", path, meta.version,
                              LMDB_DATA_VERSION);
         if (i == 0)
@@ -69,4 +104,63 @@ int partition_check_pages(int fd, const char *path, struct error *error) {
                              (unsigned long long)size, (unsigned long long)meta.last_page + 1, page_size);
     }
     return 0;
+}
+
+static int write_meta_pages(int fd, const struct meta_page pages[META_PAGES]) {
+    uint32_t page_size = pages[0].databases[0].pad;
+    for (unsigned i = 0; i < META_PAGES; i++) {
+        ssize_t put = pwrite(fd, &pages[i], sizeof(pages[i]), (off_t)((uint64_t)i * page_size));
+        if (put != (ssize_t)sizeof(pages[i]))
+            return put < 0 ? -errno : -EIO;
+    }
+    return fdatasync(fd) < 0 ? -errno : 0;
+}
+
+static int settle(int fd, uint64_t committed) {
+    struct meta_page pages[META_PAGES];
+    uint32_t page_size = 0;
+    for (unsigned i = 0; i < META_PAGES; i++) {
+        if (pread(fd, &pages[i], sizeof(pages[i]), (off_t)((uint64_t)i * page_size)) != (ssize_t)sizeof(pages[i]))
+            return -EIO;
+        page_size = pages[0].databases[0].pad;
+    }
+    for (unsigned i = 0; i < META_PAGES; i++) {
+        const struct meta_page *other = &pages[1 - i];
+        if (committed == 0 || pages[i].transaction <= committed || other->transaction > committed)
+            continue;
+        uint64_t older = other->transaction > 0 ? other->transaction - 1 : 0;
+        pages[i] = *other;
+        pages[i].page_number = i;
+        pages[i].transaction = older;
+    }
+    return write_meta_pages(fd, pages);
+}
+
+int partition_settle(const char *path, uint64_t committed, struct error *error) {
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW);
+    if (fd < 0)
+        return error_set(error, -errno, "%s: cannot open it: %s", path, strerror(errno));
+    int result = partition_check_pages(fd, path, error);
+    if (result == 0) {
+        result = settle(fd, committed);
+        if (result < 0)
+            error_set(error, result, "%s: cannot write its meta pages again: %s", path, strerror(-result));
+    }
+    close(fd);
+    return result;
+}
+
+int partition_check_place(const struct partition *partition, struct error *error) {
+    struct stat ours, there;
+    int fd;
+    if (partition->faulted || mdb_env_get_fd(partition->environment, &fd) != 0 || fstat(fd, &ours) < 0)
+        return error_set(error, -EBADMSG, "%s: its file cannot be looked at any more", partition->path);
+    if (stat(partition->path, &there) < 0 || there.st_dev != ours.st_dev || there.st_ino != ours.st_ino)
+        return error_set(error, -EBADMSG, "%s: its file was removed or replaced while it was written", partition->path);
+    uint64_t used = partition_used_size(partition);
+    if (used == 0 || (uint64_t)ours.st_size < used)
+        return error_set(error, -EBADMSG, "%s: its file was cut to %llu bytes while it was written; it had %llu",
+                         partition->path, (unsigned long long)ours.st_size, (unsigned long long)used);
+    int result = partition_check_pages(fd, partition->path, error); /* LMDB looks when it opens it, and no more */
+    return result < 0 ? -EBADMSG : 0;
 }

@@ -43,9 +43,11 @@ static int run_call(void *argument) {
     case CALL_GET:
         return mdb_get(txn, database, &call->key, &call->value);
     case CALL_PUT:
-        return mdb_put(txn, database, &call->key, &call->value, call->flags);
+        code = partition_pages_check(call->txn, call->database, &call->key);
+        return code != 0 ? code : mdb_put(txn, database, &call->key, &call->value, call->flags);
     case CALL_DELETE:
-        return mdb_del(txn, database, &call->key, NULL);
+        code = partition_pages_check(call->txn, call->database, &call->key);
+        return code != 0 ? code : mdb_del(txn, database, &call->key, NULL);
     case CALL_SEEK:
     case CALL_SEEK_BACK:
         code = mdb_cursor_open(txn, database, &cursor);
@@ -124,6 +126,27 @@ int partition_answer(struct partition_txn *txn, const MDB_val *value, struct tex
     return 0;
 }
 
+struct count_call {
+    struct partition_txn *txn;
+    enum partition_database database;
+    MDB_stat tree;
+};
+
+static int count_guarded(void *argument) {
+    struct count_call *call = argument;
+    return mdb_stat(call->txn->txn, call->txn->partition->databases[call->database], &call->tree);
+}
+
+int partition_count(struct partition_txn *txn, enum partition_database database, uint64_t *ret, struct error *error) {
+    struct count_call call = { .txn = txn, .database = database };
+    int code = txn->partition->faulted ? -EFAULT : guard_run(GUARD_ALL, count_guarded, &call);
+    txn->partition->faulted |= code == -EFAULT;
+    if (code != 0)
+        return partition_error(error, txn->partition, "count what it holds", code);
+    *ret = call.tree.ms_entries;
+    return 0;
+}
+
 static MDB_val sequence_key(uint64_t sequence, unsigned char room[KEY_SIZE]) {
     uint64_t big = htobe64(sequence);
     memcpy(room, &big, KEY_SIZE);
@@ -168,13 +191,15 @@ int partition_meta_get(struct partition_txn *txn, struct partition_meta *ret, st
     unsigned char bytes[META_SIZE];
     if (found.length < META_SIZE)
         return error_set(error, -EBADMSG, "%s: its meta record has %zu bytes", txn->partition->path, found.length);
+    size_t sealed = found.length - CHECKSUM_SIZE; /* first, of whatever version: a flipped bit makes none newer */
+    if (get_u64((const unsigned char *)found.data + sealed) != hash_bytes(found.data, sealed))
+        return error_set(error, -EBADMSG, "%s: its meta record is damaged", txn->partition->path);
     memcpy(bytes, found.data, META_SIZE);
     uint32_t version = (uint32_t)get_u64(bytes);
     if (version > PARTITION_VERSION)
         return error_set(error, -EPROTO, "%s: written by a newer TaskForge (format %u; this program knows %d)",
                          txn->partition->path, version, PARTITION_VERSION);
-    if (found.length != META_SIZE || get_u64(bytes + 48) != hash_bytes(bytes, META_SIZE - CHECKSUM_SIZE) ||
-        version == 0)
+    if (found.length != META_SIZE || version == 0)
         return error_set(error, -EBADMSG, "%s: its meta record is damaged", txn->partition->path);
     ret->version = version;
     ret->ready = (uint32_t)(get_u64(bytes) >> 32);
@@ -215,6 +240,33 @@ int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, stru
     return code < 0 ? code : partition_answer(txn, &call.value, ret, error);
 }
 
+static int take_key(struct partition_txn *txn, const MDB_val *value, const char *what, uint64_t *ret,
+                    struct error *error) {
+    struct text key;
+    uint64_t big;
+    int code = partition_answer(txn, value, &key, error);
+    if (code < 0)
+        return code;
+    if (key.length != KEY_SIZE)
+        return error_set(error, -EBADMSG, "%s: a key of the %s has %zu bytes", txn->partition->path, what, key.length);
+    memcpy(&big, key.data, KEY_SIZE);
+    *ret = be64toh(big);
+    return 1;
+}
+
+int partition_block_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_first,
+                         struct error *error) {
+    unsigned char room[KEY_SIZE];
+    struct call call = { .kind = descending ? CALL_SEEK_BACK : CALL_SEEK,
+                         .txn = txn,
+                         .database = PARTITION_BLOCKS,
+                         .key = sequence_key(first_sequence, room) };
+    int code = partition_call(&call, "look for a block", error);
+    if (code == MDB_NOTFOUND)
+        return 0;
+    return code < 0 ? code : take_key(txn, &call.key, "blocks", ret_first, error);
+}
+
 int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_key,
                          struct text *ret_index, struct error *error) {
     unsigned char room[KEY_SIZE];
@@ -225,19 +277,9 @@ int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, boo
     int code = partition_call(&call, "read the index", error);
     if (code == MDB_NOTFOUND)
         return 0;
-    struct text key;
-    if (code == 0)
-        code = partition_answer(txn, &call.key, &key, error);
     if (code == 0)
         code = partition_answer(txn, &call.value, ret_index, error);
-    if (code < 0)
-        return code;
-    if (key.length != KEY_SIZE)
-        return error_set(error, -EBADMSG, "%s: a key of the index has %zu bytes", txn->partition->path, key.length);
-    uint64_t big;
-    memcpy(&big, key.data, KEY_SIZE);
-    *ret_key = be64toh(big);
-    return 1;
+    return code < 0 ? code : take_key(txn, &call.key, "index", ret_key, error);
 }
 
 /* --- state: value, then XXH3 of key and value --- */
@@ -290,6 +332,18 @@ int partition_state_get(struct partition_txn *txn, struct text key, struct text 
     return code < 0 ? code : 1;
 }
 
+/* A walk over all of it has met every key: a damaged page may hide some. */
+static int check_walked(struct partition_txn *txn, struct text prefix, uint64_t walked, struct error *error) {
+    uint64_t count;
+    if (prefix.length > 0 || txn->write)
+        return 0;
+    int result = partition_count(txn, PARTITION_STATE, &count, error);
+    if (result < 0 || count == walked)
+        return result;
+    return error_set(error, -EBADMSG, "%s: its state has %llu values and should have %llu", txn->partition->path,
+                     (unsigned long long)walked, (unsigned long long)count);
+}
+
 int partition_state_walk(struct partition_txn *txn, struct text prefix,
                          int (*visit)(void *argument, struct text key, struct text value), void *argument,
                          struct error *error) {
@@ -300,12 +354,12 @@ int partition_state_walk(struct partition_txn *txn, struct text prefix,
         memcpy(at, prefix.data, length);
     if (length == 0)
         at[length++] = 0; /* LMDB knows no empty key */
-    for (;;) {
+    for (uint64_t walked = 0;; walked++) {
         struct call call = { .kind = CALL_SEEK, .txn = txn, .database = PARTITION_STATE, .key = { length, at } };
         struct text key, sealed, value;
         int code = partition_call(&call, "read its state", error);
         if (code == MDB_NOTFOUND)
-            return 0;
+            return check_walked(txn, prefix, walked, error);
         if (code == 0)
             code = partition_answer(txn, &call.key, &key, error);
         if (code == 0)

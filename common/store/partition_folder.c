@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/store/partition.h"
 
@@ -124,9 +125,31 @@ int partition_list(const char *data_dir, struct partition_name **ret, size_t *re
 }
 
 int partition_unlink(const char *path) {
-    char lock[PARTITION_PATH_MAX + 8];
-    snprintf(lock, sizeof(lock), "%s-lock", path);
+    static const char *const beside[] = { "-lock", ".sum", ".sum.new" };
     int result = unlink(path) < 0 ? -errno : 0;
-    (void)unlink(lock);
+    for (size_t i = 0; i < COUNT_OF(beside); i++) {
+        char name[PARTITION_PATH_MAX + 16];
+        snprintf(name, sizeof(name), "%s%s", path, beside[i]);
+        (void)unlink(name);
+    }
     return result;
+}
+
+size_t partition_count_aside(const char *data_dir, char ret_name[PARTITION_PATH_MAX]) {
+    static const char ending[] = ".mdb" PARTITION_ASIDE;
+    char logs[PARTITION_PATH_MAX];
+    size_t count = 0;
+    ret_name[0] = '\0';
+    DIR *directory = snprintf(logs, sizeof(logs), "%s/logs", data_dir) < (int)sizeof(logs) ? opendir(logs) : NULL;
+    if (!directory)
+        return 0;
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        size_t length = strlen(entry->d_name);
+        if (length <= sizeof(ending) - 1 || strcmp(entry->d_name + length - (sizeof(ending) - 1), ending) != 0)
+            continue;
+        if (count++ == 0)
+            snprintf(ret_name, PARTITION_PATH_MAX, "%s", entry->d_name);
+    }
+    closedir(directory);
+    return count;
 }

@@ -25,6 +25,15 @@ static int begin_guarded(void *argument) {
     return mdb_txn_begin(call->partition->environment, NULL, call->write ? 0 : MDB_RDONLY, &call->txn);
 }
 
+static int abort_guarded(void *argument) {
+    mdb_txn_abort(argument);
+    return 0;
+}
+
+static int pages_guarded(void *argument) {
+    return partition_pages_begin(argument);
+}
+
 int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error) {
     check(!write || partition->writable);
     if (partition->faulted)
@@ -40,19 +49,36 @@ int partition_begin(struct partition *partition, bool write, struct partition_tx
         partition->faulted |= code == -EFAULT;
         return partition_error(error, partition, write ? "begin to write it" : "read it", code);
     }
-    struct partition_txn *txn = malloc(sizeof(*txn));
-    if (!txn) {
-        mdb_txn_abort(call.txn);
-        return error_set(error, -ENOMEM, "%s: out of memory", partition->path);
+    struct partition_txn *txn = calloc(1, sizeof(*txn));
+    int result = txn ? 0 : error_set(error, -ENOMEM, "%s: out of memory", partition->path);
+    if (result == 0 && write) /* what is written to a file that is gone, or has holes, is lost */
+        result = partition_check_place(partition, error);
+    if (result == 0) {
+        *txn = (struct partition_txn) {
+            .partition = partition, .txn = call.txn, .write = write, .used_before = partition_used_size(partition)
+        };
+        code = write ? guard_run(GUARD_ALL, pages_guarded, txn) : 0;
+        partition->faulted |= code == -EFAULT;
+        result = code == 0 ? 0 : partition_error(error, partition, "begin to write it", code);
     }
-    *txn = (struct partition_txn) {
-        .partition = partition, .txn = call.txn, .write = write, .used_before = partition_used_size(partition)
-    };
+    if (result < 0) {
+        (void)guard_run(GUARD_ALL, abort_guarded, call.txn);
+        if (txn)
+            free(txn->pages);
+        free(txn);
+        return result;
+    }
+    if (write)
+        partition->committed = mdb_txn_id(call.txn) - 1;
     *ret = txn;
     return 0;
 }
 
-static int grow_file(int fd, uint64_t from, uint64_t to) {
+uint64_t partition_committed(const struct partition *partition) {
+    return partition->committed;
+}
+
+int partition_grow_file(int fd, uint64_t from, uint64_t to) {
     int code;
     do
         code = fallocate(fd, 0, (off_t)from, (off_t)(to - from)) < 0 ? errno : 0;
@@ -60,6 +86,15 @@ static int grow_file(int fd, uint64_t from, uint64_t to) {
     if (code == EOPNOTSUPP)
         code = ftruncate(fd, (off_t)to) < 0 ? errno : 0;
     return code;
+}
+
+void partition_set_growth(struct partition *partition, struct partition_growth growth) {
+    partition->growth = growth;
+}
+
+static int grow_file(const struct partition *partition, int fd, uint64_t from, uint64_t to) {
+    return partition->growth.grow ? partition->growth.grow(partition->growth.argument, fd, from, to)
+                                  : partition_grow_file(fd, from, to);
 }
 
 static uint64_t lesser(uint64_t a, uint64_t b) {
@@ -113,8 +148,8 @@ static int reserve_room(struct partition_txn *txn) {
     need = need > info.me_mapsize ? info.me_mapsize : need;
     if (size >= need)
         return 0;
-    int code = grow_file(fd, size, (need + RESERVE_STEP - 1) / RESERVE_STEP * RESERVE_STEP);
-    return code == 0 ? 0 : grow_file(fd, size, need);
+    int code = grow_file(txn->partition, fd, size, (need + RESERVE_STEP - 1) / RESERVE_STEP * RESERVE_STEP);
+    return code == 0 ? 0 : grow_file(txn->partition, fd, size, need);
 }
 
 static int commit_guarded(void *argument) {
@@ -125,12 +160,17 @@ static int commit_guarded(void *argument) {
     return code != 0 ? code : mdb_txn_commit(txn->txn);
 }
 
-static void free_txn(struct partition_txn *txn) {
+void partition_forget(struct partition_txn *txn) {
     while (txn->copies) {
         struct partition_copy *copy = txn->copies;
         txn->copies = copy->next;
         free(copy);
     }
+}
+
+static void free_txn(struct partition_txn *txn) {
+    partition_forget(txn);
+    free(txn->pages);
     free(txn);
 }
 
@@ -139,13 +179,14 @@ int partition_commit(struct partition_txn *txn, struct error *error) {
     check(!txn->failed);
     int code = partition->faulted ? -EFAULT : guard_run(GUARD_ALL, commit_guarded, txn);
     partition->faulted |= code == -EFAULT;
+    if (code == 0 && txn->bytes_put > 0)
+        partition->committed++;
     free_txn(txn);
     return code == 0 ? 0 : partition_error(error, partition, "commit to it", code);
 }
 
-static int abort_guarded(void *argument) {
-    mdb_txn_abort(argument);
-    return 0;
+bool partition_txn_failed(const struct partition_txn *txn) {
+    return txn->failed || txn->partition->faulted;
 }
 
 void partition_abort(struct partition_txn *txn) {

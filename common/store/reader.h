@@ -1,7 +1,9 @@
 /* reader.h - the whole store, for those who only read: partitions as they come and go, blocks by sequence and by time.
  *
  * Needs no running process. Every call uses short read transactions of its own; nothing is held between calls but open
- * environments. A damaged partition is reported once through `damaged` and passed over. One thread.
+ * environments. A closed partition is read when it is known to be sound: the collector has noted that (partition_sum.h), or a child process finds it before
+ * the first use. What is damaged is reported once a partition through `damaged` and passed over: a block, or as much of the partition as cannot be read.
+ * A block whose index value is damaged or missing is found all the same. One thread.
  */
 #ifndef TASKFORGE_COMMON_STORE_READER_H
 #define TASKFORGE_COMMON_STORE_READER_H
@@ -19,8 +21,11 @@ int store_reader_open(const char *data_dir, void (*damaged)(void *argument, cons
                       void *argument, struct store_reader **ret, struct error *error);
 void store_reader_close(struct store_reader *reader);
 
-/* Look again for new and vanished partitions. */
+/* Look again for new and vanished partitions, and for those that are not what they were. */
 int store_reader_refresh(struct store_reader *reader, struct error *error);
+
+/* How many partitions are damaged or set aside, as far as that is known by now, and a sentence about the first; "" and 0 when all are sound. */
+size_t store_reader_trouble(const struct store_reader *reader, char ret[ERROR_TEXT_SIZE]);
 
 /* The sequence after the last stored entry (0: nothing was ever stored). */
 int store_reader_end(struct store_reader *reader, uint64_t *ret_sequence, struct error *error);
@@ -55,10 +60,5 @@ int span_walk_next(struct span_walk *walk, struct partition_span_time *ret, stru
 void span_walk_close(struct span_walk *walk);
 /* What span_times says of a service. */
 uint64_t span_service_hash(struct text service);
-
-/* Check everything: each page LMDB reaches, every checksum, sequences without gap or overlap, index against block, spans and the ways to them. Runs in a child process for each partition, so that a damaged file
- * cannot take the caller down. report is called with one line for each fault. Returns the number of faults, or -errno. */
-int store_verify(const char *data_dir, void (*report)(void *argument, const char *line), void *argument,
-                 uint64_t *ret_entries, struct error *error);
 
 #endif

@@ -79,9 +79,9 @@ int store_reader_trace(struct store_reader *reader, const uint8_t trace_id[SPAN_
         uint64_t sequence = 0;
         int result = 1;
         walk.member = reader->members[i];
-        while (result == 1 && verdict == 0 && walk.member->partition)
+        while (result == 1 && verdict == 0 && reader_use(reader, walk.member))
             result = visit_some(&walk, &sequence, &verdict, &why);
-        if (result == -ENOMEM)
+        if (reader_is_passing(result))
             return error_set(error, result, "%s", why.text);
         if (result < 0)
             reader_tell_damaged(reader, walk.member, why.text);
@@ -108,7 +108,7 @@ static int fill(struct span_walk *walk, struct span_source *source, uint64_t sta
                 struct error *error) {
     struct partition_txn *txn;
     source->at = source->count = 0;
-    if (!source->member->partition) {
+    if (!reader_use(walk->reader, source->member)) {
         source->ended = true;
         return 0;
     }
@@ -130,7 +130,7 @@ static int fill(struct span_walk *walk, struct span_source *source, uint64_t sta
         partition_abort(txn);
     }
     source->ended = result != 1;
-    if (result == -ENOMEM)
+    if (reader_is_passing(result))
         return error_set(error, result, "%s", why.text);
     if (result < 0)
         reader_tell_damaged(walk->reader, source->member, why.text);

@@ -1,278 +1,111 @@
-/* store_verify: everything is read as a hostile reader's child would, one partition in one process. */
-#include <errno.h>
-#include <signal.h>
+/* verify.c - see verify.h: the store's partitions, two at a time, told of in their order. */
+#include "common/store/verify.h"
+
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "common/store/reader.h"
+enum { AT_ONCE = 2 };
 
-enum {
-    FAULTS_MAX = 1000,      /* told of one partition; a file full of noise has no end of them */
-    SPANS_AT_A_TIME = 4096, /* in one transaction */
+struct job { /* a partition in work */
+    struct verify_child *child;
+    struct verify_result result;
+    struct buffer faults; /* lines, told when those before are done */
+    bool ended;
 };
-
-/* What the child writes: lines of "fault ...", and at the end "done ENTRIES NEXT". */
-struct check_run {
-    struct partition *partition;
-    struct partition_txn *txn;
-    FILE *out;
-    uint64_t entries;
-    uint64_t next; /* the sequence that the next block must begin with; 0: any */
-    unsigned faults;
-};
-
-static void fault(struct check_run *run, const char *text) {
-    if (run->faults++ < FAULTS_MAX)
-        fprintf(run->out, "fault %s\n", text);
-}
-
-static void fault_at(struct check_run *run, uint64_t sequence, const char *text) {
-    char line[256];
-    snprintf(line, sizeof(line), "block %llu: %s", (unsigned long long)sequence, text);
-    fault(run, line);
-}
-
-/* The index value's counts and times against the block's rows. */
-static void compare_block(struct check_run *run, const struct index_entry *index, struct block *block) {
-    uint64_t levels[LEVEL_COUNT] = { 0 }, counted[LEVEL_COUNT] = { 0 };
-    if (block_count(block) != index->count) {
-        fault_at(run, index->first_sequence, "the index counts other entries than the block has");
-        return;
-    }
-    for (uint32_t row = 0; row < index->count; row++) {
-        uint64_t timestamp = block_timestamp(block, row);
-        levels[block_level(block, row)]++;
-        if (timestamp < index->min_timestamp_ns || timestamp > index->max_timestamp_ns) {
-            fault_at(run, index->first_sequence, "an entry lies outside the time range of the index");
-            return;
-        }
-    }
-    for (uint32_t i = 0; i < index->count_count; i++) {
-        for (unsigned level = 0; level < LEVEL_COUNT; level++)
-            counted[level] += index->counts[i].by_level[level];
-    }
-    if (memcmp(levels, counted, sizeof(levels)) != 0)
-        fault_at(run, index->first_sequence, "the index counts other levels than the block has");
-}
-
-static void check_block(struct check_run *run, uint64_t key, struct text encoded_index) {
-    struct index_entry index;
-    struct text encoded;
-    struct block *block;
-    struct error error = { "" };
-    if (index_decode(encoded_index, &index) < 0) {
-        fault_at(run, key, "its index value is damaged");
-        run->next = 0;
-        return;
-    }
-    if (index.first_sequence != key)
-        fault_at(run, key, "its index value is another block's");
-    else if (run->next != 0 && key != run->next)
-        fault_at(run, key, key < run->next ? "it overlaps the block before" : "entries are missing before it");
-    int result = partition_block_get(run->txn, key, &encoded, &error);
-    if (result == 0)
-        result = block_open(encoded, key, &block, &error);
-    if (result == 0) {
-        result = block_load_all(block, &error);
-        if (result == 0)
-            compare_block(run, &index, block);
-        block_destroy(block);
-    }
-    if (result < 0)
-        fault(run, error.text);
-    run->entries += index.count;
-    run->next = key + index.count;
-    index_entry_finish(&index);
-}
-
-static bool is_found(struct check_run *run, const struct span *span, uint64_t sequence, struct error *error) {
-    struct partition_span_time time;
-    uint64_t found;
-    return partition_span_of_trace(run->txn, span->record.trace_id, sequence, &found, error) == 1 &&
-           found == sequence &&
-           partition_span_before(run->txn, span->record.start_ns, sequence + 1, &time, error) == 1 &&
-           time.start_ns == span->record.start_ns && time.sequence == sequence &&
-           memcmp(time.trace_id, span->record.trace_id, sizeof(time.trace_id)) == 0 &&
-           time.service_hash == span_service_hash(span->record.service);
-}
-
-static void check_span(struct check_run *run, uint64_t sequence, struct text value) {
-    struct error error = { "" };
-    struct span span;
-    char line[256];
-    const char *what = NULL;
-    if (span_decode(value, sequence, &span) < 0)
-        what = "it is damaged";
-    else if (!is_found(run, &span, sequence, &error))
-        what = error.text[0] ? error.text : "it is not found by its trace or by its time";
-    if (!what)
-        return;
-    snprintf(line, sizeof(line), "span %llu: %.200s", (unsigned long long)sequence, what);
-    fault(run, line);
-}
-
-/* A transaction keeps copies of all that was read in it. Spans are only ever added behind the others, so that a later one is as good. */
-static int renew(struct check_run *run, struct error *error) {
-    partition_abort(run->txn);
-    run->txn = NULL;
-    return partition_begin(run->partition, false, &run->txn, error);
-}
-
-/* Each span, and that nothing else leads to spans. */
-static void check_spans(struct check_run *run) {
-    struct error error = { "" };
-    struct partition_span_counts counts;
-    uint64_t sequence = 0, seek = 0, spans = 0;
-    struct text value;
-    int result;
-    while ((result = partition_span_seek(run->txn, seek, false, &sequence, &value, &error)) == 1 && sequence >= seek &&
-           sequence != UINT64_MAX) {
-        if (spans++ > 0 && sequence != seek)
-            fault(run, "spans are missing");
-        check_span(run, sequence, value);
-        seek = sequence + 1;
-        if (spans % SPANS_AT_A_TIME == 0 && (result = renew(run, &error)) < 0)
-            break;
-    }
-    if (result == 0)
-        result = partition_span_count(run->txn, &counts, &error);
-    else if (result == 1)
-        error_set(&error, -EBADMSG, "the spans are out of order");
-    if (error.text[0])
-        fault(run, error.text);
-    else if (counts.spans != spans || counts.traces != spans || counts.times != spans)
-        fault(run, "there are more ways to spans than spans");
-}
-
-static int pass_over(void *argument, struct text key, struct text value) {
-    (void)argument;
-    (void)key;
-    (void)value;
-    return 0;
-}
-
-static void check_partition(struct check_run *run, const char *path) {
-    struct error error = { "" };
-    struct partition_meta meta;
-    if (partition_open(path, PARTITION_READ, 0, &run->partition, &error) < 0 ||
-        partition_begin(run->partition, false, &run->txn, &error) < 0 ||
-        partition_meta_get(run->txn, &meta, &error) < 0) {
-        fault(run, error.text);
-        return;
-    }
-    uint64_t key = 0, seek = 0;
-    struct text index;
-    int result;
-    while ((result = partition_index_seek(run->txn, seek, false, &key, &index, &error)) == 1 && key >= seek &&
-           key != UINT64_MAX) {
-        check_block(run, key, index);
-        seek = key + 1;
-    }
-    if (result < 0 || (result == 1 && key < seek))
-        fault(run, result < 0 ? error.text : "the index is out of order");
-    check_spans(run);
-    if (run->txn && partition_state_walk(run->txn, TEXT_EMPTY, pass_over, NULL, &error) < 0)
-        fault(run, error.text);
-}
-
-static void child_main(int out, const char *path, uint64_t next) {
-    struct check_run run = { .out = fdopen(out, "w"), .next = next };
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (!run.out)
-        _exit(1);
-    check_partition(&run, path);
-    fprintf(run.out, "done %llu %llu\n", (unsigned long long)run.entries, (unsigned long long)run.next);
-    fflush(run.out);
-    _exit(0);
-}
 
 struct verify {
-    void (*report)(void *argument, const char *line);
+    const struct partition_name *names;
+    size_t count, begun, told;
+    struct job jobs[AT_ONCE]; /* of partition n: the n % AT_ONCE */
+    verify_report_function *report;
     void *argument;
-    uint64_t entries, next;
-    int faults;
+    struct verify_totals totals;
+    uint64_t next; /* the sequence that the next partition must begin with; 0: any */
 };
 
-static void tell(struct verify *verify, const char *path, const char *text) {
-    char line[PARTITION_PATH_MAX + 600];
-    const char *base = strrchr(path, '/');
-    verify->faults++;
-    snprintf(line, sizeof(line), "%s: %s", base ? base + 1 : path, text);
-    verify->report(verify->argument, line);
+static void keep_fault(void *argument, const char *line) {
+    struct job *job = argument;
+    buffer_append_string(&job->faults, line);
+    buffer_append_char(&job->faults, '\0');
 }
 
-/* Read what the child says until it ends. */
-static void listen_to(struct verify *verify, FILE *from, pid_t child, const char *path) {
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t length;
-    bool done = false;
-    int status;
-    while ((length = getline(&line, &room, from)) > 0) {
-        unsigned long long entries, next;
-        line[length - 1] = '\0';
-        if (strncmp(line, "fault ", 6) == 0) {
-            tell(verify, path, line + 6);
-        } else if (sscanf(line, "done %llu %llu", &entries, &next) == 2) {
-            verify->entries += entries;
-            verify->next = next;
-            done = true;
-        }
+static void tell_fault(struct verify *verify, const char *fault) {
+    verify->totals.faults++;
+    verify->report(verify->argument, verify->names[verify->told].path, fault, NULL);
+}
+
+/* How it goes on from the partition before. */
+static void compare_ends(struct verify *verify, struct verify_result *result) {
+    char line[128];
+    if (verify->next != 0 && result->first != 0 && result->first != verify->next) {
+        snprintf(line, sizeof(line), "block %llu: %s", (unsigned long long)result->first,
+                 result->first < verify->next ? "it overlaps the block before" : "entries are missing before it");
+        result->faults++;
+        tell_fault(verify, line);
     }
-    free(line);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (!done) {
-        tell(verify, path, "damaged so that it could not be read to its end");
-        verify->next = 0;
+    if (result->blocks > 0 || result->next == 0) /* unreadable, or all that was in it is gone */
+        verify->next = result->next;
+}
+
+static void tell(struct verify *verify) {
+    struct job *job = &verify->jobs[verify->told % AT_ONCE];
+    for (size_t at = 0; at < job->faults.length; at += strlen(job->faults.data + at) + 1)
+        tell_fault(verify, job->faults.data + at);
+    compare_ends(verify, &job->result);
+    verify->report(verify->argument, verify->names[verify->told].path, NULL, &job->result);
+    verify->totals.partitions++;
+    verify->totals.blocks += job->result.blocks;
+    verify->totals.entries += job->result.entries;
+    verify->totals.spans += job->result.spans;
+    verify_child_stop(job->child);
+    buffer_finish(&job->faults);
+    *job = (struct job) { 0 };
+    verify->told++;
+}
+
+static int begin_more(struct verify *verify, struct error *error) {
+    int result = 0;
+    for (; result == 0 && verify->begun < verify->count && verify->begun < verify->told + AT_ONCE; verify->begun++)
+        result = verify_child_start(verify->names[verify->begun].path, 0, &verify->jobs[verify->begun % AT_ONCE].child,
+                                    error);
+    return result;
+}
+
+static void wait_for_one(struct verify *verify) {
+    struct pollfd waits[AT_ONCE];
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        const struct job *job = &verify->jobs[i];
+        waits[i] =
+            (struct pollfd) { .fd = job->child && !job->ended ? verify_child_fd(job->child) : -1, .events = POLLIN };
+    }
+    (void)poll(waits, AT_ONCE, -1);
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        struct job *job = &verify->jobs[i];
+        if (waits[i].revents)
+            job->ended = verify_child_read(job->child, keep_fault, job, &job->result) == 0;
     }
 }
 
-static int verify_one(struct verify *verify, const char *path) {
-    int ends[2];
-    if (pipe(ends) < 0)
-        return -errno;
-    fflush(NULL);
-    pid_t child = fork();
-    if (child < 0) {
-        int code = errno;
-        close(ends[0]);
-        close(ends[1]);
-        return -code;
-    }
-    if (child == 0) {
-        close(ends[0]);
-        child_main(ends[1], path, verify->next);
-    }
-    close(ends[1]);
-    FILE *from = fdopen(ends[0], "r");
-    if (!from) {
-        close(ends[0]);
-        return -ENOMEM;
-    }
-    listen_to(verify, from, child, path);
-    fclose(from);
-    return 0;
-}
-
-int store_verify(const char *data_dir, void (*report)(void *argument, const char *line), void *argument,
-                 uint64_t *ret_entries, struct error *error) {
-    struct verify verify = { .report = report, .argument = argument };
+int store_verify(const char *data_dir, verify_report_function *report, void *argument, struct verify_totals *ret,
+                 struct error *error) {
     struct partition_name *names = NULL;
-    size_t count = 0;
-    int result = partition_list(data_dir, &names, &count, error);
-    for (size_t i = 0; i < count && result == 0; i++) {
-        result = verify_one(&verify, names[i].path);
-        if (result < 0)
-            error_set(error, result, "%s: cannot start a process to check it: %s", names[i].path, strerror(-result));
+    struct verify verify = { .report = report, .argument = argument };
+    int result = partition_list(data_dir, &names, &verify.count, error);
+    verify.names = names;
+    while (result == 0 && verify.told < verify.count) {
+        result = begin_more(&verify, error);
+        if (result == 0)
+            wait_for_one(&verify);
+        while (verify.jobs[verify.told % AT_ONCE].ended)
+            tell(&verify);
+    }
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        verify_child_stop(verify.jobs[i].child);
+        buffer_finish(&verify.jobs[i].faults);
     }
     free(names);
-    if (result < 0)
-        return result;
-    *ret_entries = verify.entries;
-    return verify.faults;
+    *ret = verify.totals;
+    return result < 0 ? result : (int)verify.totals.faults;
 }

@@ -123,7 +123,8 @@ int session_resolve(struct session *session) {
     session->health = config->exporter.health;
     bool data_named = session->data_dir_option != NULL;
     session->rings_belong = !data_named || session->runtime_dir_option || is_set("TASKFORGE_RUNTIME_DIR");
-    config_destroy(config);
+    config_destroy(session->config);
+    session->config = config;
     struct error error = { "" };
     if (status == GO_ON && session->data_dir_option &&
         access(session->data_dir, F_OK) < 0) { /* a slip is no empty store */

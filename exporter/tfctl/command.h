@@ -26,6 +26,7 @@ struct session {
         rings_belong; /* the rings in runtime_dir are those of this store: not so for a copy named by --data-dir alone */
     bool damaged;     /* something was passed over: the exit status says so */
     struct config_health health; /* after session_resolve: the limits of the configuration */
+    struct config *config;       /* likewise, all of it; main frees it */
 };
 
 struct command {

@@ -21,12 +21,6 @@ static const struct option options[] = {
     { 0 },
 };
 
-static void on_damaged(void *argument, const char *path, const char *why) {
-    struct health *health = argument;
-    if (!health->damage[0])
-        snprintf(health->damage, sizeof(health->damage), "%.200s: %.250s", path, why);
-}
-
 static void append_result(struct health *health, struct buffer *out, const struct check_result *result) {
     if (health->json) {
         struct buffer line = BUFFER_EMPTY;
@@ -54,9 +48,11 @@ static int look(struct health *health) {
     struct output output;
     snprintf(checks.runtime_dir, sizeof(checks.runtime_dir), "%s", session->runtime_dir);
     snprintf(checks.data_dir, sizeof(checks.data_dir), "%s", session->data_dir);
-    if (store_reader_open(session->data_dir, on_damaged, health, &checks.reader, &error) < 0) {
+    if (store_reader_open(session->data_dir, NULL, NULL, &checks.reader, &error) < 0) {
         checks.reader = NULL;
         snprintf(health->damage, sizeof(health->damage), "%s", error.text);
+    } else {
+        (void)store_reader_trouble(checks.reader, health->damage);
     }
     checks_run(&checks, &results);
     store_reader_close(checks.reader);

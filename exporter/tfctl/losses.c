@@ -265,7 +265,7 @@ static int run_losses(struct losses *losses) {
         status = session_open_store(session, &losses->reader);
     if (status != GO_ON)
         return status;
-    if (session->rings_belong && rings_open(session->runtime_dir, &losses->rings) < 0)
+    if (session->rings_belong && rings_open(session->runtime_dir, session->config, &losses->rings) < 0)
         status = error_set(&error, -ENOMEM, "out of memory");
     else
         status = gather(losses, &error);

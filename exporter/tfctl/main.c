@@ -85,6 +85,7 @@ int main(int argc, char **argv) {
         status = usage_error(&session, "expected a command: %s (see tfctl --help)", expected(names, sizeof(names)));
     else if (status == GO_ON)
         status = run_command(&session, argc - optind, argv + optind);
+    config_destroy(session.config);
     if (fflush(stdout) != 0 && status == EXIT_FINE)
         status = EXIT_FAULT;
     return status;

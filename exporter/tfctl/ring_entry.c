@@ -6,7 +6,7 @@
 
 #include "common/model/template.h"
 
-void ring_entry_reader_init(struct ring_entry_reader *reader) {
+int ring_entry_reader_init(struct ring_entry_reader *reader, const struct config_collector *config) {
     char host[ENTRY_HOST_BYTES + 1] = "";
     *reader = (struct ring_entry_reader) { 0 };
     if (gethostname(host, sizeof(host) - 1) < 0 || !host[0]) /* as the collector names it */
@@ -14,9 +14,14 @@ void ring_entry_reader_init(struct ring_entry_reader *reader) {
     if (!text_utf8_valid(text_of(host)))
         memcpy(host, "unknown", sizeof("unknown"));
     memcpy(reader->host, host, sizeof(host));
+    for (size_t i = 0; i < config->redact.patterns.count; i++)
+        if (redact_patterns_add(&reader->patterns, text_of(config->redact.patterns.items[i]), NULL) < 0)
+            return -ENOMEM; /* they were judged with the configuration */
+    return 0;
 }
 
 void ring_entry_reader_finish(struct ring_entry_reader *reader) {
+    redact_patterns_finish(&reader->patterns);
     buffer_finish(&reader->message);
     buffer_finish(&reader->scratch);
 }
@@ -100,6 +105,8 @@ static int add(struct ring_entry_reader *reader, struct source *source, const st
         entry.timestamp_ns = record->time_ns;
     apply_ids(reader, source, record, &entry);
     buffer_clear(&reader->scratch);
+    if (redact_patterns_entry(&reader->patterns, &entry) < 0)
+        return -ENOMEM;
     if (reader->message.failed || entry_repair(&entry, 0, &reader->scratch) == -ENOMEM)
         return -ENOMEM;
     return entry_copies_add(out, &entry);

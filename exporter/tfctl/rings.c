@@ -35,13 +35,16 @@ struct rings {
     struct ring_entry_reader entries;
 };
 
-int rings_open(const char *runtime_dir, struct rings **ret) {
+int rings_open(const char *runtime_dir, const struct config *config, struct rings **ret) {
     struct rings *rings = calloc(1, sizeof(*rings));
     if (!rings)
         return -ENOMEM;
     rings->folder_fd = -1;
     snprintf(rings->folder, sizeof(rings->folder), "%s/rings", runtime_dir);
-    ring_entry_reader_init(&rings->entries);
+    if (ring_entry_reader_init(&rings->entries, &config->collector) < 0) {
+        rings_close(rings);
+        return -ENOMEM;
+    }
     *ret = rings;
     return 0;
 }

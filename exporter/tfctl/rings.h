@@ -7,14 +7,15 @@
 #ifndef TASKFORGE_EXPORTER_TFCTL_RINGS_H
 #define TASKFORGE_EXPORTER_TFCTL_RINGS_H
 
+#include "common/process/config.h"
 #include "common/query/trace.h"
 #include "common/shm/ring_reader.h"
 #include "common/store/reader.h"
 
 struct rings;
 
-/* RUNTIME_DIR/rings need not exist. -ENOMEM. */
-int rings_open(const char *runtime_dir, struct rings **ret);
+/* RUNTIME_DIR/rings need not exist. The configuration says what is redacted: as the collector does before it stores. -ENOMEM. */
+int rings_open(const char *runtime_dir, const struct config *config, struct rings **ret);
 void rings_close(struct rings *rings);
 
 /* Append the entries that are committed in the lanes beyond what the store holds and beyond the last look, as the

@@ -275,7 +275,7 @@ static int run_tail(struct tail *tail) {
         status = session_open_store(session, &tail->reader);
     if (status != GO_ON)
         return status;
-    if (session->rings_belong && rings_open(session->runtime_dir, &tail->rings) < 0) {
+    if (session->rings_belong && rings_open(session->runtime_dir, session->config, &tail->rings) < 0) {
         store_reader_close(tail->reader);
         error_set(&error, -ENOMEM, "out of memory");
         return fault(session, &error);

@@ -14,7 +14,7 @@ int trace_open(const struct session *session, const uint8_t *trace_id, struct tr
     int result = open_spans_ask(session->runtime_dir, trace_id, open, error);
     if (result == 0 || result == -ENOMEM)
         return result;
-    if (rings_open(session->runtime_dir, &rings) < 0)
+    if (rings_open(session->runtime_dir, session->config, &rings) < 0)
         return error_set(error, -ENOMEM, "out of memory");
     result = rings_spans(rings, trace_id, open);
     rings_close(rings);

@@ -30,7 +30,7 @@ struct query {
 
 static const struct query queries[] = {
     { "service and level in an hour", "{service=\"queue\",level=\"error\"}", ENTRIES, true, UINT64_MAX },
-    { "trace id", NULL, ENTRIES, false, UINT64_MAX },
+    { "a trace id", NULL, ENTRIES, false, UINT64_MAX },
     { "count by level", "{}", TALLY, false, UINT64_MAX },
     { "last 100", "{}", LAST, false, 100 },
     { "last 100 by time", "{}", LAST, false, 101 },

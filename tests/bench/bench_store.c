@@ -48,6 +48,7 @@ static void store_open(struct store *store, const char *data_dir, uint64_t count
     struct error error = { "" };
     realistic_init(&store->realistic, count, 1);
     store->realistic.plain_ids = plain;
+    store->partitions = (struct partitions) { 0 };
     if (partitions_open(&store->partitions, data_dir, PARTITION_BYTES_MAX + PARTITION_MAP_SLACK, &store->state,
                         &error) < 0 ||
         writer_init(&store->writer, &store->partitions, &store->state, &error) < 0)

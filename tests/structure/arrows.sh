@@ -16,6 +16,8 @@ BEGIN {
     owner["yaml.h"] = "common/process/yaml_tree.c"
     owner["lmdb.h"] = "common/store/"
     owner["zstd.h"] = "common/store/"
+    owner["pcre2.h"] = "common/base/pattern.c"
+    owner["sodium.h"] = "common/privacy/seal"
     owner["curl/curl.h"] = "common/process/http_client"
     owner["systemd/sd-journal.h"] = "agent/inputs/"
     owner["microhttpd.h"] = "exporter/http"

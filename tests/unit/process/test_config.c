@@ -173,17 +173,11 @@ static void an_unknown_key_is_named_with_the_one_that_was_meant(void **state) {
 }
 
 static void a_key_that_is_not_built_is_refused_by_name(void **state) {
-    static const char *const top[] = { "labels" };
     static const char *const exporter[] = { "tls", "sinks" };
     static const char *const collector[] = { "history", "encrypt", "dedup" };
     char text[200], line[200];
 
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(top); i++) {
-        snprintf(text, sizeof(text), "%s: { a: 1 }\n", top[i]);
-        snprintf(line, sizeof(line), "c.yaml:1:1: %s is not built yet", top[i]);
-        refused(text, line);
-    }
     for (size_t i = 0; i < COUNT_OF(collector); i++) {
         snprintf(text, sizeof(text), "collector:\n  %s: { a: 1 }\n", collector[i]);
         snprintf(line, sizeof(line), "c.yaml:2:3: collector.%s is not built yet", collector[i]);
@@ -196,10 +190,6 @@ static void a_key_that_is_not_built_is_refused_by_name(void **state) {
     }
     refused("exporter: { health: { checks: [] } }", "c.yaml:1:23: exporter.health.checks is not built yet");
     refused("alerter: { heartbeat: {} }", "c.yaml:1:12: alerter.heartbeat is not built yet");
-    refused("collector: { redact: { keys: [a], patterns: [b] } }",
-            "c.yaml:1:35: collector.redact.patterns is not built yet");
-    refused("collector: { retention: { levels: {} } }", "c.yaml:1:27: collector.retention.levels is not built yet");
-    refused("collector: { retention: { services: {} } }", "c.yaml:1:27: collector.retention.services is not built yet");
     refused("agent: { inputs: [{ type: statsd }] }", "c.yaml:1:27: inputs of type statsd are not built yet");
     refused("agent: { inputs: [{ type: otlp }] }", "c.yaml:1:27: inputs of type otlp are not built yet");
     refused("agent: { inputs: [{ type: forward }] }", "c.yaml:1:27: inputs of type forward are not built yet");
@@ -241,9 +231,86 @@ static void what_is_served_and_judged_is_read(void **state) {
     config_destroy(config);
 }
 
+static void what_goes_earlier_is_read(void **state) {
+    struct config *config = loaded("collector:\n"
+                                   "  retention:\n"
+                                   "    levels: { debug: { max_age: 2d }, TRACE: { max_age: 1h } }\n"
+                                   "    services:\n"
+                                   "      debugger: { max_age: 2d, max_size: 1GiB }\n"
+                                   "      12: { max_size: 2MiB }\n");
+    const struct config_retention *retention = &config->collector.retention;
+
+    (void)state;
+    assert_int_equal(retention->levels[LEVEL_DEBUG].max_age_ns, 48 * 3600 * CLOCK_SECOND);
+    assert_int_equal(retention->levels[LEVEL_TRACE].max_age_ns, 3600 * CLOCK_SECOND);
+    assert_int_equal(retention->levels[LEVEL_INFO].max_age_ns, 0);
+    assert_int_equal(retention->service_count, 2);
+    assert_string_equal(retention->services[0].name, "debugger");
+    assert_int_equal(retention->services[0].max_age_ns, 48 * 3600 * CLOCK_SECOND);
+    assert_int_equal(retention->services[0].max_size, UINT64_C(1) << 30);
+    assert_string_equal(retention->services[1].name, "12");
+    assert_int_equal(retention->services[1].max_age_ns, 0);
+    config_destroy(config);
+    config = loaded("collector: { retention: { levels: {}, services: } }");
+    assert_int_equal(config->collector.retention.service_count, 0);
+    config_destroy(config);
+}
+
+static void what_cannot_go_earlier_is_refused(void **state) {
+    char text[CONFIG_RETENTION_SERVICES_MAX * 40 + 100], line[100];
+    size_t length = (size_t)snprintf(text, sizeof(text), "collector: { retention: { services: {");
+
+    (void)state;
+    refused("collector: { retention: { levels: [debug] } }",
+            "c.yaml:1:35: collector.retention.levels must be a mapping such as { debug: { max_age: 2d } }, not a list");
+    refused("collector: { retention: { levels: { loud: { max_age: 2d } } } }",
+            "c.yaml:1:37: collector.retention.levels needs levels: trace, debug, info, warn, error or critical, not "
+            "\"loud\"");
+    refused("collector: { retention: { levels: { warn: { max_age: 2d }, warning: { max_age: 3d } } } }",
+            "c.yaml:1:60: collector.retention.levels names warn a second time");
+    refused("collector: { retention: { levels: { debug: {} } } }",
+            "c.yaml:1:44: collector.retention.levels of \"debug\" needs a limit such as { max_age: 2d }");
+    refused("collector: { retention: { levels: { debug: { max_size: 1GiB } } } }",
+            "c.yaml:1:46: unknown key \"max_size\" in collector.retention.levels.debug");
+    refused("collector: { retention: { levels: { debug: 2d } } }",
+            "c.yaml:1:44: collector.retention.levels.debug must be a mapping of keys to values, not text");
+    refused("collector: { retention: { services: { a: { max_size: 10KiB } } } }",
+            "c.yaml:1:54: collector.retention.services.a.max_size must be between 1MiB and 1024TiB");
+    refused("collector: { retention: { services: { \"\": { max_age: 1d } } } }",
+            "c.yaml:1:39: collector.retention.services needs names of services with 1 to 100 characters");
+    refused("collector: { retention: { services: { a: { max_age: 1d }, a: { max_age: 2d } } } }",
+            "c.yaml:1:59: collector.retention.services names the service a second time");
+    for (unsigned i = 0; i <= CONFIG_RETENTION_SERVICES_MAX; i++)
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "\n  service%u: { max_age: 1d },", i);
+    snprintf(text + length, sizeof(text) - length, "\n} } }\n");
+    snprintf(line, sizeof(line), "c.yaml:%d:3: collector.retention.services has more than %d services",
+             CONFIG_RETENTION_SERVICES_MAX + 2, CONFIG_RETENTION_SERVICES_MAX);
+    refused(text, line);
+}
+
+static void labels_are_read(void **state) {
+    struct config *config = loaded("labels: { site: jkt1, _rack2: \"12 b\" }");
+
+    (void)state;
+    assert_int_equal(config->labels.count, 2);
+    assert_string_equal(config->labels.items[0].name, "site");
+    assert_string_equal(config->labels.items[0].value, "jkt1");
+    assert_string_equal(config->labels.items[1].name, "_rack2");
+    assert_string_equal(config->labels.items[1].value, "12 b");
+    config_destroy(config);
+    refused("labels: [site]", "c.yaml:1:9: labels must be a mapping such as { site: jkt1 }, not a list");
+    refused("labels: { 2site: a }", "c.yaml:1:11: labels needs names of at most 64 letters, digits and '_' that begin "
+                                    "with no digit and not with \"__\"");
+    refused("labels: { __site: a }", "c.yaml:1:11: labels needs names of at most 64 letters, digits and '_' that begin "
+                                     "with no digit and not with \"__\"");
+    refused("labels: { site: a, site: b }", "c.yaml:1:20: labels names \"site\" a second time");
+    refused("labels: { site: \"\" }", "c.yaml:1:17: labels needs values of 1 to 256 bytes");
+    refused("labels: { site: 12 }", "c.yaml:1:17: labels must be text, not a number; put it in quotes if it is meant");
+}
+
 static void what_the_library_does_is_read(void **state) {
     struct config *config = loaded("collector:\n"
-                                   "  redact: { keys: [password, \"a b\"] }\n"
+                                   "  redact: { keys: [password, \"a b\"], patterns: ['\\b\\d{16}\\b', x] }\n"
                                    "  sampling: { debug: 0.1, warning: 1, trace: 0 }\n"
                                    "  flight_recorder: { levels: [trace, DEBUG], keep: 2m }\n");
     const struct config_collector *collector = &config->collector;
@@ -251,6 +318,8 @@ static void what_the_library_does_is_read(void **state) {
     (void)state;
     assert_int_equal(collector->redact.keys.count, 2);
     assert_string_equal(collector->redact.keys.items[1], "a b");
+    assert_int_equal(collector->redact.patterns.count, 2);
+    assert_string_equal(collector->redact.patterns.items[0], "\\b\\d{16}\\b");
     assert_true(collector->sampling.shares[LEVEL_TRACE] == 0);
     assert_true(collector->sampling.shares[LEVEL_DEBUG] == 0.1);
     for (int level = LEVEL_INFO; level < LEVEL_COUNT; level++)
@@ -296,6 +365,12 @@ static void what_the_library_cannot_do_is_refused(void **state) {
             "c.yaml:1:39: collector.flight_recorder.keep must be between 1s and 1h");
     refused("collector: { redact: { keys: password } }",
             "c.yaml:1:30: collector.redact.keys must be a list of at most 64 keys such as [password, token]");
+    refused("collector: { redact: { patterns: x } }",
+            "c.yaml:1:34: collector.redact.patterns must be a list of at most 32 regular expressions such as "
+            "['\\b\\d{16}\\b']");
+    refused(
+        "collector: { redact: { patterns: [a, 'b('] } }",
+        "c.yaml:1:38: collector.redact.patterns regular expression \"b(\", character 3: missing closing parenthesis");
     refused("collector: { redact: { keys: [\"\"] } }",
             "c.yaml:1:31: collector.redact.keys must have 1 to 100 bytes each");
     memset(key, 'k', sizeof(key));
@@ -499,6 +574,10 @@ static void the_example_configuration_holds_the_defaults(void **state) {
     assert_int_equal(example->collector.flush_entries, defaults->collector.flush_entries);
     assert_int_equal(example->collector.retention.max_age_ns, defaults->collector.retention.max_age_ns);
     assert_int_equal(example->collector.retention.keep_free_percent, defaults->collector.retention.keep_free_percent);
+    assert_int_equal(example->collector.retention.service_count, 0);
+    for (int level = 0; level < LEVEL_COUNT; level++)
+        assert_int_equal(example->collector.retention.levels[level].max_age_ns, 0);
+    assert_int_equal(example->labels.count, 0);
     assert_int_equal(example->collector.partition_ns, defaults->collector.partition_ns);
     assert_int_equal(example->collector.redact.keys.count, 0);
     assert_memory_equal(&example->collector.sampling, &defaults->collector.sampling,
@@ -524,6 +603,9 @@ int main(void) {
         cmocka_unit_test(an_unknown_key_is_named_with_the_one_that_was_meant),
         cmocka_unit_test(a_key_that_is_not_built_is_refused_by_name),
         cmocka_unit_test(what_is_served_and_judged_is_read),
+        cmocka_unit_test(what_goes_earlier_is_read),
+        cmocka_unit_test(what_cannot_go_earlier_is_refused),
+        cmocka_unit_test(labels_are_read),
         cmocka_unit_test(what_the_library_does_is_read),
         cmocka_unit_test(what_the_library_cannot_do_is_refused),
         cmocka_unit_test(an_address_that_others_reach_needs_a_token),

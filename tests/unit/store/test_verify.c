@@ -1,25 +1,33 @@
 /* store_verify: what is damaged is found; what is not found does not matter. */
 #include "common/base/hash.h"
 #include "common/store/reader.h"
+#include "common/store/verify.h"
 #include "store_entries.h"
 #include "store_spans.h"
 
 static unsigned faults;
 static char last_fault[700];
 
-static void note_fault(void *argument, const char *line) {
+static struct verify_result last;
+
+static void note_fault(void *argument, const char *path, const char *line, const struct verify_result *result) {
     (void)argument;
+    if (result)
+        last = *result;
+    if (!line)
+        return;
+    const char *base = strrchr(path, '/');
     faults++;
-    snprintf(last_fault, sizeof(last_fault), "%s", line);
+    snprintf(last_fault, sizeof(last_fault), "%s: %s", base ? base + 1 : path, line);
 }
 
 static uint64_t verify(void) {
-    uint64_t entries = 0;
+    struct verify_totals totals;
     faults = 0;
     last_fault[0] = '\0';
-    int result = store_verify(fixture_folder, note_fault, NULL, &entries, &error);
+    int result = store_verify(fixture_folder, note_fault, NULL, &totals, &error);
     assert_int_equal(result, faults);
-    return entries;
+    return totals.entries;
 }
 
 static void assert_fault(const char *part) {

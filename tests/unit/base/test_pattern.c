@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/query/pattern.h"
+#include "common/base/pattern.h"
 
 static int matches(const char *source, bool anchored, const char *text) {
     struct pattern *pattern;
@@ -153,6 +153,62 @@ static void never_needs_a_literal_that_a_match_lacks(void **state) {
     }
 }
 
+static bool may_match(const char *source, const char *text) {
+    struct pattern *pattern;
+    assert_int_equal(pattern_compile(text_of(source), false, &pattern, NULL), 0);
+    bool may = pattern_may_match(pattern, text_of(text));
+    pattern_destroy(pattern);
+    return may;
+}
+
+static void sees_runs_that_every_match_begins_with(void **state) {
+    static const struct {
+        const char *source;
+        size_t run;
+    } rows[] = { { "\\b\\d{16}\\b", 16 },
+                 { "^[0-9a-f]{4,}x", 4 },
+                 { "\\d{3}-\\d{2}", 3 },
+                 { "[]a]{2}", 2 },
+                 { "\\d{4}|x", 0 },
+                 { "\\d+", 0 },
+                 { "(?i)\\d{4}", 0 },
+                 { "\\d{4", 0 },
+                 { "x\\d{4}", 0 },
+                 { "\\d", 0 },
+                 { "", 0 },
+                 { "\\d{,4}", 0 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(pattern_required_run(text_of(rows[i].source)), rows[i].run);
+    assert_false(may_match("\\b\\d{16}\\b", "job 48213 of 153 ms 411111111111111 x"));
+    assert_true(may_match("\\b\\d{16}\\b", "job 4111111111111111"));
+    assert_true(may_match("\\b\\d{16}\\b", "4111111111111111"));
+    assert_true(may_match("[[:digit:]]{3}", "12 345"));
+    assert_false(may_match("[0-9]{3}", "12 45 8"));
+}
+
+/* What may not match, does not: all texts of a small alphabet. */
+static void never_denies_a_match(void **state) {
+    static const char *const sources[] = { "\\d{2}",  "\\b\\d{3}\\b", "[a1]{2}b", "a{2}",   "^\\d{2}",
+                                           "\\d{0}a", "\\d{0,2}b",    "(a|1){2}", "\\w{3}", "[^a]{2}" };
+    static const char alphabet[] = "a1b ";
+    char text[7];
+    (void)state;
+    for (size_t s = 0; s < sizeof(sources) / sizeof(sources[0]); s++) {
+        struct pattern *pattern;
+        assert_int_equal(pattern_compile(text_of(sources[s]), false, &pattern, NULL), 0);
+        for (unsigned n = 0; n < 1u << 12; n++)
+            for (size_t length = 0; length <= 6; length++) {
+                for (size_t i = 0; i < length; i++)
+                    text[i] = alphabet[n >> 2 * i & 3];
+                struct text given = { text, length };
+                if (pattern_match(pattern, given, NULL) == 1)
+                    assert_true(pattern_may_match(pattern, given));
+            }
+        pattern_destroy(pattern);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_an_expression_anywhere),
@@ -162,6 +218,8 @@ int main(void) {
         cmocka_unit_test(gives_up_on_an_expression_that_backtracks_without_end),
         cmocka_unit_test(knows_the_literal_an_expression_needs),
         cmocka_unit_test(never_needs_a_literal_that_a_match_lacks),
+        cmocka_unit_test(sees_runs_that_every_match_begins_with),
+        cmocka_unit_test(never_denies_a_match),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* pattern_literal.c - which bytes must every match of an expression hold? */
-#include "common/query/pattern.h"
+#include "common/base/pattern.h"
 
 /* The walk over an expression's top level: `run` grows with each literal character; whatever is none ends it, and the
  * longest run is kept. */
@@ -183,4 +183,32 @@ size_t pattern_required_literal(struct text source, char out[PATTERN_LITERAL_MAX
     memcpy(out, walk.best, walk.best_length);
     *ret_whole = whole;
     return walk.best_length;
+}
+
+/* Zero-width beginnings, one atom that is a class, "{n": and nothing in the rest that could lead round it. */
+size_t pattern_required_run(struct text source) {
+    struct walk walk = { .at = source.data, .end = source.data + source.length };
+    size_t count = 0;
+    if (source.length == 0 || memchr(source.data, '|', source.length) || memmem(source.data, source.length, "(?", 2) ||
+        memmem(source.data, source.length, "(*", 2) || memmem(source.data, source.length, "\\Q", 2))
+        return 0;
+    if (walk.end - walk.at > 2 && walk.at[0] == '\\' && strchr("bBA", walk.at[1]))
+        walk.at += 2;
+    else if (*walk.at == '^')
+        walk.at++;
+    if (walk.end - walk.at > 2 && walk.at[0] == '\\' && strchr("dws", walk.at[1])) {
+        walk.at += 2;
+    } else if (walk.at < walk.end && *walk.at == '[') {
+        walk.at++;
+        if (!skip_class(&walk))
+            return 0;
+    } else {
+        return 0;
+    }
+    if (walk.at == walk.end || *walk.at++ != '{')
+        return 0;
+    for (; walk.at < walk.end && *walk.at >= '0' && *walk.at <= '9' && count < PATTERN_LENGTH_MAX; walk.at++)
+        count = 10 * count + (size_t)(*walk.at - '0');
+    bool closed = walk.at < walk.end && (*walk.at == '}' || *walk.at == ',');
+    return closed && memchr(walk.at, '}', (size_t)(walk.end - walk.at)) ? count : 0;
 }

@@ -1,6 +1,6 @@
 /* pattern.c - PCRE2 behind limits. */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "common/query/pattern.h"
+#include "common/base/pattern.h"
 
 #include <errno.h>
 #include <pcre2.h>
@@ -25,6 +25,10 @@ struct pattern {
     size_t literal_length;
     bool whole;
     bool shared; /* the code is another's; it is only read */
+    size_t least;      /* bytes of a match */
+    uint64_t first[4]; /* a bit for each byte that one may begin with; none: any */
+    bool has_first;
+    size_t run; /* so many of them stand one behind the other in every match */
 };
 
 static int compile_fault(struct text source, int code, PCRE2_SIZE offset, struct error *error) {
@@ -75,9 +79,27 @@ int pattern_share(const struct pattern *original, struct pattern **ret, struct e
     return 0;
 }
 
+/* What PCRE2 has found out of an expression, for pattern_may_match. */
+static void note_beginnings(struct pattern *pattern, struct text source) {
+    const uint8_t *map = NULL;
+    uint32_t least = 0;
+    pcre2_pattern_info(pattern->code, PCRE2_INFO_MINLENGTH, &least); /* characters: no fewer bytes */
+    pattern->least = least;
+    pcre2_pattern_info(pattern->code, PCRE2_INFO_FIRSTBITMAP, &map);
+    pattern->has_first = map != NULL;
+    pattern->run = 1;
+    for (unsigned byte = 0; map && byte < 256; byte++)
+        if (map[byte / 8] >> byte % 8 & 1)
+            pattern->first[byte / 64] |= UINT64_C(1) << byte % 64;
+    if (map && pattern->first[2] == 0 && pattern->first[3] == 0) { /* ASCII alone: characters are bytes */
+        size_t run = pattern_required_run(source);
+        pattern->run = run > 1 && run <= pattern->least ? run : 1;
+    }
+}
+
 int pattern_compile(struct text source, bool anchored, struct pattern **ret, struct error *error) {
-    uint32_t options =
-        PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE;
+    uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY |
+                       PCRE2_NO_AUTO_CAPTURE | PCRE2_USE_OFFSET_LIMIT;
     PCRE2_SIZE offset = 0;
     int code = 0;
     if (source.length > PATTERN_LENGTH_MAX)
@@ -104,6 +126,7 @@ int pattern_compile(struct text source, bool anchored, struct pattern **ret, str
     pattern->literal_length = pattern_required_literal(source, pattern->literal, &pattern->whole);
     if (anchored)
         pattern->whole = false;
+    note_beginnings(pattern, source);
     *ret = pattern;
     return 0;
 }
@@ -133,6 +156,61 @@ int pattern_match(struct pattern *pattern, struct text text, struct error *error
         "a regular expression needs too many steps on a message of %zu bytes; nested repeats like (a+)+ do "
         "that: write it without them",
         text.length);
+}
+
+void pattern_limit_steps(struct pattern *pattern, uint32_t steps) {
+    pcre2_set_match_limit(pattern->limits, steps);
+}
+
+int pattern_search(struct pattern *pattern, struct text text, size_t from, size_t limit, size_t *ret_begin,
+                   size_t *ret_end) {
+    PCRE2_SPTR subject = (PCRE2_SPTR)(text.length ? text.data : "");
+    if (limit == 0 || from >= limit)
+        return 0;
+    pcre2_set_offset_limit(pattern->limits, limit - 1);
+    int found = pcre2_match(pattern->code, subject, text.length, from, 0, pattern->match, pattern->limits);
+    pcre2_set_offset_limit(pattern->limits, PCRE2_UNSET);
+    if (found < 0)
+        return found == PCRE2_ERROR_NOMATCH ? 0 : -E2BIG;
+    const PCRE2_SIZE *range = pcre2_get_ovector_pointer(pattern->match);
+    *ret_begin = range[0];
+    *ret_end = range[1] < range[0] ? range[0] : range[1]; /* \K in a lookahead can turn them round */
+    return 1;
+}
+
+/* From the end of where a run could be: what is no member there rules out all that reach over it. */
+static bool has_run(const struct pattern *pattern, struct text text) {
+    size_t run = pattern->run, found;
+    for (size_t at = run - 1; at < text.length;) {
+        unsigned byte = (unsigned char)text.data[at];
+        if (!(pattern->first[byte / 64] >> byte % 64 & 1)) {
+            at += run;
+            continue;
+        }
+        for (found = 1; found < run; found++) {
+            byte = (unsigned char)text.data[at - found];
+            if (!(pattern->first[byte / 64] >> byte % 64 & 1))
+                break;
+        }
+        if (found == run)
+            return true;
+        at += run - found;
+    }
+    return false;
+}
+
+bool pattern_may_match(const struct pattern *pattern, struct text text) {
+    if (text.length < pattern->least)
+        return false;
+    if (pattern->literal_length > 0)
+        return pattern_find(text, pattern_literal(pattern)) != NULL;
+    if (!pattern->has_first || pattern->least == 0)
+        return true;
+    return has_run(pattern, text);
+}
+
+size_t pattern_least(const struct pattern *pattern) {
+    return pattern->least;
 }
 
 struct text pattern_literal(const struct pattern *pattern) {

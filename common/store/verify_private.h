@@ -1,0 +1,24 @@
+/* verify_private.h - between the files of the verification: what runs in the child. */
+#ifndef TASKFORGE_COMMON_STORE_VERIFY_PRIVATE_H
+#define TASKFORGE_COMMON_STORE_VERIFY_PRIVATE_H
+
+#include <stdio.h>
+
+#include "common/store/verify.h"
+
+enum { VERIFY_FAULTS_MAX = 1000 }; /* told of one partition; a file full of noise has no end of them */
+
+struct verify_run {
+    FILE *out; /* a line "fault ..." for each */
+    struct partition *partition;
+    struct partition_txn *txn;
+    bool rewritten; /* entries were taken out of it: blocks may be missing */
+    struct verify_result result;
+};
+
+void verify_fault(struct verify_run *run, const char *text);
+
+/* verify_partition.c: read all of it, as a hostile reader's child would. */
+void verify_walk(struct verify_run *run, const char *path);
+
+#endif
