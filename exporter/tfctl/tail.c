@@ -197,7 +197,7 @@ static int find_start(struct tail *tail, uint64_t end, uint64_t count, uint64_t 
     struct scan_options range = SCAN_EVERYTHING;
     struct scan *scan;
     int status;
-    range.by_arrival = range.reverse = true;
+    range.by_arrival = range.reverse = range.sequences_only = true;
     range.to_sequence = end;
     range.limit = tail->opening ? UINT64_MAX : count;
     range.damaged = session_damaged;
