@@ -80,7 +80,8 @@ enum {
 #define SELF_NS (10 * CLOCK_SECOND)            /* our own metrics alone make a commit no more often */
 #define MAINTENANCE_NS CLOCK_SECOND
 #define RETENTION_NS (30 * CLOCK_SECOND)
-#define URGENT_GAP_NS (20 * CLOCK_MILLISECOND) /* between commits made for errors: at most 50 a second */
+#define URGENT_GAP_NS                                                                                                  \
+    (20 * CLOCK_MILLISECOND) /* from one commit to the next that is made for errors: at most 50 a second */
 #define STORE_RETRY_NS CLOCK_SECOND
 #define OUTPUT_CURSOR_NS (10 * CLOCK_SECOND) /* a cursor that moved is committed at least so often */
 #define OUTPUT_DRAIN_NS CLOCK_SECOND         /* at the end */
