@@ -300,7 +300,7 @@ static void a_full_map_is_an_error_too(void **state) {
     memset(big, 'x', sizeof(big));
     struct partition_txn *txn;
     assert_int_equal(partition_begin(partition, true, &txn, NULL), 0);
-    assert_int_equal(partition_block_put(txn, 1, (struct text) { big, sizeof(big) }, TEXT_LITERAL("i"), NULL), -ENOSPC);
+    assert_int_equal(partition_block_put(txn, 1, (struct text) { big, sizeof(big) }, TEXT_LITERAL("i"), NULL), -EFBIG);
     partition_abort(txn);
     put_block(partition, 1, "small", "i");
     partition_close(partition);
