@@ -28,6 +28,7 @@ static void store_works(struct collector *collector, uint64_t begun_ns) {
         diag_info("the store can be written again");
     collector->failing = false;
     collector->last_commit_ns = clock_monotonic_ns();
+    collector->last_commit_begun_ns = begun_ns;
     collector->last_commit_real_ns = clock_real_ns();
     self_count(&collector->self, SELF_COMMITS, 1);
     self_observe_commit(&collector->self, collector->last_commit_ns - begun_ns);
@@ -241,7 +242,7 @@ static bool is_flush_due(struct collector *collector, uint64_t now) {
         return false;
     if (collector->seen.pressed || collector->pending_records >= collector->settings.flush_entries)
         return true;
-    if (collector->urgent && now - collector->last_commit_ns >= URGENT_GAP_NS)
+    if (collector->urgent && now - collector->last_commit_begun_ns >= URGENT_GAP_NS)
         return true;
     return now - collector->waiting_since_ns >= collector->settings.flush_interval_ns;
 }

@@ -84,7 +84,8 @@ enum {
 #define REWRITE_LOOK_NS (10 * CLOCK_SECOND) /* between two looks for what may be written anew */
 #define REWRITE_GAP_NS (3600 * CLOCK_SECOND) /* for few entries a partition is written anew no more often */
 #define READER_CHECK_NS (30 * CLOCK_SECOND)
-#define URGENT_GAP_NS (20 * CLOCK_MILLISECOND) /* between commits made for errors: at most 50 a second */
+#define URGENT_GAP_NS                                                                                                  \
+    (20 * CLOCK_MILLISECOND) /* from one commit to the next that is made for errors: at most 50 a second */
 #define STORE_RETRY_NS CLOCK_SECOND
 #define OUTPUT_CURSOR_NS (10 * CLOCK_SECOND) /* a cursor that moved is committed at least so often */
 #define OUTPUT_DRAIN_NS CLOCK_SECOND         /* at the end */

@@ -121,13 +121,17 @@ void writer_finish(struct writer *writer) {
 
 /* --- rolling --- */
 
+static bool is_empty(const struct writer *writer) {
+    return writer->sequence.next == writer->partitions->current->first_sequence && !writer->has_spans;
+}
+
 static bool is_roll_due(const struct writer *writer, uint64_t now_ns) {
     const struct partition_ref *current = writer->partitions->current;
     if (writer->roll_due)
         return true;
     if (!partition_origin_same_place(partition_origin(current->partition), &writer->partitions->origin))
         return true; /* of another host, or under other labels */
-    if (writer->sequence.next == current->first_sequence && !writer->has_spans)
+    if (is_empty(writer))
         return false; /* nothing is in it */
     uint64_t period = writer->partition_ns;
     if (period && now_ns / period > current->created_ns / period)
@@ -360,6 +364,10 @@ int writer_commit(struct writer *writer, const struct batch *batch, bool apply, 
         int result = is_roll_due(writer, now_ns) ? roll(writer, error) : 0;
         if (result == 0)
             result = commit(writer, batch, apply, now_ns, error);
+        if (result == -EFBIG && attempt == 0 && !is_empty(writer)) {
+            writer->roll_due = true;
+            continue;
+        }
         writer->damage_seen = result == -EBADMSG || result == -EFAULT ? writer->damage_seen + 1 : 0;
         /* LMDB calls a write cut short by a full disk an I/O error, and takes no more of an environment after it. */
         if ((result != -ENOSPC && result != -EIO) || attempt > 0 || unlink(writer->reserve) < 0 ||

@@ -45,7 +45,8 @@ int partition_error(struct error *error, const struct partition *partition, cons
         code = ENOSPC; /* LMDB calls a write cut short EIO */
     switch (code) {
     case MDB_MAP_FULL:
-        return error_set(error, -ENOSPC, "%s: cannot %s: the partition has reached its largest size", path, what);
+        return error_set(error, -EFBIG, "%s: cannot %s: the partition has reached its largest size; a new one is needed",
+                         path, what);
     case ENOSPC:
     case EDQUOT:
     case EFBIG:

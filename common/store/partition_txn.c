@@ -12,6 +12,7 @@
 enum {
     PAGES_FOR_COMMIT = 64, /* at most, for free list and roots */
     RESERVE_STEP = 1 << 20,
+    MAP_KEPT = 1 << 20, /* of the map, for the record that closes a partition which is full */
 };
 
 struct begin_call {
@@ -145,6 +146,8 @@ static int reserve_room(struct partition_txn *txn) {
         return EIO;
     uint64_t size = (uint64_t)status.st_size;
     uint64_t need = txn->used_before + most_added(txn) + PAGES_FOR_COMMIT * (uint64_t)statistics.ms_psize;
+    if (txn->bytes_put > txn->puts[PARTITION_META].most && need + MAP_KEPT > info.me_mapsize)
+        return MDB_MAP_FULL;
     need = need > info.me_mapsize ? info.me_mapsize : need;
     if (size >= need)
         return 0;

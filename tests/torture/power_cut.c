@@ -222,12 +222,28 @@ static uint64_t older_than(const struct walk *whole, unsigned thread, int64_t un
     return count;
 }
 
+/* How old the oldest entry was that a cut cost, of each thread that wrote then. */
+struct ages {
+    int64_t of[65536];
+    size_t count;
+};
+
+static void note_age(struct ages *ages, int64_t age) {
+    if (age > 0 && ages->count < sizeof(ages->of) / sizeof(ages->of[0]))
+        ages->of[ages->count++] = age;
+}
+
+static int compare_ages(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 int main(int argc, char **argv) {
     if (argc != 9)
         return 2;
     const char *scratch = argv[3];
     size_t count = strtoul(argv[4], NULL, 10);
-    int64_t calm_ns = atoll(argv[7]), window_ns = atoll(argv[8]), widest_ns = 0;
+    int64_t calm_ns = atoll(argv[7]), window_ns = atoll(argv[8]);
     unsigned long lost_most = 0;
     threads = (unsigned)atoi(argv[6]);
     check(threads <= THREADS_MAX && count > 1);
@@ -235,6 +251,7 @@ int main(int argc, char **argv) {
     diag_open("power_cut");
 
     char data_dir[512], why[512];
+    static struct ages ages;
     struct found all = { 0 }, floor = { 0 }, found;
     struct walk whole = { .found = &all, .with_times = true };
     snprintf(data_dir, sizeof(data_dir), "%s/data", argv[2]);
@@ -269,8 +286,9 @@ int main(int argc, char **argv) {
                        i, cuts[i], share, t, found.counts[t], floor.counts[t], due);
                 return 1;
             }
-            if (now < calm_ns && found.counts[t] < all.counts[t] && now - whole.times[t][found.counts[t]] > widest_ns)
-                widest_ns = now - whole.times[t][found.counts[t]];
+            int64_t age = found.counts[t] < all.counts[t] ? now - whole.times[t][found.counts[t]] : 0;
+            if (now < calm_ns && share == 0)
+                note_age(&ages, age);
         }
         if (share == 256 && power_log_syncs(log, cuts[i])) { /* it returns, and what is there now counts as safe */
             floor = found;
@@ -279,8 +297,11 @@ int main(int argc, char **argv) {
     }
     for (unsigned t = 0; t < threads; t++)
         lost_most += all.counts[t] - found.counts[t];
-    printf("%zu cuts in %zu events: the oldest entry that one cost was %" PRId64 " ms old; %lu lost at the end\n",
-           count, power_log_count(log), widest_ns / 1000000, lost_most);
+    qsort(ages.of, ages.count, sizeof(ages.of[0]), compare_ages);
+    printf("%zu cuts in %zu events, %lu lost at the end; the oldest entry that a cut cost: median %" PRId64
+           " ms, at most %" PRId64 " ms old\n",
+           count, power_log_count(log), lost_most, ages.count ? ages.of[ages.count / 2] / 1000000 : 0,
+           ages.count ? ages.of[ages.count - 1] / 1000000 : 0);
     free(cuts);
     power_log_close(log);
     for (unsigned t = 0; t < threads; t++)
