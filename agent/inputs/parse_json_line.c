@@ -35,8 +35,8 @@ enum { JSON_KEYS = 18 };
 struct reading {
     uint8_t at[FIELD_COUNT][JSON_RANKS_MAX]; /* number of the value + 1, 0: there is none */
     unsigned count, taken_count;
-    struct pack_value values[JSON_KEYS];
-    bool taken[JSON_KEYS]; /* it became a field: not for metadata */
+    struct pack_value values[JSON_KEYS + 1]; /* one more is where the next is read to */
+    bool taken[JSON_KEYS];                   /* it became a field: not for metadata */
     struct text line;
     uint64_t now_ns;
     struct parse_scratch *scratch;
@@ -114,22 +114,20 @@ static bool is_taken(const struct reading *reading, struct text key) {
 /* The values of the keys we know; how many pairs there are in all. */
 static uint32_t sort_out(struct reading *reading, struct text packed) {
     struct pack_reader reader;
-    struct pack_value value;
     struct text key;
     uint32_t pairs;
     bool opened = open_map(packed, &reader, &pairs);
     check(opened);
-    while (next_pair(&reader, &key, &value)) {
+    for (struct pack_value *value = reading->values; next_pair(&reader, &key, value);) {
         int known = find_key(key);
         if (known < 0)
             continue;
         check(reading->count < JSON_KEYS); /* no key is there twice */
-        struct pack_value *kept = &reading->values[reading->count];
-        *kept = value;
         reading->taken[reading->count] = false;
         reading->at[json_keys[known].field][json_keys[known].rank] = (uint8_t)++reading->count;
-        if (value.type == PACK_NIL)
-            take(reading, kept);
+        if (value->type == PACK_NIL)
+            take(reading, value);
+        value++;
     }
     return pairs;
 }

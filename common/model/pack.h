@@ -91,7 +91,7 @@ struct pack_reader {
 };
 
 /* The next value, its children not passed over (PACK_ARRAY and PACK_MAP: they come next); 1 when there was one, 0
- * at the end, -EINVAL on bytes that pack_check would refuse. */
+ * at the end, -EINVAL on bytes that pack_check would refuse (then nothing of *ret may be used). */
 int pack_next(struct pack_reader *reader, struct pack_value *ret);
 
 /* The value of a key in a checked map: 1 and *ret, or 0. */

@@ -177,19 +177,19 @@ bool pack_is_map(struct text packed) {
 int pack_next(struct pack_reader *reader, struct pack_value *ret) {
     if (reader->at == reader->end)
         return 0;
-    struct pack_value value;
-    int64_t size = pack_head(reader->at, reader->end, &value);
+    /* straight into *ret: a copy of what was written in parts a moment ago waits for them */
+    int64_t size = pack_head(reader->at, reader->end, ret);
     if (size < 0)
         return -EINVAL;
     const char *behind = reader->at + size;
-    if (value.type == PACK_ARRAY || value.type == PACK_MAP) {
+    if (ret->type == PACK_ARRAY || ret->type == PACK_MAP) {
         behind = pack_skip(reader->at, reader->end, PACK_DEPTH_MAX);
         if (!behind)
             return -EINVAL;
     }
-    value.whole = (struct text) { reader->at, (size_t)(behind - reader->at) };
+    ret->whole.data = reader->at;
+    ret->whole.length = (size_t)(behind - reader->at);
     reader->at += size;
-    *ret = value;
     return 1;
 }
 
