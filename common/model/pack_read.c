@@ -193,15 +193,25 @@ int pack_next(struct pack_reader *reader, struct pack_value *ret) {
     return 1;
 }
 
+bool pack_enter_map(struct text packed_map, struct pack_reader *ret, uint32_t *ret_pairs) {
+    struct pack_value map;
+    const char *end = packed_map.length > 0 ? packed_map.data + packed_map.length : packed_map.data;
+    int64_t size = pack_head(packed_map.data, end, &map);
+    if (size < 0 || map.type != PACK_MAP)
+        return false;
+    *ret = (struct pack_reader) { packed_map.data + size, end };
+    *ret_pairs = map.count;
+    return true;
+}
+
 int pack_find(struct text packed_map, struct text key, struct pack_value *ret) {
-    if (packed_map.length == 0)
-        return 0;
-    struct pack_reader reader = { packed_map.data, packed_map.data + packed_map.length };
-    struct pack_value map, name, value;
+    struct pack_reader reader;
+    struct pack_value name, value;
+    uint32_t pairs;
     int found = 0;
-    if (pack_next(&reader, &map) != 1 || map.type != PACK_MAP)
+    if (!pack_enter_map(packed_map, &reader, &pairs))
         return 0;
-    for (uint32_t i = 0; i < map.count; i++) {
+    for (uint32_t i = 0; i < pairs; i++) {
         if (pack_next(&reader, &name) != 1 || pack_next(&reader, &value) != 1)
             return 0;
         if (name.type == PACK_TEXT && text_equal(name.text, key)) {
