@@ -35,30 +35,26 @@ enum { JSON_KEYS = 18 };
 struct reading {
     uint8_t at[FIELD_COUNT][JSON_RANKS_MAX]; /* number of the value + 1, 0: there is none */
     unsigned count, taken_count;
-    struct pack_value values[JSON_KEYS];
-    bool taken[JSON_KEYS]; /* it became a field: not for metadata */
+    struct pack_value values[JSON_KEYS + 1]; /* one more is where the next is read to */
+    bool taken[JSON_KEYS];                   /* it became a field: not for metadata */
     struct text line;
     uint64_t now_ns;
     struct parse_scratch *scratch;
     struct parsed *ret;
 };
 
+/* In the order in which entries are mostly written, which find_key makes use of. */
 static const struct {
     struct text key;
     enum field field;
     unsigned rank;
 } json_keys[JSON_KEYS] = {
     { TEXT_INITIALIZER("timestamp"), FIELD_TIMESTAMP, 0 },
-    { TEXT_INITIALIZER("@timestamp"), FIELD_TIMESTAMP, 1 },
-    { TEXT_INITIALIZER("time"), FIELD_TIMESTAMP, 2 },
-    { TEXT_INITIALIZER("ts"), FIELD_TIMESTAMP, 3 },
     { TEXT_INITIALIZER("level"), FIELD_LEVEL, 0 },
-    { TEXT_INITIALIZER("severity"), FIELD_LEVEL, 1 },
-    { TEXT_INITIALIZER("message"), FIELD_MESSAGE, 0 },
-    { TEXT_INITIALIZER("msg"), FIELD_MESSAGE, 1 },
     { TEXT_INITIALIZER("service"), FIELD_SERVICE, 0 },
     { TEXT_INITIALIZER("module"), FIELD_MODULE, 0 },
     { TEXT_INITIALIZER("operation"), FIELD_OPERATION, 0 },
+    { TEXT_INITIALIZER("message"), FIELD_MESSAGE, 0 },
     { TEXT_INITIALIZER("trace_id"), FIELD_TRACE_ID, 0 },
     { TEXT_INITIALIZER("span_id"), FIELD_SPAN_ID, 0 },
     { TEXT_INITIALIZER("correlation_id"), FIELD_CORRELATION_ID, 0 },
@@ -66,6 +62,11 @@ static const struct {
     { TEXT_INITIALIZER("organization_id"), FIELD_ORGANIZATION_ID, 0 },
     { TEXT_INITIALIZER("metadata"), FIELD_METADATA, 0 },
     { TEXT_INITIALIZER("error_details"), FIELD_ERROR_DETAILS, 0 },
+    { TEXT_INITIALIZER("@timestamp"), FIELD_TIMESTAMP, 1 },
+    { TEXT_INITIALIZER("time"), FIELD_TIMESTAMP, 2 },
+    { TEXT_INITIALIZER("ts"), FIELD_TIMESTAMP, 3 },
+    { TEXT_INITIALIZER("severity"), FIELD_LEVEL, 1 },
+    { TEXT_INITIALIZER("msg"), FIELD_MESSAGE, 1 },
 };
 
 /* The next pair of a checked map; children are passed over. */
@@ -78,20 +79,15 @@ static bool next_pair(struct pack_reader *reader, struct text *ret_key, struct p
     return true;
 }
 
-static bool open_map(struct text packed, struct pack_reader *reader, uint32_t *ret_pairs) {
-    struct pack_value map;
-    *reader = (struct pack_reader) { packed.data, packed.data + packed.length };
-    if (pack_next(reader, &map) != 1 || map.type != PACK_MAP)
-        return false;
-    *ret_pairs = map.count;
-    return true;
-}
-
-static int find_key(struct text key) {
-    for (int i = 0; i < JSON_KEYS && key.length > 0; i++)
+/* Its number in the table, which is looked through from `from` on; -1. */
+static int find_key(struct text key, int from) {
+    for (int n = 0, i = from; n < JSON_KEYS && key.length > 0; n++, i++) {
+        if (i == JSON_KEYS)
+            i = 0;
         if (json_keys[i].key.length == key.length && json_keys[i].key.data[0] == key.data[0] &&
             memcmp(json_keys[i].key.data, key.data, key.length) == 0)
             return i;
+    }
     return -1;
 }
 
@@ -106,7 +102,7 @@ static void take(struct reading *reading, const struct pack_value *value) {
 }
 
 static bool is_taken(const struct reading *reading, struct text key) {
-    int known = find_key(key);
+    int known = find_key(key, 0);
     unsigned at = known < 0 ? 0 : reading->at[json_keys[known].field][json_keys[known].rank];
     return at > 0 && reading->taken[at - 1];
 }
@@ -114,22 +110,22 @@ static bool is_taken(const struct reading *reading, struct text key) {
 /* The values of the keys we know; how many pairs there are in all. */
 static uint32_t sort_out(struct reading *reading, struct text packed) {
     struct pack_reader reader;
-    struct pack_value value;
     struct text key;
     uint32_t pairs;
-    bool opened = open_map(packed, &reader, &pairs);
+    bool opened = pack_enter_map(packed, &reader, &pairs);
     check(opened);
-    while (next_pair(&reader, &key, &value)) {
-        int known = find_key(key);
+    int next = 0;
+    for (struct pack_value *value = reading->values; next_pair(&reader, &key, value);) {
+        int known = find_key(key, next);
         if (known < 0)
             continue;
+        next = (known + 1) % JSON_KEYS;
         check(reading->count < JSON_KEYS); /* no key is there twice */
-        struct pack_value *kept = &reading->values[reading->count];
-        *kept = value;
         reading->taken[reading->count] = false;
         reading->at[json_keys[known].field][json_keys[known].rank] = (uint8_t)++reading->count;
-        if (value.type == PACK_NIL)
-            take(reading, kept);
+        if (value->type == PACK_NIL)
+            take(reading, value);
+        value++;
     }
     return pairs;
 }
@@ -263,13 +259,13 @@ static void build_metadata(struct reading *reading, struct text packed, uint32_t
     metadata_begin(&builder, &reading->scratch->metadata);
     const struct pack_value *nested = first(reading, FIELD_METADATA);
     if (nested && nested->type == PACK_MAP && (uint64_t)nested->count * outside <= JSON_MERGE_MAX &&
-        open_map(nested->whole, &inner, &inside)) {
+        pack_enter_map(nested->whole, &inner, &inside)) {
         take(reading, nested);
         merged = nested->whole;
         const char *end = merged.data + merged.length;
         metadata_add_pairs(&builder, (struct text) { inner.at, (size_t)(end - inner.at) }, inside);
     }
-    if (outside > reading->taken_count && open_map(packed, &reader, &outside))
+    if (outside > reading->taken_count && pack_enter_map(packed, &reader, &outside))
         while (next_pair(&reader, &key, &value))
             if (!is_taken(reading, key))
                 metadata_add_raw(&builder, outer_key(reading, merged, key), value.whole);

@@ -233,27 +233,31 @@ static int parse_word(struct parser *parser) {
     return fail(parser, "a value must stand here");
 }
 
-/* A number below KEY_MARKS, the same for equal keys, by the packed key's two ends and its length. */
+/* A number below KEY_MARKS, the same for equal keys, by a key's two ends and its length. */
 static inline unsigned mark_of(const char *key, size_t length) {
     uint64_t front = 0, back = 0;
     if (length >= sizeof(front)) {
         memcpy(&front, key, sizeof(front));
         memcpy(&back, key + length - sizeof(back), sizeof(back));
-    } else {
-        memcpy(&front, key, length);
+    } else if (length >= sizeof(uint32_t)) {
+        memcpy(&front, key, sizeof(uint32_t));
+        memcpy(&back, key + length - sizeof(uint32_t), sizeof(uint32_t));
+    } else if (length > 0) {
+        front = (uint8_t)key[0] | (uint64_t)(uint8_t)key[length / 2] << 8 | (uint64_t)(uint8_t)key[length - 1] << 16;
     }
-    uint64_t mixed = (front ^ back * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xd6e8feb86659fd93);
+    uint64_t mixed = (front ^ (back + length) * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xd6e8feb86659fd93);
     return (unsigned)(mixed >> 56);
 }
 
-/* Most objects have no key twice, and that is seen here: only where two keys have the same mark they are all compared at the end. */
-static void note_key(struct parser *parser, size_t from) {
+/* Most objects have no key twice, and that is seen here: only where two keys have the same mark, or one has escapes, they are all compared
+ * at the end. By the text and not by what was made of it: bytes written a moment ago are slow to read. */
+static void note_key(struct parser *parser, const char *begin, size_t packed_length) {
     struct container *container = &parser->open[parser->depth - 1];
-    if (parser->writer->failed)
-        return;
-    unsigned mark = mark_of(parser->writer->data + from, parser->writer->length - from);
+    size_t length = (size_t)(parser->at - begin) - 2; /* the quotes */
+    size_t head = length < 32 ? 1 : length < 256 ? 2 : length < 65536 ? 3 : 5;
+    unsigned mark = mark_of(begin + 1, length);
     uint64_t bit = UINT64_C(1) << mark % 64;
-    container->maybe_twice |= (container->marks[mark / 64] & bit) != 0;
+    container->maybe_twice |= (container->marks[mark / 64] & bit) != 0 || packed_length != head + length;
     container->marks[mark / 64] |= bit;
 }
 
@@ -262,11 +266,12 @@ static int parse_key(struct parser *parser) {
     skip_space(parser);
     if (parser->at == parser->end || *parser->at != '"')
         return fail(parser, "a key in quotes must stand here");
-    size_t from = parser->writer->length;
+    const char *begin = parser->at;
+    size_t before = parser->writer->length;
     int rc = parse_string(parser);
     if (rc < 0)
         return rc;
-    note_key(parser, from);
+    note_key(parser, begin, parser->writer->length - before);
     skip_space(parser);
     if (parser->at == parser->end || *parser->at != ':')
         return fail(parser, "a colon must stand behind the key");
