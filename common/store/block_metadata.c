@@ -66,9 +66,17 @@ static bool take_apart(struct block_builder *builder, struct text metadata, stru
 }
 
 static int add_shape(struct block_builder *builder, const struct shape *shape) {
+    uint16_t last = builder->last_shape;
+    if (last < builder->shapes.size &&
+        text_equal(dictionary_get(&builder->shapes, last),
+                   (struct text) { (const char *)shape->keys, shape->count * sizeof(shape->keys[0]) }))
+        return last + BLOCK_SHAPES_FIXED;
     int number = dictionary_add(&builder->shapes,
                                 (struct text) { (const char *)shape->keys, shape->count * sizeof(shape->keys[0]) });
-    return number < 0 ? number : number + BLOCK_SHAPES_FIXED;
+    if (number < 0)
+        return number;
+    builder->last_shape = (uint16_t)number;
+    return number + BLOCK_SHAPES_FIXED;
 }
 
 int block_metadata_add(struct block_builder *builder, struct text metadata, uint32_t row) {
