@@ -145,7 +145,7 @@ static int find_block(struct output *output, struct partition_txn *txn, struct b
     if (result == -ENOENT)
         result = -EBADMSG;
     if (result == 0)
-        result = block_open(encoded, *ret_first, ret, error);
+        result = partition_block_open(partition_of(txn), encoded, *ret_first, ret, error);
     return result < 0 ? result : 1;
 }
 
