@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/store/filter_index.h"
+#include "common/store/partition_origin.h"
 
 /* --- the choice --- */
 
@@ -122,7 +123,7 @@ static int add_rows(struct partition_txn *txn, const struct merge_block *from, s
     int result = partition_block_get(txn, from->first_sequence, &encoded, error);
     if (result < 0)
         return result == -ENOENT ? -EBADMSG : result;
-    result = block_open(encoded, from->first_sequence, &block, error);
+    result = partition_block_open(partition_of(txn), encoded, from->first_sequence, &block, error);
     if (result < 0)
         return result;
     result = block_count(block) == from->count ? block_load_all(block, error) : -EBADMSG;

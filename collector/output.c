@@ -130,7 +130,7 @@ static int open_block(struct output *output, struct partition_txn *txn, uint64_t
     struct text encoded;
     int result = partition_block_get(txn, first, &encoded, error);
     if (result == 0)
-        result = block_open(encoded, first, ret, error);
+        result = partition_block_open(partition_of(txn), encoded, first, ret, error);
     if (result == -EPROTO) /* a flipped bit makes a version, too */
         result = -EBADMSG;
     if (result == 0)

@@ -176,6 +176,12 @@ int writer_leave_place(struct writer *writer, uint64_t count, uint64_t *ret_firs
 
 /* --- one commit --- */
 
+/* The builder leaves out what the partition says once. */
+static int take_host(struct writer *writer) {
+    return block_builder_set_host(writer->builder,
+                                  partition_origin(writer->partitions->current->partition)->host);
+}
+
 static int put_block(struct writer *writer, struct partition_txn *txn, uint64_t first, uint64_t flush_ns,
                      struct merge_tail *tail, struct error *error) {
     _cleanup_buffer_ struct buffer block = BUFFER_EMPTY, index = BUFFER_EMPTY;
@@ -305,6 +311,8 @@ static int commit(struct writer *writer, const struct batch *batch, bool apply, 
     sequence.flush_ns = now_ns > sequence.flush_ns ? now_ns : sequence.flush_ns + 1;
     sequence.commits++;
     int result = fault_hit("commit");
+    if (result == 0)
+        result = take_host(writer);
     if (result < 0)
         return error_set(error, result, "%s", strerror(-result));
     result = partition_begin(writer->partitions->current->partition, true, &txn, error);

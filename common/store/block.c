@@ -83,8 +83,18 @@ int block_open(struct text encoded, uint64_t first_sequence, struct block **ret,
     return 0;
 }
 
-void block_set_host(struct block *block, struct text host) {
-    block->partition_host = host;
+int block_set_host(struct block *block, struct text host) {
+    if (!block->has_partition_host)
+        return 0;
+    char *copy = malloc(host.length + 1);
+    if (!copy)
+        return -ENOMEM;
+    if (host.length)
+        memcpy(copy, host.data, host.length);
+    free(block->host_copy);
+    block->host_copy = copy;
+    block->partition_host = (struct text) { copy, host.length };
+    return 0;
 }
 
 void block_destroy(struct block *block) {
@@ -95,6 +105,7 @@ void block_destroy(struct block *block) {
     block_undo_statements(block);
     block_keys_finish(&block->keys);
     free(block->columns);
+    free(block->host_copy);
     free(block->timestamps);
     free(block->levels);
     free(block->pids);

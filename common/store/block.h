@@ -79,8 +79,8 @@ struct block; /* a private copy of an encoded block, columns decoded as they are
 
 /* Check header and table, copy the bytes. -EBADMSG and a sentence for anything that does not fit. */
 int block_open(struct text encoded, uint64_t first_sequence, struct block **ret, struct error *error);
-/* What stands where the block says "the partition's host". Borrowed until block_destroy; before block_load. */
-void block_set_host(struct block *block, struct text host);
+/* What stands where the block says "the partition's host"; copied. Before block_load. -ENOMEM. */
+int block_set_host(struct block *block, struct text host);
 void block_destroy(struct block *block);
 uint32_t block_count(const struct block *block);
 

@@ -74,6 +74,7 @@ struct block {
     unsigned version;
     bool has_partition_host;
     struct text partition_host;
+    char *host_copy; /* its bytes */
     char *columns; /* the packed columns, private copy */
     struct place places[BLOCK_PLACES];
     bool loaded[BLOCK_COLUMN_COUNT];

@@ -77,6 +77,7 @@ partition_used_size(const struct partition *partition); /* last page in use, tim
  * is allowed. */
 int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error);
 int partition_commit(struct partition_txn *txn, struct error *error); /* ends txn, also on failure */
+struct partition *partition_of(const struct partition_txn *txn);
 void partition_abort(struct partition_txn *txn);                      /* NULL is fine; ends read transactions too */
 bool partition_txn_failed(const struct partition_txn *txn);           /* only abort is allowed */
 

@@ -165,13 +165,15 @@ int partition_build_add(struct partition_build *build, const struct entry *entry
         result = block_builder_add(build->builder, entry);
     if (result < 0)
         return error_set(error, result, "%s: cannot add an entry to a block: %s", build->path, strerror(-result));
+    struct text host = partition_origin(build->partition)->host;
     build->filler = (struct entry) { .id = entry->id,
                                      .timestamp_ns = entry->timestamp_ns,
                                      .level = LEVEL_TRACE,
                                      .service = TEXT_LITERAL(""),
                                      .module = TEXT_LITERAL(""),
                                      .operation = TEXT_LITERAL(""),
-                                     .message = TEXT_LITERAL("") };
+                                     .message = TEXT_LITERAL(""),
+                                     .host = text_equal(entry->host, host) ? host : TEXT_LITERAL("") };
     build->next++;
     build->entries++;
     build->block_entries++;

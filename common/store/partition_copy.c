@@ -107,7 +107,7 @@ static int copy_block(struct copying *copying, uint64_t first) {
         result = error_set(copying->error, -EBADMSG, "%s: the index value of block %llu is another block's",
                            partition_path(copying->job->from), (unsigned long long)first);
     if (result == 0)
-        result = block_open(buffer_text(&copying->block), first, &block, copying->error);
+        result = partition_block_open(copying->job->from, buffer_text(&copying->block), first, &block, copying->error);
     if (result == 0) {
         if (block_count(block) != index.count)
             result = error_set(copying->error, -EBADMSG, "%s: the index counts other entries than block %llu has",

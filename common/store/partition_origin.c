@@ -156,6 +156,15 @@ const struct partition_origin *partition_origin(const struct partition *partitio
     return &partition->origin;
 }
 
+int partition_block_open(const struct partition *partition, struct text encoded, uint64_t first_sequence,
+                         struct block **ret, struct error *error) {
+    int result = block_open(encoded, first_sequence, ret, error);
+    if (result < 0 || block_set_host(*ret, partition->origin.host) == 0)
+        return result;
+    block_destroy(*ret);
+    return error_set(error, -ENOMEM, "%s: out of memory", partition->path);
+}
+
 bool partition_origin_label(const struct partition_origin *origin, struct text name, struct text *ret) {
     for (size_t i = 0; i < origin->label_count; i++) {
         if (!text_equal(origin->labels[i].name, name))

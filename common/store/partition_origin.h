@@ -3,6 +3,7 @@
 #ifndef TASKFORGE_COMMON_STORE_PARTITION_ORIGIN_H
 #define TASKFORGE_COMMON_STORE_PARTITION_ORIGIN_H
 
+#include "common/store/block.h"
 #include "common/store/partition.h"
 
 enum {
@@ -14,8 +15,9 @@ enum {
 
 enum partition_flag {
     PARTITION_REWRITTEN = 1, /* it took the place of one that had more entries: blocks and rows may be missing in it */
-    PARTITION_JUMPED = 4,    /* it does not begin where the one before it ends: what is between was left for an import, or is lost */
-    PARTITION_IMPORTED = 2,  /* its entries were brought in from a file, and stored elsewhere before */
+    PARTITION_JUMPED =
+        4, /* it does not begin where the one before it ends: what is between was left for an import, or is lost */
+    PARTITION_IMPORTED = 2, /* its entries were brought in from a file, and stored elsewhere before */
 };
 
 struct partition_label {
@@ -41,6 +43,10 @@ int partition_create_of(const char *path, const struct partition_meta *meta, con
 
 /* Of an open partition; lives as long as it. */
 const struct partition_origin *partition_origin(const struct partition *partition);
+
+/* As block_open, of a block that stands in the partition: entries whose block names no host are the partition's. */
+int partition_block_open(const struct partition *partition, struct text encoded, uint64_t first_sequence,
+                         struct block **ret, struct error *error);
 
 bool partition_origin_label(const struct partition_origin *origin, struct text name, struct text *ret);
 

@@ -171,6 +171,10 @@ void partition_forget(struct partition_txn *txn) {
     }
 }
 
+struct partition *partition_of(const struct partition_txn *txn) {
+    return txn->partition;
+}
+
 static void free_txn(struct partition_txn *txn) {
     partition_forget(txn);
     free(txn->pages);

@@ -1,4 +1,5 @@
 /* The reader's questions: where the store ends, the blocks in their order, one block, the state. */
+#include "common/store/partition_origin.h"
 #include "common/store/reader_private.h"
 
 #include <errno.h>
@@ -252,7 +253,7 @@ int store_reader_block(struct store_reader *reader, uint64_t first_sequence, str
         if (result == -ENOENT)
             continue;
         if (result == 0)
-            result = block_open(buffer_text(&reader->value), first_sequence, ret, &why);
+            result = partition_block_open(member->partition, buffer_text(&reader->value), first_sequence, ret, &why);
         else if (result != -EILSEQ && !reader_is_passing(result))
             reader_tell_damaged(reader, member, why.text);
         bool lost =

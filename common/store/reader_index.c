@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/guard.h"
+#include "common/store/partition_origin.h"
 #include "common/store/reader_private.h"
 
 struct copy {
@@ -73,7 +74,7 @@ static int make_anew(struct store_reader *reader, struct member *member, struct 
     int result = copy_block(reader, txn, first, error);
     if (result < 0)
         return result;
-    result = block_open(buffer_text(&reader->value), first, &block, error);
+    result = partition_block_open(member->partition, buffer_text(&reader->value), first, &block, error);
     if (result == 0) {
         result = block_load_all(block, error);
         if (result == 0)

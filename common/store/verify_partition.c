@@ -60,7 +60,7 @@ static uint32_t check_block(struct verify_run *run, uint64_t key, const struct i
     uint32_t count = 0;
     int result = partition_block_get(run->txn, key, &encoded, &error);
     if (result == 0)
-        result = block_open(encoded, key, &block, &error);
+        result = partition_block_open(run->partition, encoded, key, &block, &error);
     if (result == 0) {
         count = block_count(block);
         result = block_load_all(block, &error);

@@ -14,7 +14,7 @@ enum { ENTRIES = 10000, FIRST = 101, BLOCK = 1000, END = FIRST + ENTRIES };
 static void make_closed(const char *path) {
     struct partition_meta meta = fixture_meta(FIRST);
     meta.closed_ns = FIXTURE_NOW;
-    struct partition_origin origin = { .host = TEXT_LITERAL("alpha") };
+    struct partition_origin origin = { .host = TEXT_LITERAL("host") };
     struct partition *partition;
     must(partition_create_of(path, &meta, &origin, FIXTURE_MAP, &partition, &error));
     for (uint64_t first = FIRST; first < END; first += BLOCK)
@@ -100,6 +100,7 @@ static void assert_holds(struct store_reader *reader, bool (*kept)(uint64_t sequ
         assert_true(text_equal(entry.trace_id, made.entry.trace_id));
         assert_true(uuid_equal(&entry.user_id, &made.entry.user_id));
         assert_int_equal(entry.level, made.entry.level);
+        assert_true(text_equal(entry.host, made.entry.host));
         assert_int_equal(entry.pid, made.entry.pid);
     }
     assert_int_equal(scan_next(scan, &sequence, &error), 0);
@@ -171,7 +172,7 @@ static void spans_state_and_origin_go_along(void **state) {
     assert_int_equal(meta.created_ns, FIXTURE_NOW);
     assert_int_equal(meta.closed_ns, FIXTURE_NOW);
     assert_int_equal(meta.ready, 1);
-    assert_true(text_is(partition_origin(partition)->host, "alpha"));
+    assert_true(text_is(partition_origin(partition)->host, "host"));
     assert_int_equal(partition_origin(partition)->flags, PARTITION_REWRITTEN);
     assert_int_equal(partition_origin(partition)->rewritten_ns, 5);
     partition_close(partition);
