@@ -237,7 +237,7 @@ static bool is_statement(const struct block_builder *builder, const struct block
 
 /* Mostly a template is one statement's, or a few: those are compared with the entry, which is cheaper than finding three names by their hashes. */
 static int add_statement(struct block_builder *builder, const struct entry *entry, uint16_t template) {
-    uint32_t at = template <builder->template_capacity ? builder->template_statements[template] : 0;
+    uint32_t at = builder->template_capacity > template ? builder->template_statements[template] : 0;
     for (unsigned i = 0; i < STATEMENTS_TRIED && at != 0; i++, at = builder->statement_next[at - 1])
         if (is_statement(builder, &builder_statements(builder)[at - 1], entry))
             return (int)at - 1;
@@ -267,8 +267,8 @@ static int add_arguments(struct block_builder *builder, struct text message, con
 
 static int add_message(struct block_builder *builder, const struct entry *entry, uint32_t row) {
     struct mined mined;
-    int template = add_template(builder, entry, &mined);
-    int statement = template <0 ? template : add_statement(builder, entry, (uint16_t) template);
+    int number = add_template(builder, entry, &mined);
+    int statement = number < 0 ? number : add_statement(builder, entry, (uint16_t)number);
     if (statement < 0)
         return statement;
     builder->statement_rows[row] = (uint16_t)statement;

@@ -100,7 +100,9 @@ static inline struct text run_get(const struct run *run, uint32_t index) {
 /* The plain bytes of a column, BLOCK_SLACK more allocated (free(*ret)); none: empty. -EBADMSG for a wrong checksum, -ENOMEM. */
 int block_plain(struct block *block, unsigned column, char **ret, struct text *ret_text, struct error *error);
 
-/* Decoders: the column's plain bytes to what is above; 0, -EBADMSG, -ENOMEM. What is half done stays for `undo`. */
+/* Decode a column whose needs are loaded. */
+int block_decode(struct block *block, enum block_column column, struct text raw, struct error *error);
+/* Of that, in files of their own: the column's plain bytes to what is above; 0, -EBADMSG, -ENOMEM. What is half done stays for `undo`. */
 int block_decode_statements(struct block *block, struct text raw);
 int block_decode_templates(struct block *block, struct text raw);
 int block_decode_arguments(struct block *block, struct text raw, struct error *error);

@@ -1,7 +1,7 @@
 /* Searching the messages of a block without putting them together.
  *
  * A text that stands in a message stands whole in a fixed part of its template (then all rows of the template have it), whole in one argument, or
- * it goes across an edge of a gap. Arguments of one gap are one run of bytes, searched at once. Of the last kind there is a
+ * it goes across an edge of a gap. Templates are one run of bytes, and so are arguments: each is searched at once. Of the last kind there is a
  * row only where the fixed part at the first edge that is crossed agrees with the text, which templates tell; those few rows are looked at one by one. */
 #include <errno.h>
 #include <stdlib.h>
@@ -34,27 +34,49 @@ static struct text fixed_part(const struct templates *templates, uint32_t templa
     return (struct text) { templates->bytes + begin, end - begin };
 }
 
-/* Whole in the arguments of one gap. */
-static void search_arguments(struct search *search, uint32_t template, uint32_t gap) {
+/* Whole in fixed parts: the templates' texts are one run. Their gaps' byte is in no fixed part. */
+static void search_templates(struct search *search) {
+    const struct templates *templates = &search->block->templates;
+    size_t at = 0, end = templates->ends[templates->count - 1];
+    if (memchr(search->needle.data, BLOCK_GAP, search->needle.length))
+        return;
+    for (uint32_t template = 0; at < end;) {
+        const char *found = find((struct text) { templates->bytes + at, end - at }, search->needle);
+        if (!found)
+            return;
+        size_t hit = (size_t)(found - templates->bytes);
+        while (templates->ends[template] <= hit)
+            template += 1;
+        at = hit + 1;
+        if (hit + search->needle.length > templates->ends[template])
+            continue; /* it goes on in the next template */
+        for (uint32_t i = templates->row_begins[template]; i < templates->row_begins[template + 1]; i++)
+            mark(search, templates->rows[i]);
+        at = templates->ends[template];
+    }
+}
+
+/* Whole in an argument: all of them are one run. */
+static void search_arguments(struct search *search) {
     const struct templates *templates = &search->block->templates;
     const struct run *arguments = &search->block->arguments;
-    const uint16_t *rows = templates->rows + templates->row_begins[template];
-    uint32_t count = templates->row_begins[template + 1] - templates->row_begins[template];
-    const uint32_t *offsets = arguments->offsets + templates->argument_begins[template] + gap * count;
-    size_t at = offsets[0], end = offsets[count];
-    for (uint32_t rank = 0; at < end;) {
+    const uint32_t *offsets = arguments->offsets;
+    size_t at = 0, end = offsets[templates->argument_begins[templates->count]];
+    for (uint32_t argument = 0, template = 0; at < end;) {
         const char *found = find((struct text) { arguments->bytes + at, end - at }, search->needle);
         if (!found)
             return;
         size_t hit = (size_t)(found - arguments->bytes);
-        while (offsets[rank + 1] <= hit)
-            rank++;
-        if (hit + search->needle.length <= offsets[rank + 1]) {
-            mark(search, rows[rank]);
-            at = offsets[rank + 1];
-        } else {
-            at = hit + 1; /* it goes on in the next row's */
-        }
+        while (offsets[argument + 1] <= hit)
+            argument++;
+        at = hit + 1;
+        if (hit + search->needle.length > offsets[argument + 1])
+            continue; /* it goes on in the next one */
+        while (templates->argument_begins[template + 1] <= argument)
+            template += 1;
+        uint32_t begin = templates->row_begins[template], count = templates->row_begins[template + 1] - begin;
+        mark(search, templates->rows[begin + (argument - templates->argument_begins[template]) % count]);
+        at = offsets[argument + 1];
     }
 }
 
@@ -92,38 +114,31 @@ static int look_at_rows(struct search *search, uint32_t template, uint32_t gap, 
     return 0;
 }
 
-/* The needle begins in the fixed part before the gap, or in the argument, and the edge behind that is the first it crosses. */
+/* The needle begins in the fixed part before the gap, or in the argument, and the edge behind that is the first it crosses. Two bytes beside an
+ * edge mostly rule that out. */
 static int search_edges(struct search *search, uint32_t template, uint32_t gap) {
     const struct templates *templates = &search->block->templates;
     struct text before = fixed_part(templates, template, gap), behind = fixed_part(templates, template, gap + 1);
     struct text needle = search->needle;
     bool last = gap + 1 == templates->gap_begins[template + 1] - templates->gap_begins[template];
+    int ends = before.length ? (unsigned char)before.data[before.length - 1] : -1;
+    int begins = behind.length ? (unsigned char)behind.data[0] : -1;
     int result = 0;
     for (size_t k = 1; k < needle.length && result == 0; k++) {
-        if (k <= before.length && agrees_before(before, needle, k))
+        if ((unsigned char)needle.data[k - 1] == ends && k <= before.length && agrees_before(before, needle, k))
             result = look_at_rows(search, template, gap, k, true);
+        if (begins >= 0 ? (unsigned char)needle.data[k] != begins : last)
+            continue;
         if (result == 0 && agrees_behind(behind, needle, k) && !(last && needle.length - k > behind.length))
             result = look_at_rows(search, template, gap, k, false);
     }
     return result;
 }
 
-static int search_template(struct search *search, uint32_t template) {
+static int search_all_edges(struct search *search, uint32_t template) {
     const struct templates *templates = &search->block->templates;
     uint32_t gaps = templates->gap_begins[template + 1] - templates->gap_begins[template];
-    uint32_t begin = templates->row_begins[template], end = templates->row_begins[template + 1];
     int result = 0;
-    if (begin == end)
-        return 0;
-    for (uint32_t gap = 0; gap <= gaps; gap++) {
-        if (!find(fixed_part(templates, template, gap), search->needle))
-            continue;
-        for (uint32_t i = begin; i < end; i++)
-            mark(search, templates->rows[i]);
-        return 0;
-    }
-    for (uint32_t gap = 0; gap < gaps; gap++)
-        search_arguments(search, template, gap);
     for (uint32_t gap = 0; gap < gaps && result == 0; gap++)
         result = search_edges(search, template, gap);
     return result;
@@ -136,8 +151,10 @@ int block_mark_messages(struct block *block, struct text needle, uint32_t from, 
     int result = block_load(block, BLOCK_ARGUMENT, error);
     if (result < 0)
         return result;
-    for (uint32_t template = 0; template <block->templates.count &&result == 0; template ++)
-        result = search_template(&search, template);
+    search_templates(&search);
+    search_arguments(&search);
+    for (uint32_t i = 0; i < block->templates.count && result == 0; i++)
+        result = search_all_edges(&search, i);
     buffer_finish(&search.message);
     return result < 0 ? error_set(error, result, "block %llu: out of memory", (unsigned long long)block->first_sequence)
                       : 0;

@@ -327,7 +327,7 @@ uint32_t block_template_count(const struct block *block) {
 
 struct text block_template_text(const struct block *block, uint32_t template) {
     const struct templates *templates = &block->templates;
-    check(block->loaded[BLOCK_TEMPLATE] && template <templates->count);
+    check(block->loaded[BLOCK_TEMPLATE] && templates->count > template);
     uint32_t begin = template ? templates->ends[template - 1] : 0;
     return (struct text) { templates->bytes + begin, templates->ends[template] - begin };
 }
