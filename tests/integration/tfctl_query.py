@@ -362,7 +362,10 @@ def follows_what_is_stored():
 
 
 def finds_faults_and_reads_on_without_the_damaged():
-    assert b"200 entries" in run("verify").stdout
+    lines = run("verify").stdout.decode().splitlines()
+    assert len(lines) == 2 and lines[0].endswith(", 200 entries, 0 spans: sound") and "1 partition, " in lines[1] and lines[1].endswith(": sound"), lines
+    (sound,) = map(json.loads, run("verify", "--format", "json").stdout.splitlines())
+    assert sound["verdict"] == "sound" and sound["entries"] == 200 and sound["faults"] == 0 and sound["partition"].endswith(".mdb"), sound
     make_store(ENTRIES[:100], "damaged", 1)
     make_store(ENTRIES[100:], "damaged", 101)
     file = sorted((ROOT / "damaged/logs").glob("*.mdb"))[0]
@@ -371,6 +374,9 @@ def finds_faults_and_reads_on_without_the_damaged():
         data[place] ^= 0x55
     file.write_bytes(data)
     assert b"fault" in run("verify", "--data-dir", ROOT / "damaged", status=1).stdout
+    objects = [json.loads(line) for line in run("verify", "-o", "json", "--data-dir", ROOT / "damaged", status=1).stdout.splitlines()]
+    assert [o["partition"] for o in objects if "verdict" in o] == sorted(f.name for f in (ROOT / "damaged/logs").glob("*.mdb")), objects
+    assert any("fault" in o for o in objects) and objects[-1]["verdict"] == "sound", objects
     done = run("query", "--data-dir", ROOT / "damaged", "-o", "json", status=1)
     assert b"passed over" in done.stderr and done.stdout.count(b"\n") >= 100
     (ROOT / "garbage").mkdir()
