@@ -58,6 +58,22 @@ def repeats_of_errors_do_not_wait_for_the_window():
         wait_until(lambda: counts(instance).get("broken", (0, 0))[0] == 10, "the count of errors", seconds=20)
 
 
+def an_alert_counts_repeats():
+    with Instance() as instance:
+        rules = instance.root / "rules.yaml"
+        rules.write_text(
+            "rules:\n  - { id: many, name: many errors, severity: error,\n"
+            "      condition: { log: { level: error, service: shop, count_threshold: 50, time_window: 5m } } }\n"
+        )
+        with_window(instance, "1h")
+        with instance.config.open("a") as config:
+            config.write(f"alerter: {{ interval: 200ms, rules_files: [{rules}] }}\n")
+        instance.start("collector")
+        instance.start("alerter")
+        write(instance, ["broken"] * 60, "error")
+        wait_until(lambda: b"many" in instance.run("tfctl", "alerts").stdout, "the alert", seconds=20)
+
+
 def a_kill_at_any_point_loses_and_doubles_none():
     with Instance() as instance:
         with_window(instance, "1h")
@@ -102,6 +118,7 @@ if __name__ == "__main__":
                 repeats_are_stored_once_with_a_count_when_the_window_ends,
                 a_stop_tells_what_was_counted,
                 repeats_of_errors_do_not_wait_for_the_window,
+                an_alert_counts_repeats,
                 a_kill_at_any_point_loses_and_doubles_none,
                 what_is_sealed_stays_so_while_it_is_counted,
             ]
