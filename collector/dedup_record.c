@@ -57,8 +57,10 @@ static void pack_time(struct pack_writer *writer, const char *key, uint64_t real
 
 /* The metadata with what is told. */
 static bool add_notes(const struct dedup_told *told, struct batch *batch, struct text *metadata) {
-    struct pack_reader reader = { metadata->data, metadata->data + metadata->length };
+    struct pack_reader reader = { NULL, NULL };
     struct pack_value map = { .type = PACK_MAP };
+    if (metadata->length > 0)
+        reader = (struct pack_reader) { metadata->data, metadata->data + metadata->length };
     if (metadata->length > 0 && (pack_next(&reader, &map) != 1 || map.type != PACK_MAP))
         return false;
     struct pack_writer writer = { .capacity = metadata->length + NOTES_BYTES };
@@ -66,7 +68,8 @@ static bool add_notes(const struct dedup_told *told, struct batch *batch, struct
     if (!writer.data)
         return false;
     pack_map(&writer, map.count + 3);
-    pack_raw(&writer, (struct text) { reader.at, (size_t)(reader.end - reader.at) });
+    if (metadata->length > 0)
+        pack_raw(&writer, (struct text) { reader.at, (size_t)(reader.end - reader.at) });
     pack_text(&writer, TEXT_LITERAL(ENTRY_REPEATED));
     pack_uint(&writer, told->count);
     pack_time(&writer, ENTRY_REPEATED_FIRST, told->first_ns);
