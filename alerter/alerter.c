@@ -122,6 +122,7 @@ int alerter_create(const struct config *config, struct rules *rules, struct loop
         return result;
     }
     outbox_set_channels(alerter->outbox, rules->channels, rules->channel_count);
+    observer_count_repeats(alerter->observer, config->collector.dedup_window_ns > 0);
     loop_set_timer(alerter->timer, 0);
     *ret = alerter;
     return 0;
@@ -165,6 +166,7 @@ int alerter_reload(struct alerter *alerter, const struct config *config, struct 
     alerter->rules = rules;
     alerter->states = states;
     alerter->interval_ns = config->alerter.interval_ns;
+    observer_count_repeats(alerter->observer, config->collector.dedup_window_ns > 0);
     alerter_self_show_channels(alerter);
     audit_reload(alerter);
     loop_set_timer(alerter->timer, 0);

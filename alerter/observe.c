@@ -18,6 +18,7 @@ enum { ENTRIES_BYTES_MAX = 64 * 1024 }; /* of an alert: the store has room for t
 struct observer {
     struct store_reader *reader;
     struct metrics_observer *metrics;
+    bool repeats;                /* entries may stand for more than one */
     struct window_count *counts; /* one for each rule; NULL: none yet */
     size_t count_count;
     uint64_t end;              /* sequences below it are observed */
@@ -118,6 +119,12 @@ static int refresh(struct observer *observer, struct error *error) {
     return result < 0 ? result : 0;
 }
 
+void observer_count_repeats(struct observer *observer, bool repeats) {
+    if (observer->repeats != repeats)
+        observer_forget(observer);
+    observer->repeats = repeats;
+}
+
 /* --- counting --- */
 
 /* Once for each block, not at each evaluation while it is in a window. */
@@ -135,6 +142,25 @@ struct counting {
     struct error *error;
 };
 
+/* Entry by entry, each as many as it stands for. */
+static int count_repeats(const struct counting *counting, const struct scan_options *options, uint64_t *ret) {
+    struct scan *scan;
+    struct entry entry;
+    uint64_t sequence;
+    int result = scan_open(counting->observer->reader, counting->filter, options, &scan, counting->error);
+    if (result < 0)
+        return result;
+    *ret = 0;
+    while ((result = scan_next(scan, &sequence, counting->error)) > 0) {
+        result = scan_entry(scan, &entry, counting->error);
+        if (result < 0)
+            break;
+        *ret += result > 0 ? entry_repeats(entry.metadata) : 0;
+    }
+    scan_close(scan);
+    return result;
+}
+
 static int count_range(void *argument, uint64_t from, uint64_t to, uint64_t *ret) {
     const struct counting *counting = argument;
     struct scan_options options = SCAN_EVERYTHING;
@@ -143,6 +169,8 @@ static int count_range(void *argument, uint64_t from, uint64_t to, uint64_t *ret
     options.to_sequence = to;
     options.damaged = tell_damaged;
     options.damaged_argument = counting->observer;
+    if (counting->observer->repeats)
+        return count_repeats(counting, &options, ret);
     int result = tally_make(counting->observer->reader, counting->filter, &options, true, &tally, counting->error);
     if (result < 0)
         return result;

@@ -41,6 +41,9 @@ void observe(struct observer *observer, const struct rules *rules, uint64_t now_
 /* The rules are others from now on: forget what was counted for those before. */
 void observer_forget(struct observer *observer);
 
+/* Whether entries stand for repeats that were not stored (collector.dedup): each counts as many, and every one is read for that. */
+void observer_count_repeats(struct observer *observer, bool repeats);
+
 /* Append the newest entries that a log rule counted in its last observation as a JSON array, at most
  * ALERT_ENTRIES_MAX, newest first. 0 or a negative errno; then nothing was appended. */
 int observe_entries(struct observer *observer, const struct rule *rule, uint64_t now_ns, struct buffer *out,

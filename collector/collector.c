@@ -242,6 +242,7 @@ static int start_store(struct collector *collector, const struct config *config,
 static int start_intake(struct collector *collector, const struct config *config, struct error *error) {
     struct intake_rules rules;
     int result = intake_rules_make(config, &rules, error);
+    dedup_init(&collector->intake.dedup, &collector->state);
     if (result == 0)
         intake_adopt(&collector->intake, &rules);
     return result;

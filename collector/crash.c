@@ -274,7 +274,7 @@ static void tell(struct drain *drain, struct collector_ring *ring, uint32_t inde
         entry.span_id = arena_hex(&batch->arena, (struct text) { (const char *)spans[0].span_id, 8 });
     }
     uuid_make(&drain->ids, now_ns, &entry.id);
-    intake_entry(drain->intake, &entry, batch);
+    intake_entry(drain->intake, &entry, false, batch);
     struct state_key key;
     state_key_gone(&key, slot->info.producer_id);
     batch_put_u64(batch, state_key_text(&key), now_ns);

@@ -252,8 +252,18 @@ static void put_removals(struct drain *drain, struct batch *batch) {
     state_map_walk(drain->rings->state, TEXT_EMPTY, remove_key, &removing);
 }
 
+/* The entry that tells of repeats: as those that were stored, with an id and the host of now. */
+static void tell_repeats(void *context, struct entry *entry, struct batch *batch) {
+    struct drain *drain = context;
+    entry->host = text_of(drain->host);
+    uuid_make(&drain->ids, entry->timestamp_ns, &entry->id);
+    batch_add(batch, entry);
+}
+
 bool drain_gather(struct drain *drain, bool whole, uint64_t now_ns, struct batch *batch) {
     check(batch_is_empty(batch));
+    if (drain->intake)
+        drain->intake->now_ns = clock_monotonic_ns();
     if (drain->fold)
         drain->fold->now_ns = now_ns;
     if (!begin_merge(drain, whole, now_ns))
@@ -266,6 +276,9 @@ bool drain_gather(struct drain *drain, bool whole, uint64_t now_ns, struct batch
         if (batch->failed || !push_next(drain, lane, whole, now_ns, item.rank))
             return false;
     }
+    if (drain->intake)
+        dedup_gather(&drain->intake->dedup, drain->rings->state, whole, drain->intake->now_ns, batch, tell_repeats,
+                     drain);
     recorder_gather(drain, now_ns, batch);
     losses_gather(drain, whole, now_ns, batch);
     crash_gather(drain, whole, now_ns, batch);
@@ -303,6 +316,8 @@ void drain_settle(struct drain *drain) {
         crash_settle(ring);
     }
     recorder_settle(drain);
+    if (drain->intake)
+        dedup_settle(&drain->intake->dedup);
     drain->rings->removal_count = 0;
 }
 
@@ -324,6 +339,8 @@ void drain_discard(struct drain *drain) {
         crash_discard(ring);
     }
     recorder_discard(drain);
+    if (drain->intake)
+        dedup_discard(&drain->intake->dedup);
 }
 
 void drain_own_entry(struct drain *drain, struct batch *batch, uint64_t time_ns, enum level level, const char *module,
@@ -340,5 +357,5 @@ void drain_own_entry(struct drain *drain, struct batch *batch, uint64_t time_ns,
         .pid = (uint32_t)getpid(),
     };
     uuid_make(&drain->ids, time_ns, &entry.id);
-    intake_entry(drain->intake, &entry, batch);
+    intake_entry(drain->intake, &entry, false, batch);
 }

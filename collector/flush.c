@@ -268,7 +268,8 @@ static void scan_slots(struct collector *collector, uint64_t now) {
     collector->urgent |= rings->hurry;
     if (!collector->waiting_since_ns &&
         (waiting || rings->removal_count || crash_is_due(rings, &collector->drain.crash) || losses_any_untold(rings) ||
-         is_metric_flush_due(collector, now) || recorder_is_due(&collector->recorder, rings)))
+         is_metric_flush_due(collector, now) || recorder_is_due(&collector->recorder, rings) ||
+         dedup_is_due(&collector->intake.dedup, now)))
         collector->waiting_since_ns = now;
 }
 

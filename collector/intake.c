@@ -45,6 +45,7 @@ static int read_encrypt(const struct config *config, struct intake_rules *ret, s
 int intake_rules_make(const struct config *config, struct intake_rules *ret, struct error *error) {
     *ret = INTAKE_RULES_EMPTY;
     int result = read_patterns(&config->collector.redact, &ret->patterns, error);
+    ret->dedup_window_ns = config->collector.dedup_window_ns;
     if (result == 0)
         result = read_encrypt(config, ret, error);
     if (result < 0)
@@ -62,10 +63,12 @@ void intake_rules_finish(struct intake_rules *rules) {
 void intake_adopt(struct intake *intake, struct intake_rules *rules) {
     intake_rules_finish(&intake->rules);
     intake->rules = *rules;
+    dedup_configure(&intake->dedup, rules->dedup_window_ns);
     *rules = INTAKE_RULES_EMPTY;
 }
 
 void intake_finish(struct intake *intake) {
+    dedup_finish(&intake->dedup);
     intake_rules_finish(&intake->rules);
 }
 
@@ -108,13 +111,25 @@ static void seal_entry(struct intake *intake, struct entry *entry, struct batch 
     keep(batch, parts, ENTRY_PART_ERROR_DETAILS, &entry->error_details);
 }
 
-void intake_entry(struct intake *intake, const struct entry *given, struct batch *batch) {
+void intake_entry(struct intake *intake, const struct entry *given, bool may_repeat, struct batch *batch) {
     struct entry entry = *given;
+    struct dedup_slot *slot = NULL;
     if (intake)
         redact_entry(intake, &entry, batch);
     batch_repair(batch, &entry); /* behind: what became too long is cut */
+    if (intake && may_repeat)    /* before: sealed, no two are equal */
+        slot = dedup_find(&intake->dedup, intake->user, &entry, intake->now_ns, batch);
+    if (slot && !dedup_wants_entry(slot)) {
+        dedup_count(&intake->dedup, slot, &entry, intake->now_ns);
+        return;
+    }
+    const struct entry plain = entry;
     if (intake && intake->rules.seals)
         seal_entry(intake, &entry, batch);
+    if (slot && !batch->failed && dedup_keep_entry(&intake->dedup, slot, &entry)) {
+        dedup_count(&intake->dedup, slot, &plain, intake->now_ns);
+        return;
+    }
     batch_push(batch, &entry);
 }
 

@@ -1,17 +1,19 @@
 /* intake.h - what becomes of an entry or a span between its lane and the batch: what looks like a secret is taken out, and what is for one reader
- * alone is sealed. So store, output, spill and whoever reads those never have it.
+ * alone is sealed; repeats are counted. So store, output, spill and whoever reads those never have it.
  *
  * What comes back from the spill has been here before, and does not come again. One thread. */
 #ifndef TASKFORGE_COLLECTOR_INTAKE_H
 #define TASKFORGE_COLLECTOR_INTAKE_H
 
 #include "collector/batch.h"
+#include "collector/dedup.h"
 #include "common/privacy/redact_patterns.h"
 #include "common/privacy/seal_entry.h"
 #include "common/process/config.h"
 
 struct intake_rules { /* as the configuration wants it */
     struct redact_patterns patterns;
+    uint64_t dedup_window_ns;
     bool seals;
     struct entry_sealer sealer; /* where it does */
 };
@@ -19,8 +21,9 @@ struct intake_rules { /* as the configuration wants it */
 
 struct intake {
     struct intake_rules rules;
+    struct dedup dedup;
+    uint64_t user, now_ns; /* whose ring the next entry is of; monotonic, of the present batch */
 };
-#define INTAKE_EMPTY ((struct intake) { .rules = INTAKE_RULES_EMPTY })
 
 /* Make rules out of a configuration, and, once all else is fine, take them in place of those that were there. */
 /* The public key of a configuration that has one: 0, or why it will not do. Also what --check asks. */
@@ -30,8 +33,9 @@ void intake_rules_finish(struct intake_rules *rules);
 void intake_adopt(struct intake *intake, struct intake_rules *rules);
 void intake_finish(struct intake *intake);
 
-/* Add to the batch, repaired as ever; intake may be NULL (tests of the rest). */
-void intake_entry(struct intake *intake, const struct entry *entry, struct batch *batch);
+/* Add to the batch, repaired as ever; intake may be NULL (tests of the rest). `may_repeat`: what is equal to one stored a moment ago may be
+ * counted in its stead (dedup.h); `user` and `now_ns` are set. */
+void intake_entry(struct intake *intake, const struct entry *entry, bool may_repeat, struct batch *batch);
 void intake_span(struct intake *intake, const struct span *span, struct batch *batch);
 
 #endif

@@ -70,6 +70,7 @@ enum {
 #define SEQUENCE_JUMP (UINT64_C(1) << 32)          /* past a damaged authority, whose last sequence is unknown */
 
 #define LOSS_CHOSEN_NS (10 * CLOCK_SECOND) /* losses that were chosen are told no more often */
+#define DEDUP_ERRORS_NS CLOCK_SECOND       /* repeats of an error are told after this, alerts count them */
 #define CRASH_WAIT_NS (2 * CLOCK_SECOND)   /* for somebody to tell which signal ended a process */
 #define CRASH_HEARD_NS (10 * CLOCK_SECOND) /* so old may such news be */
 

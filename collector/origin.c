@@ -156,7 +156,9 @@ static void add_entry(struct drain *drain, struct lane *lane, bool recorded, str
         entry.metadata = mark_recorded(entry.metadata, batch);
     else if (drain->recorder && entry.level >= LEVEL_ERROR)
         recorder_note_error(drain->recorder, slot_of(drain->rings, lane), lane->record.time_ns, entry.trace_id);
-    intake_entry(drain->intake, &entry, batch);
+    if (drain->intake)
+        drain->intake->user = lane->ring->uid;
+    intake_entry(drain->intake, &entry, !recorded, batch);
     drain->entries++;
     if (record->has_position && !recorded)
         put_input_position(lane, &record->position, batch);

@@ -33,8 +33,10 @@ static enum gate hold(struct tf_client *client, enum loss_reason reason, enum le
 static __attribute__((noinline)) void add_notes(const struct call *call, double share, uint64_t held,
                                                 struct text *metadata) {
     struct pack_writer writer = { .data = call->scratch.error_details, .capacity = call->scratch.packed_size };
-    struct pack_reader reader = { metadata->data, metadata->data + metadata->length };
+    struct pack_reader reader = { NULL, NULL };
     struct pack_value map = { .type = PACK_MAP };
+    if (metadata->length > 0)
+        reader = (struct pack_reader) { metadata->data, metadata->data + metadata->length };
     if (metadata->length > 0 && (pack_next(&reader, &map) != 1 || map.type != PACK_MAP))
         return;
     pack_map(&writer, map.count + (held > 0) + (share > 0));

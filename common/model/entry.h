@@ -39,6 +39,7 @@ enum {
 /* How many entries there were for this one, by that: 1, mostly. Of metadata as an app may have written it: nothing above ENTRY_WEIGHT_MAX. */
 #define ENTRY_WEIGHT_MAX 1e9
 double entry_weight(struct text metadata);
+uint64_t entry_repeats(struct text metadata); /* by repeats alone: exact */
 
 struct entry_argument { /* a part of the message, in bytes */
     uint16_t begin, length;

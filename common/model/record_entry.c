@@ -134,6 +134,9 @@ int record_entry_decode(const char *bytes, const struct record_header *header, s
     entry->error_details = record_take(&at, fixed.error);
     entry->host = TEXT_EMPTY;
     entry->pid = 0;
+    entry->templated = false;
+    entry->argument_count = 0;
+    entry->arguments = NULL;
     ret->site = 0;
     ret->raw_trace = fixed.present & RECORD_RAW_TRACE;
     ret->raw_span = fixed.present & RECORD_RAW_SPAN;

@@ -48,10 +48,10 @@ static void walk_value(struct walk *walk, struct text key) {
 }
 
 int pack_edit(struct text packed, pack_edit_function *edit, void *context, struct buffer *out) {
-    const struct pack_reader reader = { packed.data, packed.data + packed.length };
-    struct walk walk = { .edit = edit, .context = context, .reader = reader };
     if (packed.length == 0)
         return 0;
+    const struct pack_reader reader = { packed.data, packed.data + packed.length };
+    struct walk walk = { .edit = edit, .context = context, .reader = reader };
     walk_value(&walk, TEXT_EMPTY);
     if (!walk.found)
         return 0;

@@ -173,6 +173,15 @@ static void read_encrypt(struct config_reader *reader, const struct config_value
         config_fault_of(reader, value, "needs both keys and public_key_file (tfctl keygen makes one)");
 }
 
+static const struct config_key dedup_keys[] = {
+    { .name = "window",
+      .read = config_read_duration,
+      .offset = offsetof(struct config_collector, dedup_window_ns),
+      .min = CLOCK_SECOND,
+      .max = 60 * MINUTE },
+    { .name = NULL },
+};
+
 static const struct config_key flight_recorder_keys[] = {
     { .name = "levels", .read = config_read_low_levels, .offset = offsetof(struct config_flight_recorder, levels) },
     { .name = "keep",
@@ -219,7 +228,7 @@ static const struct config_key collector_keys[] = {
       .read = config_read_nested,
       .offset = offsetof(struct config_collector, flight_recorder),
       .keys = flight_recorder_keys },
-    { .name = "dedup" },
+    { .name = "dedup", .read = config_read_nested, .offset = 0, .keys = dedup_keys },
     { .name = NULL },
 };
 

@@ -13,6 +13,7 @@
  *   "level/" service                                -> u8 lasting level, u8 passing level (255: none), u64 real ns of its end (collector/levels.h)
  *   "gone/" producer_id[16]                         -> u64 real ns: that it went without goodbye was told then
  *   "health/" uid u32 hash u64                      -> the newest health report of that service and name (common/model/health.h)
+ *   "dedup/" number u64                              -> repeats that were counted and not told yet (collector/dedup_record.h)
  *   "spans"                                         -> u64 sequence of the next span
  *   "spill"                                         -> u64 spill file id, u64 offset taken in
  *   "output"                                        -> u64 next sequence the NDJSON output has to write
@@ -35,6 +36,7 @@
 #define STATE_LEVEL "level/"
 #define STATE_GONE "gone/"
 #define STATE_HEALTH "health/"
+#define STATE_DEDUP "dedup/"
 #define STATE_SPANS "spans"
 #define STATE_SPILL "spill"
 #define STATE_OUTPUT "output"

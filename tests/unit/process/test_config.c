@@ -174,7 +174,7 @@ static void an_unknown_key_is_named_with_the_one_that_was_meant(void **state) {
 
 static void a_key_that_is_not_built_is_refused_by_name(void **state) {
     static const char *const exporter[] = { "tls", "sinks" };
-    static const char *const collector[] = { "history", "dedup" };
+    static const char *const collector[] = { "history" };
     char text[200], line[200];
 
     (void)state;
@@ -350,6 +350,18 @@ static void encryption_needs_both_its_keys(void **state) {
             "c.yaml:1:23: collector.encrypt needs both keys and public_key_file (tfctl keygen makes one)");
     refused("collector: { encrypt: { public_key_file: /k } }",
             "c.yaml:1:23: collector.encrypt needs both keys and public_key_file (tfctl keygen makes one)");
+}
+
+static void the_window_of_repeats_is_read(void **state) {
+    struct config *config = loaded("collector: { dedup: { window: 10s } }\n");
+
+    (void)state;
+    assert_int_equal(config->collector.dedup_window_ns, 10 * CLOCK_SECOND);
+    config_destroy(config);
+    config = loaded("");
+    assert_int_equal(config->collector.dedup_window_ns, 0);
+    config_destroy(config);
+    refused("collector: { dedup: { window: 100ms } }", "c.yaml:1:31: collector.dedup.window must be between 1s and 1h");
 }
 
 static void what_the_library_cannot_do_is_refused(void **state) {
@@ -625,6 +637,7 @@ int main(void) {
         cmocka_unit_test(labels_are_read),
         cmocka_unit_test(what_the_library_does_is_read),
         cmocka_unit_test(encryption_needs_both_its_keys),
+        cmocka_unit_test(the_window_of_repeats_is_read),
         cmocka_unit_test(what_the_library_cannot_do_is_refused),
         cmocka_unit_test(an_address_that_others_reach_needs_a_token),
         cmocka_unit_test(a_wrong_type_is_said_with_its_place),
