@@ -65,10 +65,10 @@ struct collector {
     uint64_t trimmed_entries;  /* drain.entries at the last maintenance */
     uint64_t pending_records;  /* seen since the last flush */
     bool urgent;               /* an error is among them */
-    uint64_t last_commit_ns, last_commit_begun_ns, last_scan_ns, last_readers_ns, last_cursor_ns, last_cells_ns,
-        last_self_ns;             /* monotonic */
-    uint64_t last_commit_real_ns; /* 0: none yet */
-    bool reload_untold;           /* the configuration was read again, and no entry tells of it yet */
+    uint64_t last_commit_ns, last_commit_begun_ns, last_round_ns, last_scan_ns, last_readers_ns, last_cursor_ns,
+        last_cells_ns, last_self_ns; /* monotonic */
+    uint64_t last_commit_real_ns;    /* 0: none yet */
+    bool reload_untold;              /* the configuration was read again, and no entry tells of it yet */
     char reload_file[PATHS_MAX];
     bool failing;            /* the store could not be written */
     uint64_t retry_ns;       /* monotonic: when it is tried again */

@@ -288,8 +288,10 @@ void collector_poll(struct collector *collector) {
     uint64_t now = clock_monotonic_ns();
     collector->pending_records += collector->seen.hand_records;
     collector->urgent |= collector->seen.urgent;
-    if (collector->seen.hand_bytes && !collector->waiting_since_ns)
-        collector->waiting_since_ns = now;
+    if (collector->seen.hand_bytes &&
+        !collector->waiting_since_ns) /* it may have come at any time since the last look */
+        collector->waiting_since_ns = collector->last_round_ns ? collector->last_round_ns : now;
+    collector->last_round_ns = now;
     scan_slots(collector, now);
     if (curator_wanted(collector->curator))
         give_place(collector);

@@ -101,7 +101,7 @@ def age_of_what_a_cut_costs(level, flush_interval):
 def what_is_in_the_rings_is_on_disk_in_time():
     """Errors within 50 ms, others within flush_interval and a commit (two syncs, that is: 20 ms): at half of the moments at least, whatever
     else the machine does; in some run of three."""
-    for level, interval, limit in (("error", 500, 50), ("info", 100, 100 + 50)):
+    for level, interval, limit in (("error", 500, 50), ("info", 100, 100 + 25)):
         ages = []
         while len(ages) < 3 and (not ages or min(ages) > limit):
             ages.append(age_of_what_a_cut_costs(level, interval))
