@@ -131,15 +131,27 @@ static void append_optional(struct buffer *out, const char *key, size_t key_leng
 
 #define APPEND_OPTIONAL(out, key, value) append_optional(out, ",\"" key "\":", sizeof(",\"" key "\":") - 1, value)
 
+/* What is as long in each entry, put together on the stack and appended at once. */
+static void append_head(struct buffer *out, const struct entry *entry) {
+    static const char before_id[] = "{\"id\":\"", before_time[] = "\",\"timestamp\":\"",
+                      before_level[] = "\",\"level\":\"";
+    char head[sizeof(before_id) + UUID_TEXT_SIZE + sizeof(before_time) + CLOCK_RFC3339_SIZE + sizeof(before_level)];
+    char *at = head;
+    memcpy(at, before_id, sizeof(before_id));
+    at += sizeof(before_id) - 1;
+    uuid_format(&entry->id, at);
+    at += UUID_TEXT_SIZE - 1;
+    memcpy(at, before_time, sizeof(before_time));
+    at += sizeof(before_time) - 1;
+    at += clock_format(entry->timestamp_ns, at);
+    memcpy(at, before_level, sizeof(before_level) - 1);
+    at += sizeof(before_level) - 1;
+    buffer_append(out, head, (size_t)(at - head));
+}
+
 void entry_append_json(struct buffer *out, const struct entry *entry) {
-    char time[CLOCK_RFC3339_SIZE];
-    size_t time_length = clock_format(entry->timestamp_ns, time);
     buffer_reserve(out, JSON_FRAME_BYTES + entry->message.length + 2 * entry->metadata.length);
-    APPEND(out, "{\"id\":");
-    append_uuid(out, &entry->id);
-    APPEND(out, ",\"timestamp\":\"");
-    buffer_append(out, time, time_length);
-    APPEND(out, "\",\"level\":\"");
+    append_head(out, entry);
     buffer_append_string(out, level_name((unsigned)entry->level < LEVEL_COUNT ? entry->level : LEVEL_INFO));
     APPEND(out, "\",\"service\":");
     json_append_string(out, entry->service);

@@ -10,6 +10,9 @@
 
 enum { NUMBER_SIZE = 32, NUMBER_DIGITS = 17 };
 
+#define DECIMAL_MIN 1e-4 /* below it "%g" writes an exponent */
+#define DECIMAL_MAX 1e9  /* and six digits behind the point: 15 in all */
+
 /* --- strings --- */
 
 /* A mark in the highest bit of the first of 8 bytes that needs a look (and maybe of some behind it): below space, a quote, a backslash, DEL, or not ASCII. */
@@ -49,11 +52,34 @@ static void append_escape(struct buffer *out, uint32_t c) {
     buffer_append(out, escape, sizeof(escape));
 }
 
+static inline void put_char(struct buffer *out, char c) {
+    if (out->length < out->capacity)
+        out->data[out->length++] = c;
+    else
+        buffer_append_char(out, c);
+}
+
+/* All of it in one piece. */
+static void append_plain(struct buffer *out, struct text text) {
+    if (!buffer_reserve(out, text.length + 2))
+        return;
+    char *at = out->data + out->length;
+    at[0] = '"';
+    if (text.length > 0)
+        memcpy(at + 1, text.data, text.length);
+    at[1 + text.length] = '"';
+    out->length += text.length + 2;
+}
+
 void json_append_string(struct buffer *out, struct text text) {
+    size_t plain = plain_prefix(text);
+    if (plain == text.length) {
+        append_plain(out, text);
+        return;
+    }
     buffer_reserve(out, text.length + 2);
     buffer_append_char(out, '"');
-    while (text.length > 0) {
-        size_t plain = plain_prefix(text);
+    for (; text.length > 0; plain = plain_prefix(text)) {
         buffer_append(out, text.data, plain);
         text.data += plain;
         text.length -= plain;
@@ -105,6 +131,35 @@ static void format_double(double number, char text[NUMBER_SIZE]) {
     uselocale(before);
 }
 
+/* What people and programs mostly mean: a few digits behind the point. A decimal of 15 digits or fewer that reads back as the number is
+ * the one that "%.15g" finds; dividing two whole numbers that are exact rounds as reading it does. */
+static bool append_decimal(struct buffer *out, double number) {
+    static const struct {
+        double exact;
+        uint64_t whole;
+        int digits;
+    } powers[] = { { 1e1, 10, 1 },    { 1e2, 100, 2 },    { 1e3, 1000, 3 },
+                   { 1e4, 10000, 4 }, { 1e5, 100000, 5 }, { 1e6, 1000000, 6 } };
+    double magnitude = fabs(number);
+    if (!(magnitude >= DECIMAL_MIN && magnitude < DECIMAL_MAX))
+        return false;
+    for (size_t i = 0; i < sizeof(powers) / sizeof(powers[0]); i++) {
+        uint64_t scaled = (uint64_t)(magnitude * powers[i].exact + 0.5);
+        if ((double)scaled / powers[i].exact != magnitude)
+            continue;
+        char fraction[8] = ".";
+        uint64_t rest = scaled % powers[i].whole;
+        for (int at = powers[i].digits; at > 0; at--, rest /= 10)
+            fraction[at] = (char)('0' + rest % 10);
+        if (signbit(number))
+            buffer_append_char(out, '-');
+        json_append_uint(out, scaled / powers[i].whole);
+        buffer_append(out, fraction, 1 + (size_t)powers[i].digits);
+        return true;
+    }
+    return false;
+}
+
 void json_append_double(struct buffer *out, double number) {
     char text[NUMBER_SIZE];
     if (!isfinite(number)) {
@@ -118,6 +173,8 @@ void json_append_double(struct buffer *out, double number) {
         buffer_append(out, ".0", 2); /* still a double when it is read back */
         return;
     }
+    if (append_decimal(out, number))
+        return;
     format_double(number, text);
     buffer_append_string(out, text);
     if (!strpbrk(text, ".e"))
@@ -183,10 +240,10 @@ static unsigned finish_value(struct buffer *out, struct open_container *open, un
     while (depth > 0) {
         struct open_container *inner = &open[depth - 1];
         if (--inner->left > 0) {
-            buffer_append_char(out, inner->map && inner->left % 2 == 1 ? ':' : ',');
+            put_char(out, inner->map && inner->left % 2 == 1 ? ':' : ',');
             break;
         }
-        buffer_append_char(out, inner->map ? '}' : ']');
+        put_char(out, inner->map ? '}' : ']');
         depth--;
     }
     return depth;
@@ -217,12 +274,12 @@ void pack_append_json(struct buffer *out, struct text packed) {
         at += size;
         if (container) {
             bool map = value.type == PACK_MAP;
-            buffer_append_char(out, map ? '{' : '[');
+            put_char(out, map ? '{' : '[');
             if (value.count > 0) {
                 open[depth++] = (struct open_container) { (uint64_t)value.count * (map ? 2 : 1), map };
                 continue;
             }
-            buffer_append_char(out, map ? '}' : ']');
+            put_char(out, map ? '}' : ']');
         } else {
             append_scalar(out, &value);
         }

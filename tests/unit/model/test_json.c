@@ -212,6 +212,26 @@ static uint64_t next_random(uint64_t *state) { /* splitmix64 */
     return z ^ z >> 31;
 }
 
+/* Also where it takes a short cut. */
+static void writes_decimals_as_printf_does(void **state) {
+    (void)state;
+    static const double scales[] = { 1e1, 1e2, 1e3, 1e6, 1e7, 1e9, 1e13 };
+    _cleanup_buffer_ struct buffer json = BUFFER_EMPTY;
+    for (uint64_t i = 1; i < 20000; i++) {
+        char expected[40];
+        double number =
+            (double)(i * UINT64_C(2654435761) % 1000000007) / scales[i % (sizeof(scales) / sizeof(scales[0]))];
+        if (number == (double)(int64_t)number)
+            continue;
+        number = i % 3 ? number : -number;
+        snprintf(expected, sizeof(expected), "%.15g", number);
+        buffer_clear(&json);
+        json_append_double(&json, number);
+        if (!text_is(buffer_text(&json), expected))
+            fail_msg("%s became %.*s", expected, TEXT_FORMAT(buffer_text(&json)));
+    }
+}
+
 static void reads_back_every_double_it_writes(void **state) {
     (void)state;
     uint64_t seed = 42;
@@ -311,6 +331,7 @@ int main(void) {
         cmocka_unit_test(takes_as_many_keys_as_64_kib_can_hold),
         cmocka_unit_test(writes_what_json_has_no_word_for),
         cmocka_unit_test(stays_json_on_damaged_bytes),
+        cmocka_unit_test(writes_decimals_as_printf_does),
         cmocka_unit_test(reads_back_every_double_it_writes),
         cmocka_unit_test(does_not_care_about_the_locale),
         cmocka_unit_test(passes_the_json_test_suite),
