@@ -139,6 +139,7 @@ static int copy_to(struct curator *curator, const struct import *import, uint64_
         .path = built,
         .shift = first - import->meta.first_sequence,
         .flags = PARTITION_IMPORTED,
+        .entries_only = true,
         .created_ns = created,
         .growth = { room_grow, &curator->room },
         .between = curator_between,

@@ -147,8 +147,16 @@ static int sync_folder(const char *path) {
     return result;
 }
 
+/* What is noted of the file that was there is not true of the new one. */
+static void forget_sum(const char *path) {
+    char sum[PARTITION_PATH_MAX + 8];
+    snprintf(sum, sizeof(sum), "%s.sum", path);
+    (void)unlink(sum);
+}
+
 int room_replace(struct room *room, const char *built, const char *path, bool fresh) {
     char lock[PARTITION_PATH_MAX + 8];
+    forget_sum(path); /* before, for a kill in between; and behind, since it may just have been made anew */
     pthread_mutex_lock(&room->mutex);
     bool there = access(path, F_OK) == 0;
     int result = there == fresh ? (fresh ? -EEXIST : -ENOENT) : rename(built, path) < 0 ? -errno : 0;
@@ -157,6 +165,7 @@ int room_replace(struct room *room, const char *built, const char *path, bool fr
         partition_unlink(built);
         return result;
     }
+    forget_sum(path);
     snprintf(lock, sizeof(lock), "%s-lock", built);
     (void)unlink(lock);
     return sync_folder(path);

@@ -98,4 +98,7 @@ int entry_repair(struct entry *entry, unsigned already, struct buffer *scratch);
  * Invalid UTF-8 comes out as U+FFFD, so that it is JSON whatever the store held. */
 void entry_append_json(struct buffer *out, const struct entry *entry);
 
+/* An entry out of its JSON form; keys that are none of it are passed over. It borrows from *room. -EINVAL with the key and what is wrong with it; -ENOMEM. */
+int entry_from_json(struct text json, struct buffer *room, struct entry *ret, struct error *error);
+
 #endif

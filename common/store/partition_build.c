@@ -217,6 +217,10 @@ uint64_t partition_build_entries(const struct partition_build *build) {
     return build->entries;
 }
 
+void partition_build_set_id(struct partition_build *build, const struct uuid *id) {
+    build->options.meta.id = *id;
+}
+
 /* --- the end --- */
 
 static int put_meta(struct partition_build *build, struct error *error) {

@@ -37,6 +37,9 @@ int partition_build_add_state(struct partition_build *build, struct text key, st
 uint64_t partition_build_next(const struct partition_build *build);
 uint64_t partition_build_entries(const struct partition_build *build);
 
+/* Another id than that of the options. */
+void partition_build_set_id(struct partition_build *build, const struct uuid *id);
+
 /* Write what is left, close it, free the build: 0, or it is as if it had been given up. */
 int partition_build_end(struct partition_build *build, struct error *error);
 /* Free it and remove the file. NULL is fine. */

@@ -231,9 +231,9 @@ int partition_copy(const struct partition_copy_job *job, struct partition_copied
     if (result < 0)
         return result;
     result = copy_entries(&copying);
-    if (result == 0)
+    if (result == 0 && !job->entries_only)
         result = copy_spans(&copying);
-    if (result == 0)
+    if (result == 0 && !job->entries_only)
         result = copy_state(&copying);
     if (result == 0)
         result = partition_build_end(copying.build, copying.error);

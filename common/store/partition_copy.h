@@ -12,6 +12,7 @@ struct partition_copy_job {
     const char *path;       /* of the copy */
     uint64_t shift;         /* added to each sequence of an entry */
     unsigned flags;         /* of the copy's origin, besides the source's */
+    bool entries_only;      /* neither spans nor state */
     uint64_t created_ns;    /* of the copy; 0: as the source */
     uint64_t rewritten_ns;  /* likewise */
     /* Whether entries of that service and level stay; NULL: all. */

@@ -38,7 +38,7 @@ struct command {
 
 extern const struct command command_query, command_tail, command_stats, command_losses, command_verify, command_metrics;
 extern const struct command command_alerts, command_ack, command_resolve, command_health, command_traces, command_trace,
-    command_level, command_recorder, command_keygen;
+    command_level, command_recorder, command_keygen, command_export, command_import;
 
 /* --- options; every command takes the common ones, too --- */
 

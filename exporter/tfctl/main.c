@@ -10,10 +10,11 @@ static const struct command *const built[] = {
     &command_query,  &command_tail,  &command_stats,   &command_losses,   &command_verify,
     &command_alerts, &command_ack,   &command_resolve, &command_health,   &command_metrics,
     &command_traces, &command_trace, &command_level,   &command_recorder, &command_keygen,
+    &command_export, &command_import,
 };
 
 static const char *const not_built[] = {
-    "eval", "service", "silence", "top", "sinks", "export", "import",
+    "eval", "service", "silence", "top", "sinks",
 };
 
 enum { HEAP_KEPT = 32 * 1024 * 1024 };
@@ -28,6 +29,8 @@ static const char usage[] =
     "  stats             how many entries by service and level\n"
     "  losses            what was dropped: from whom, how many, when, why\n"
     "  verify            check the store\n"
+    "  export FILE       entries into one file that can be carried elsewhere\n"
+    "  import FILE       such a file, or lines of JSON, into the store\n"
     "  metrics [PREFIX]  what all metrics are now\n"
     "  traces [--active] the latest traces, or those with a span open now\n"
     "  trace ID          one trace as a waterfall, its entries in place\n"
