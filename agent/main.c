@@ -78,7 +78,9 @@ static void tell(struct program *program) {
 }
 
 static void on_tell(struct loop_timer *timer, void *context) {
-    tell(context);
+    struct program *program = context;
+    tell(program);
+    producer_ease(program->producer);
     loop_set_timer(timer, DAEMON_METRICS_TELL_NS);
 }
 
@@ -128,6 +130,7 @@ static int set_up(struct program *program, struct error *error) {
     result = producer_open(config->runtime_dir, "taskforge-agent", &program->producer, error);
     if (result != 0)
         return result;
+    producer_take_rows(program->producer);
     if (error->text[0] != '\0')
         diag_warn("%s; inputs hold back until that changes", error->text);
     program->outlet = (struct outlet) { write_entry, write_position, write_metric, count_loss, program->producer };

@@ -5,7 +5,15 @@
 
 #include "common/base/hash.h"
 
+static void forget_prepared(const struct batch *batch) {
+    for (size_t i = 0; i < batch->put_count; i++) {
+        free(batch->puts[i].node);
+        batch->puts[i].node = NULL;
+    }
+}
+
 void batch_clear(struct batch *batch) {
+    forget_prepared(batch);
     batch->entry_count = 0;
     batch->span_count = 0;
     batch->put_count = 0;
@@ -14,12 +22,13 @@ void batch_clear(struct batch *batch) {
     arena_reset(&batch->arena);
     buffer_clear(&batch->scratch);
     batch->repaired = 0;
-    batch->redacted = batch->too_costly = 0;
+    batch->redacted = batch->too_costly = batch->unsealed = 0;
     batch->invalid_spans = 0;
     batch->failed = false;
 }
 
 void batch_finish(struct batch *batch) {
+    forget_prepared(batch);
     free(batch->entries);
     free(batch->spans);
     free(batch->puts);
@@ -214,11 +223,25 @@ void batch_remove(struct batch *batch, struct text key) {
     put(batch, key, TEXT_EMPTY, true);
 }
 
+int batch_prepare(const struct batch *batch, struct state_map *map) {
+    forget_prepared(batch);
+    for (size_t i = 0; i < batch->put_count; i++) {
+        struct batch_put *at = &batch->puts[i];
+        int result = at->remove ? 0 : state_map_prepare(map, batch->put_count, at->key, at->value, &at->node);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
 int batch_apply(const struct batch *batch, struct state_map *map) {
     for (size_t i = 0; i < batch->put_count; i++) {
-        const struct batch_put *at = &batch->puts[i];
+        struct batch_put *at = &batch->puts[i];
         if (at->remove) {
             state_map_delete(map, at->key);
+        } else if (at->node) {
+            state_map_put_prepared(map, at->node, at->key, at->value);
+            at->node = NULL;
         } else {
             int result = state_map_put(map, at->key, at->value);
             if (result < 0)

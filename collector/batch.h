@@ -16,6 +16,7 @@
 struct batch_put {
     struct text key, value; /* in the arena */
     bool remove;
+    struct state_node *node; /* for batch_apply, when it was prepared */
 };
 
 struct batch {
@@ -31,6 +32,7 @@ struct batch {
     struct buffer scratch;  /* of entry_repair */
     uint64_t repaired;      /* entries that entry_repair had to change */
     uint64_t redacted;      /* values that collector.redact.patterns changed */
+    uint64_t unsealed;      /* values that found no room sealed, and were left out */
     uint64_t too_costly;    /* of them, those that could not be judged in time */
     uint64_t invalid_spans; /* that were not added */
     bool failed;            /* out of memory: the batch must not be used */
@@ -61,7 +63,10 @@ static inline bool batch_is_empty(const struct batch *batch) {
     return batch->entry_count == 0 && batch->span_count == 0 && batch->put_count == 0;
 }
 
-/* The batch is safe: its puts hold from now on. -ENOMEM leaves the rest undone; nothing can be gone on with then. */
+/* Have the memory that batch_apply needs, while the batch can still be refused: -ENOMEM. */
+int batch_prepare(const struct batch *batch, struct state_map *map);
+
+/* The batch is safe: its puts hold from now on. Cannot fail after batch_prepare; else -ENOMEM leaves the rest undone. */
 int batch_apply(const struct batch *batch, struct state_map *map);
 
 #endif

@@ -158,7 +158,7 @@ static void on_maintenance(struct loop_timer *timer, void *context) {
         if (collector->partitions.current->partition)
             partition_reader_check(collector->partitions.current->partition);
     }
-    keeper_look(&collector->keeper, collector->partitions.current_path, now);
+    checker_look(&collector->checker, collector->partitions.current_path, now);
     if (writer_cursor_moved(&collector->writer) && now - collector->last_cursor_ns >= OUTPUT_CURSOR_NS) {
         collector->last_cursor_ns = now;
         collector_flush(collector, false, false);
@@ -228,7 +228,7 @@ static int start_store(struct collector *collector, const struct config *config,
     if (result < 0)
         return result;
     partitions_set_growth(&collector->partitions, curator_growth(collector->curator));
-    keeper_init(&collector->keeper, collector->loop, collector->settings.data_dir);
+    checker_init(&collector->checker, collector->loop, collector->settings.data_dir);
     result = writer_init(&collector->writer, &collector->partitions, &collector->state, error);
     collector->writer_open = true;
     if (result < 0)
@@ -397,7 +397,7 @@ void collector_finish(struct collector *collector) {
     control_destroy(collector->control);
     curator_stop(collector->curator);
     positions_finish(&collector->positions);
-    keeper_finish(&collector->keeper);
+    checker_finish(&collector->checker);
     level_keeper_finish(&collector->levels);
     loop_remove_fd(collector->watch);
     loop_remove_fd(collector->deaths);

@@ -12,7 +12,7 @@
 #include "collector/curator.h"
 #include "collector/drain.h"
 #include "collector/intake.h"
-#include "collector/keeper.h"
+#include "collector/checker.h"
 #include "collector/level_keeper.h"
 #include "collector/output.h"
 #include "collector/partitions.h"
@@ -42,7 +42,7 @@ struct collector {
     struct partitions partitions;
     struct writer writer;
     struct spill spill;
-    struct keeper keeper;
+    struct checker checker;
     struct rings rings;
     struct fold fold;
     struct health health;
@@ -65,7 +65,7 @@ struct collector {
     uint64_t trimmed_entries;  /* drain.entries at the last maintenance */
     uint64_t pending_records;  /* seen since the last flush */
     bool urgent;               /* an error is among them */
-    uint64_t last_commit_ns, last_scan_ns, last_readers_ns, last_cursor_ns, last_cells_ns,
+    uint64_t last_commit_ns, last_commit_begun_ns, last_scan_ns, last_readers_ns, last_cursor_ns, last_cells_ns,
         last_self_ns;             /* monotonic */
     uint64_t last_commit_real_ns; /* 0: none yet */
     bool reload_untold;           /* the configuration was read again, and no entry tells of it yet */

@@ -103,18 +103,28 @@ static void lane_round(struct rings *rings, struct lane *lane, uint64_t budget, 
     state->hand_bytes += lane->hand_end - lane->position;
 }
 
-static uint64_t lane_budget(const struct collector_ring *ring, const struct lane *lane) {
-    uint64_t share = HAND_RING_BYTES / (ring->ring.lane_count ? ring->ring.lane_count : 1);
+/* Of the ring's share, what one lane may have in hand: as much as each other that has something, as far as the last round knows. */
+static uint64_t lane_budget(const struct lane *lane, uint32_t busy, uint64_t in_hand) {
+    uint64_t share = in_hand < HAND_RING_BYTES ? HAND_RING_BYTES / (busy ? busy : 1) : 0;
     uint64_t least = lane->overflow ? 2 * RECORD_SIZE_MAX : HAND_LANE_BYTES_MIN;
     return share < least ? least : share > HAND_LANE_BYTES_MAX ? HAND_LANE_BYTES_MAX : share;
 }
 
+static uint32_t count_busy(const struct collector_ring *ring) {
+    uint32_t busy = 0;
+    for (uint32_t i = 0; i < ring->ring.lane_count; i++)
+        busy += ring->lanes[i].state.head > ring->lanes[i].position && !ring->lanes[i].state.recorder;
+    return busy;
+}
+
 static void ring_round(struct drain *drain, struct collector_ring *ring, struct drain_state *state) {
     uint64_t cut = clock_real_ns(); /* before any head is read */
+    uint64_t others = state->hand_bytes;
+    uint32_t busy = count_busy(ring);
     ring->looked_again = false;
     for (uint32_t i = 0; i < ring->ring.lane_count && ring->phase != RING_BROKEN; i++) {
         struct lane *lane = &ring->lanes[i];
-        lane_round(drain->rings, lane, lane_budget(ring, lane), state);
+        lane_round(drain->rings, lane, lane_budget(lane, busy, state->hand_bytes - others), state);
         /* Beyond its last copied record such a lane may hold what is older than another lane's newest. */
         if (lane->truncated && lane->hand_time < cut)
             cut = lane->hand_time;

@@ -28,6 +28,7 @@ static void store_works(struct collector *collector, uint64_t begun_ns) {
         diag_info("the store can be written again");
     collector->failing = false;
     collector->last_commit_ns = clock_monotonic_ns();
+    collector->last_commit_begun_ns = begun_ns;
     collector->last_commit_real_ns = clock_real_ns();
     self_count(&collector->self, SELF_COMMITS, 1);
     self_observe_commit(&collector->self, collector->last_commit_ns - begun_ns);
@@ -39,7 +40,7 @@ static bool is_retry_due(const struct collector *collector, uint64_t now) {
 
 /* After a failure the store is looked at first. */
 static bool store_is_ready(struct collector *collector, uint64_t now) {
-    struct error error;
+    struct error error = { "" };
     if (!collector->failing)
         return true;
     if (now < collector->retry_ns)
@@ -52,7 +53,7 @@ static bool store_is_ready(struct collector *collector, uint64_t now) {
 
 /* Frames of the spill into the store, oldest first, some at a time. True when none is left. */
 static bool take_in_spill(struct collector *collector) {
-    struct error error;
+    struct error error = { "" };
     for (int i = 0; i < SPILL_FRAMES_A_FLUSH && !spill_is_empty(&collector->spill); i++) {
         uint64_t next, now = clock_monotonic_ns();
         if (!store_is_ready(collector, now))
@@ -78,7 +79,7 @@ static bool take_in_spill(struct collector *collector) {
 }
 
 static bool commit_to_store(struct collector *collector, uint64_t now) {
-    struct error error;
+    struct error error = { "" };
     if (!store_is_ready(collector, now))
         return false;
     uint64_t begun = clock_monotonic_ns();
@@ -95,8 +96,12 @@ static bool commit_to_store(struct collector *collector, uint64_t now) {
 }
 
 static bool append_to_spill(struct collector *collector) {
-    struct error error;
-    int result = spill_append(&collector->spill, &collector->batch, &error);
+    struct error error = { "" };
+    int result = batch_prepare(&collector->batch, &collector->state);
+    if (result == 0)
+        result = spill_append(&collector->spill, &collector->batch, &error);
+    else
+        error_set(&error, result, "cannot write the spill: out of memory");
     if (result < 0) {
         if (!collector->spill_failing)
             diag_error("%s; the rings hold what they can, then what is new is dropped and counted", error.text);
@@ -108,7 +113,7 @@ static bool append_to_spill(struct collector *collector) {
         diag_info("the spill can be written again");
     collector->spill_failing = false;
     self_count(&collector->self, SELF_SPILLED, 1);
-    check(batch_apply(&collector->batch, &collector->state) == 0); /* out of memory: begin again from what is on disk */
+    check(batch_apply(&collector->batch, &collector->state) == 0); /* it was prepared */
     return true;
 }
 
@@ -237,7 +242,7 @@ static bool is_flush_due(struct collector *collector, uint64_t now) {
         return false;
     if (collector->seen.pressed || collector->pending_records >= collector->settings.flush_entries)
         return true;
-    if (collector->urgent && now - collector->last_commit_ns >= URGENT_GAP_NS)
+    if (collector->urgent && now - collector->last_commit_begun_ns >= URGENT_GAP_NS)
         return true;
     return now - collector->waiting_since_ns >= collector->settings.flush_interval_ns;
 }

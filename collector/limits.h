@@ -9,7 +9,7 @@ enum {
     RINGS_OF_A_USER = 8, /* likewise: the present one, and those it took the place of, which are read to their end */
 
     /* Bytes copied from lanes and not yet committed. A ring takes no more once HAND_BYTES_MAX are in hand and a flush is
-     * due; one ring's share is parted among its lanes, never below what one record can need. */
+     * due; one ring's share is parted among its lanes that hold something, never below what one record can need. */
     HAND_BYTES_MAX = 32 * 1024 * 1024,
     HAND_RING_BYTES = 16 * 1024 * 1024,
     HAND_LANE_BYTES_MAX = 1024 * 1024,
@@ -81,10 +81,11 @@ enum {
 #define SELF_NS (10 * CLOCK_SECOND)            /* our own metrics alone make a commit no more often */
 #define MAINTENANCE_NS CLOCK_SECOND
 #define CURATOR_NS CLOCK_SECOND              /* between two looks of the curator, where nobody wakes it */
-#define REWRITE_LOOK_NS (10 * CLOCK_SECOND) /* between two looks for what may be written anew */
+#define REWRITE_LOOK_NS (2 * CLOCK_SECOND)  /* between two looks for what may be written anew */
 #define REWRITE_GAP_NS (3600 * CLOCK_SECOND) /* for few entries a partition is written anew no more often */
 #define READER_CHECK_NS (30 * CLOCK_SECOND)
-#define URGENT_GAP_NS (20 * CLOCK_MILLISECOND) /* between commits made for errors: at most 50 a second */
+#define URGENT_GAP_NS                                                                                                  \
+    (20 * CLOCK_MILLISECOND) /* from one commit to the next that is made for errors: at most 50 a second */
 #define STORE_RETRY_NS CLOCK_SECOND
 #define OUTPUT_CURSOR_NS (10 * CLOCK_SECOND) /* a cursor that moved is committed at least so often */
 #define OUTPUT_DRAIN_NS CLOCK_SECOND         /* at the end */

@@ -4,6 +4,7 @@
 
 #include "collector/collector.h"
 #include "common/base/diag.h"
+#include "common/process/config_fault.h"
 #include "common/process/daemon.h"
 
 enum { FILES_WANTED = 8192 };
@@ -15,6 +16,16 @@ static void raise_file_limit(void) {
         return;
     limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
     setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* For --check: the public key that values are sealed to. */
+static int judge_key(const struct config *config, struct config_faults *faults) {
+    uint8_t key[SEAL_KEY_BYTES];
+    struct error error = { "" };
+    int result = intake_read_key(config, key, &error);
+    if (result < 0)
+        config_fault_add(faults, config->file ? config->file : CONFIG_DEFAULT_PATH, 0, 0, "%s", error.text);
+    return result;
 }
 
 static int on_reload(const struct config *config, void *context, struct error *error) {
@@ -31,6 +42,7 @@ int main(int argc, char **argv) {
     static const struct daemon_spec spec = {
         .program = "taskforge-collector",
         .summary = "Reads the rings of all users, writes the store, and prints each stored entry as one JSON line.",
+        .judge = judge_key,
     };
     static struct collector collector; /* outlives an output thread that hangs in a write */
     struct daemon daemon;

@@ -109,18 +109,34 @@ static bool write_lines(struct output *output) {
 
 /* --- reading --- */
 
-/* An index value's extent; of a damaged one it goes to the next, or, if there is none, to the end of what is stored. */
-static int extent(struct output *output, struct partition_txn *txn, uint64_t first, struct text encoded,
-                  uint64_t *ret_end) {
+/* Where what stands behind a damaged block begins: as the index knows it, else at the next block, or at the end of what is stored. */
+static uint64_t damaged_end(struct output *output, struct partition_txn *txn, uint64_t first) {
     struct index_entry index;
-    struct text ignored;
-    int result = index_decode(encoded, &index);
-    if (result == 0) {
-        *ret_end = first + index.count;
+    struct text encoded;
+    uint64_t key, end = 0;
+    if (partition_index_seek(txn, first, false, &key, &encoded, NULL) == 1 && key == first &&
+        index_decode(encoded, &index) == 0) {
+        end = first + index.count;
         index_entry_finish(&index);
-    } else if (partition_index_seek(txn, first + 1, false, ret_end, &ignored, NULL) != 1) {
-        *ret_end = atomic_load_explicit(&output->writer->end, memory_order_acquire);
     }
+    if (end <= first && partition_block_seek(txn, first + 1, false, &end, NULL) != 1)
+        end = atomic_load_explicit(&output->writer->end, memory_order_acquire);
+    return end;
+}
+
+/* The block at `first` and where it ends. Blocks are gone through by themselves, so that a damaged index costs nothing. */
+static int open_block(struct output *output, struct partition_txn *txn, uint64_t first, struct block **ret,
+                      uint64_t *ret_end, struct error *error) {
+    struct text encoded;
+    int result = partition_block_get(txn, first, &encoded, error);
+    if (result == 0)
+        result = partition_block_open(partition_of(txn), encoded, first, ret, error);
+    if (result == -EPROTO) /* a flipped bit makes a version, too */
+        result = -EBADMSG;
+    if (result == 0)
+        *ret_end = first + block_count(*ret);
+    else if (result == -EBADMSG)
+        *ret_end = damaged_end(output, txn, first);
     return result;
 }
 
@@ -128,25 +144,22 @@ static int extent(struct output *output, struct partition_txn *txn, uint64_t fir
  * damaged block too, with *ret_end saying where what follows it begins. */
 static int find_block(struct output *output, struct partition_txn *txn, struct block **ret, uint64_t *ret_first,
                       uint64_t *ret_end, struct error *error) {
-    struct text encoded;
-    int result = 0;
     for (int pass = 0; pass < 2; pass++) { /* the one that begins at or before the cursor, then the one behind it */
-        result = partition_index_seek(txn, output->cursor, pass == 0, ret_first, &encoded, error);
+        int result = partition_block_seek(txn, output->cursor, pass == 0, ret_first, error);
         if (result < 0)
             return result;
-        if (result == 1 && (result = extent(output, txn, *ret_first, encoded, ret_end)) < 0)
+        if (result == 0)
+            continue;
+        result = open_block(output, txn, *ret_first, ret, ret_end, error);
+        bool before = *ret_end <= output->cursor;
+        if (result == 0 && before)
+            block_destroy(*ret);
+        else if (result == 0)
+            return 1;
+        else if (result != -EBADMSG || !before)
             return result;
-        if (*ret_end > output->cursor)
-            break;
     }
-    if (*ret_end <= output->cursor)
-        return 0;
-    result = partition_block_get(txn, *ret_first, &encoded, error);
-    if (result == -ENOENT)
-        result = -EBADMSG;
-    if (result == 0)
-        result = partition_block_open(partition_of(txn), encoded, *ret_first, ret, error);
-    return result < 0 ? result : 1;
+    return 0;
 }
 
 static int read_block(struct output *output, struct partition *partition, struct block **ret, uint64_t *ret_first,

@@ -142,8 +142,8 @@ static int make_authority(struct partitions *partitions, const struct state_map 
     if (result == 0)
         result = fill(fresh, state, error);
     fault_hit("roll_ready");
-    if (result == 0)
-        result = ref_add(partitions, fresh, first_sequence, created, &ref);
+    if (result == 0 && (result = ref_add(partitions, fresh, first_sequence, created, &ref)) < 0)
+        error_set(error, result, "out of memory");
     if (result < 0) {
         partition_close(fresh);
         partition_unlink(path);
@@ -168,6 +168,8 @@ static int load(struct partition *partition, struct partition_meta *meta, struct
     result = partition_meta_get(txn, meta, error);
     if (result == 0 && meta->ready)
         result = partition_state_walk(txn, TEXT_EMPTY, load_one, state, error);
+    if (result == -ENOMEM)
+        error_set(error, result, "%s: out of memory", partition_path(partition));
     partition_abort(txn);
     return result;
 }
@@ -182,7 +184,7 @@ static void set_aside(const char *path, const char *why) {
     char name[PARTITION_PATH_MAX + 16];
     snprintf(name, sizeof(name), "%s-lock", path);
     (void)unlink(name);
-    if (partition_looks_sound(path) && partition_sum_write_note(path, PARTITION_PARTLY, 1, why, NULL) == 0) {
+    if (partition_looks_sound(path) && partition_sum_write_note(path, NULL, PARTITION_PARTLY, 1, why, NULL) == 0) {
         diag_info("what is sound in %s is still served", path);
         return;
     }
@@ -469,13 +471,17 @@ static int acquire_closed(struct partitions *partitions, const struct partition_
         *ret = ref;
         return 0;
     }
+    struct partition_note note;
+    if (partition_sum_note(name->path, &note) == 1 && note.verdict == PARTITION_UNREADABLE)
+        return error_set(error, -EBADMSG, "%s: %s", name->path, note.why);
     int result = partition_open(name->path, PARTITION_READ, 0, &partition, error);
     if (result < 0)
         return result;
     result = ref_add(partitions, partition, name->first_sequence, name->created_ns, ret);
-    if (result < 0)
-        partition_close(partition);
-    return result;
+    if (result == 0)
+        return 0;
+    partition_close(partition);
+    return error_set(error, result, "out of memory");
 }
 
 static int acquire(struct partitions *partitions, uint64_t sequence, struct partition_ref **ret, uint64_t *ret_next,

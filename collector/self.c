@@ -78,6 +78,8 @@ static void gather_entries(struct fold *fold, uint64_t now_ns, struct batch *bat
         fold_add(fold, OWN_STORE_REPAIRED, NULL, (double)batch->repaired, now_ns, batch);
     if (batch->redacted > 0)
         fold_add(fold, OWN_STORE_REDACTED, NULL, (double)batch->redacted, now_ns, batch);
+    if (batch->unsealed > 0)
+        fold_add(fold, OWN_STORE_UNSEALED, NULL, (double)batch->unsealed, now_ns, batch);
     if (batch->too_costly > 0)
         fold_add(fold, OWN_STORE_TOO_COSTLY, NULL, (double)batch->too_costly, now_ns, batch);
 }

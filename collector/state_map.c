@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/base/check.h"
 #include "common/base/hash.h"
 #include "common/store/state_keys.h"
 
@@ -48,26 +49,41 @@ static int grow(struct state_map *map) {
     return 0;
 }
 
-int state_map_put(struct state_map *map, struct text key, struct text value) {
-    if (map->count >= map->bucket_count) {
+static struct state_node *make_node(struct text key, struct text value) {
+    struct state_node *node = malloc(sizeof(*node) + key.length + value.length);
+    if (!node)
+        return NULL;
+    *node = (struct state_node) { .hash = hash_bytes(key.data, key.length),
+                                  .key_length = key.length,
+                                  .value_length = value.length };
+    memcpy(node->bytes, key.data, key.length);
+    if (value.length)
+        memcpy(node->bytes + key.length, value.data, value.length);
+    return node;
+}
+
+int state_map_prepare(struct state_map *map, size_t more, struct text key, struct text value, struct state_node **ret) {
+    while (map->count + more > map->bucket_count) {
         int result = grow(map);
         if (result < 0)
             return result;
     }
-    uint64_t hash = hash_bytes(key.data, key.length);
-    struct state_node **at = find(map, key, hash);
-    if (*at && (*at)->value_length == value.length) {
+    *ret = NULL;
+    const struct state_node *there = *find(map, key, hash_bytes(key.data, key.length));
+    if (there && there->value_length == value.length)
+        return 0;
+    *ret = make_node(key, value);
+    return *ret ? 0 : -ENOMEM;
+}
+
+void state_map_put_prepared(struct state_map *map, struct state_node *node, struct text key, struct text value) {
+    struct state_node **at = find(map, key, node ? node->hash : hash_bytes(key.data, key.length));
+    if (!node) {
+        check(*at && (*at)->value_length == value.length);
         if (value.length)
             memcpy((*at)->bytes + key.length, value.data, value.length);
-        return 0;
+        return;
     }
-    struct state_node *node = malloc(sizeof(*node) + key.length + value.length);
-    if (!node)
-        return -ENOMEM;
-    *node = (struct state_node) { .hash = hash, .key_length = key.length, .value_length = value.length };
-    memcpy(node->bytes, key.data, key.length);
-    if (value.length)
-        memcpy(node->bytes + key.length, value.data, value.length);
     if (*at) {
         node->next = (*at)->next;
         free(*at);
@@ -75,7 +91,14 @@ int state_map_put(struct state_map *map, struct text key, struct text value) {
         map->count++;
     }
     *at = node;
-    return 0;
+}
+
+int state_map_put(struct state_map *map, struct text key, struct text value) {
+    struct state_node *node;
+    int result = state_map_prepare(map, 1, key, value, &node);
+    if (result == 0)
+        state_map_put_prepared(map, node, key, value);
+    return result;
 }
 
 void state_map_delete(struct state_map *map, struct text key) {

@@ -21,6 +21,12 @@ struct state_map {
 #define STATE_MAP_EMPTY ((struct state_map) { 0 })
 
 int state_map_put(struct state_map *map, struct text key, struct text value); /* -ENOMEM */
+
+/* Putting in two steps, the second of which cannot fail. state_map_prepare: 0 and a node, or NULL where what is there can take the value;
+ * -ENOMEM. `more`: how many keys that are new, at most, will be put. Nothing else is put in between. A node that is not put is freed. */
+int state_map_prepare(struct state_map *map, size_t more, struct text key, struct text value, struct state_node **ret);
+void state_map_put_prepared(struct state_map *map, struct state_node *node, struct text key, struct text value);
+
 void state_map_delete(struct state_map *map, struct text key);
 bool state_map_get(const struct state_map *map, struct text key, struct text *ret); /* borrowed until the key changes */
 /* In no order; visit returns 0 to go on and must not change the map. Returns the first non-zero it gave. */

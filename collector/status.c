@@ -37,7 +37,7 @@ void collector_look_at_itself(struct collector *collector) {
     look_at_store(collector);
     self_look_at_process(self, clock_monotonic_ns());
     self_set(self, SELF_STORE_FAILING, collector->failing);
-    self_set(self, SELF_STORE_DAMAGED, (double)collector->keeper.damaged);
+    self_set(self, SELF_STORE_DAMAGED, (double)collector->checker.damaged);
     self_set(self, SELF_SPILL_BYTES, (double)(collector->spill.end - collector->spill.taken));
     self_set(self, SELF_RINGS, (double)collector->rings.count);
     self_set(self, SELF_PROCESSES, (double)processes);

@@ -63,6 +63,25 @@ static void make_reserve(struct writer *writer) {
     close(fd);
 }
 
+/* The writer's own keys are there from the start: that memory follows a commit then takes no allocation, which could fail. */
+static int own_keys(struct writer *writer) {
+    char words[STATE_SEQUENCE_SIZE] = { 0 };
+    struct text value;
+    int result = 0;
+    if (!state_map_get(writer->state, TEXT_LITERAL(STATE_SPILL), &value))
+        result = state_map_put(writer->state, TEXT_LITERAL(STATE_SPILL), (struct text) { words, 16 });
+    state_u64_put(words, writer->next_span);
+    if (result == 0)
+        result = state_map_put(writer->state, TEXT_LITERAL(STATE_SPANS), (struct text) { words, 8 });
+    state_u64_put(words, writer->output_stored);
+    if (result == 0)
+        result = state_map_put(writer->state, TEXT_LITERAL(STATE_OUTPUT), (struct text) { words, 8 });
+    state_sequence_encode(&writer->sequence, words);
+    return result == 0
+               ? state_map_put(writer->state, TEXT_LITERAL(STATE_SEQUENCE), (struct text) { words, sizeof(words) })
+               : result;
+}
+
 void writer_set_reserve(struct writer *writer, uint64_t bytes) {
     struct stat status;
     writer->reserve_bytes = bytes;
@@ -88,6 +107,8 @@ int writer_init(struct writer *writer, struct partitions *partitions, struct sta
     atomic_store(&writer->output_cursor, cursor);
     atomic_store(&writer->end, writer->sequence.next);
     int result = block_builder_create(&writer->builder);
+    if (result == 0)
+        result = own_keys(writer);
     if (result < 0)
         return error_set(error, result, "out of memory");
     return load_tail(writer, error);
@@ -100,13 +121,17 @@ void writer_finish(struct writer *writer) {
 
 /* --- rolling --- */
 
+static bool is_empty(const struct writer *writer) {
+    return writer->sequence.next == writer->partitions->current->first_sequence && !writer->has_spans;
+}
+
 static bool is_roll_due(const struct writer *writer, uint64_t now_ns) {
     const struct partition_ref *current = writer->partitions->current;
     if (writer->roll_due)
         return true;
     if (!partition_origin_same_place(partition_origin(current->partition), &writer->partitions->origin))
         return true; /* of another host, or under other labels */
-    if (writer->sequence.next == current->first_sequence && !writer->has_spans)
+    if (is_empty(writer))
         return false; /* nothing is in it */
     uint64_t period = writer->partition_ns;
     if (period && now_ns / period > current->created_ns / period)
@@ -271,7 +296,7 @@ static void note_commit(struct writer *writer, const struct batch *batch, bool a
     }
     state_u64_put(words, cursor);
     noted &= state_map_put(writer->state, TEXT_LITERAL(STATE_OUTPUT), (struct text) { words, 8 }) == 0;
-    check(noted); /* out of memory right after a commit: begin again from the store */
+    check(noted); /* batch_prepare and own_keys saw to it */
     writer->sequence = *sequence;
     writer->output_stored = cursor;
     atomic_store_explicit(&writer->end, sequence->next, memory_order_release);
@@ -341,10 +366,16 @@ static int reopen(struct writer *writer, bool damaged, struct error *error) {
 int writer_commit(struct writer *writer, const struct batch *batch, bool apply, uint64_t now_ns, struct error *error) {
     if (!writer->partitions->current->partition)
         return error_set(error, -EAGAIN, "the store's newest partition is not open");
+    if (apply && batch_prepare(batch, writer->state) < 0)
+        return error_set(error, -ENOMEM, "out of memory");
     for (int attempt = 0;; attempt++) {
         int result = is_roll_due(writer, now_ns) ? roll(writer, error) : 0;
         if (result == 0)
             result = commit(writer, batch, apply, now_ns, error);
+        if (result == -EFBIG && attempt == 0 && !is_empty(writer)) {
+            writer->roll_due = true;
+            continue;
+        }
         writer->damage_seen = result == -EBADMSG || result == -EFAULT ? writer->damage_seen + 1 : 0;
         /* LMDB calls a write cut short by a full disk an I/O error, and takes no more of an environment after it. */
         if ((result != -ENOSPC && result != -EIO) || attempt > 0 || unlink(writer->reserve) < 0 ||

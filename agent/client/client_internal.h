@@ -54,7 +54,10 @@ enum {
     RETRY_MS = 1000,              /* between two attempts to attach */
     RETRY_STALE_MS = 10,          /* the same when the ring was retired: a new one comes at once */
     STATISTICS_COUNT = 12,        /* gauges of tf_queue_stats, tf_worker_stats and tf_job_stats */
+    ROW_OTHERS_MAX = 63,          /* lanes of a row, beside the one that is written to */
 };
+#define ROW_RETRY_NS (100 * CLOCK_MILLISECOND) /* after a further lane was refused */
+#define ROW_IDLE_NS (10 * CLOCK_SECOND)        /* without a turn: one lane is enough */
 
 struct attachment {
     struct attachment *next;
@@ -99,6 +102,7 @@ struct client_settings {
     uint64_t recorder_keep_ns;
     uint32_t recorder_levels;
     uint32_t sampling[LEVEL_COUNT];
+    double shares[LEVEL_COUNT]; /* the same as people write it; 0: all are kept, or none */
     struct redaction redaction;
     char redact_keys[SETTINGS_REDACT_KEYS_MAX][SETTINGS_REDACT_KEY_SIZE];
 };
@@ -127,6 +131,7 @@ struct tf_client {
     uint32_t site_rate, site_burst;
     uint64_t repeat_ns;
     bool shares_lanes; /* for a program that writes a few records and ends: overflow lanes only */
+    bool takes_rows;   /* for one that brings in what others have written: each thread takes as many lanes as it fills */
     uint64_t wait_ns;
     struct text service, module;
     char service_bytes[ENTRY_NAME_BYTES + 1];
@@ -145,6 +150,20 @@ struct tf_client {
     _Atomic(struct tf_metric *) statistics[STATISTICS_COUNT]; /* of tf_queue_stats and so on, once they are used */
 };
 
+/* Further private lanes of a thread (row.c), of a client that takes rows; what is written the quick way does not turn to them. */
+struct row_lane {
+    struct lane_writer writer;
+    uint32_t lane;
+};
+struct lane_row {
+    uint64_t newest_ns;   /* no record was given a later time */
+    uint64_t turned_ns;   /* real: when the lane changed last */
+    uint64_t retry_ns;    /* monotonic: no further lane is asked for before */
+    uint32_t most;        /* of others: half of the ring's private lanes are for somebody else */
+    uint32_t count, next; /* of others; the one that was left first */
+    struct row_lane others[ROW_OTHERS_MAX];
+};
+
 struct thread_lane {
     _Atomic uint64_t session_id; /* 0: empty. Set last, cleared first: a signal handler on this thread may look */
     _Atomic uint64_t quick_id;   /* the same where it has a private lane, else a number that no session has */
@@ -153,6 +172,7 @@ struct thread_lane {
     uint32_t lane;
     uint64_t retry_ns; /* real; without a private lane: when to ask for one again */
     struct lane_writer writer;
+    struct lane_row *row; /* NULL: one lane is all */
     bool has_recorder;
     uint32_t recorder_lane;
     uint64_t recorder_retry_ns;
@@ -374,6 +394,11 @@ enum gate gate_judge(struct call *call, struct tf_client *client, struct tf_site
 uint64_t gate_take_held(struct tf_site_ *site);
 void gate_give_held(struct tf_site_ *site, uint64_t count);
 
+/* Add to the metadata of an entry without error details what was left out beside it: `suppressed`, how many the statement's limits held back, and
+ * `sample_share`, the share that is kept of its level, so that counts can be scaled. */
+void gate_tell(const struct call *call, const struct tf_client *client, enum level level, uint64_t held,
+               struct text *metadata);
+
 /* --- format.c --- */
 
 /* The message in the scratch memory, cut in the middle where it is too long. */
@@ -396,6 +421,20 @@ int put_once(struct call *call, struct tf_client *client, struct thread_lane *la
 
 /* The same, waiting and counting as the client's policy says. Remembers the failure for tf_last_error. */
 int put_by_policy(struct call *call, struct tf_client *client, struct put *put);
+
+/* --- row.c: more private lanes than one --- */
+
+int row_begin(struct thread_lane *lane);   /* -ENOMEM: without a row, then */
+void row_end(struct thread_lane *lane);    /* under the lock: give its lanes back */
+void row_forget(struct thread_lane *lane); /* after fork: they are the parent's */
+
+/* The thread's lane has no room for this: go on in another one, at a time that put is given. False: no lane that is read to its end. */
+bool row_turn(struct thread_lane *lane, struct put *put);
+static inline void row_note(struct lane_row *row, uint64_t time_ns) {
+    if (row && time_ns > row->newest_ns)
+        row->newest_ns = time_ns;
+}
+void row_ease(struct thread_lane *lane); /* give back what has not been needed for a while */
 
 /* One more try after a put that found no room? Sleeps a little, then true; false: the policy or the time says no.
  * *step_ns and *deadline_ns begin at 0. */

@@ -2,6 +2,7 @@
 #include "agent/client/client_internal.h"
 
 #include "common/base/hash.h"
+#include "common/model/pack.h"
 
 /* --- sampling --- */
 
@@ -26,6 +27,37 @@ static bool is_sampled_out(struct call *call, const struct client_settings *sett
 static enum gate hold(struct tf_client *client, enum loss_reason reason, enum level level) {
     client_count_loss(client, reason, level, 1);
     return GATE_HOLD;
+}
+
+/* As one or two more pairs of its metadata, in the room of error details. */
+static __attribute__((noinline)) void add_notes(const struct call *call, double share, uint64_t held,
+                                                struct text *metadata) {
+    struct pack_writer writer = { .data = call->scratch.error_details, .capacity = call->scratch.packed_size };
+    struct pack_reader reader = { metadata->data, metadata->data + metadata->length };
+    struct pack_value map = { .type = PACK_MAP };
+    if (metadata->length > 0 && (pack_next(&reader, &map) != 1 || map.type != PACK_MAP))
+        return;
+    pack_map(&writer, map.count + (held > 0) + (share > 0));
+    if (metadata->length > 0)
+        pack_raw(&writer, (struct text) { reader.at, (size_t)(reader.end - reader.at) });
+    if (held > 0) {
+        pack_text(&writer, TEXT_LITERAL("suppressed"));
+        pack_uint(&writer, held);
+    }
+    if (share > 0) {
+        pack_text(&writer, TEXT_LITERAL(ENTRY_SAMPLE_SHARE));
+        pack_double(&writer, share);
+    }
+    if (!writer.failed)
+        *metadata = (struct text) { writer.data, writer.length };
+}
+
+void gate_tell(const struct call *call, const struct tf_client *client, enum level level, uint64_t held,
+               struct text *metadata) {
+    const struct client_settings *settings = atomic_load_explicit(&client->settings, memory_order_acquire);
+    double share = settings ? settings->shares[level] : 0;
+    if (unlikely(held > 0 || share > 0))
+        add_notes(call, share, held, metadata);
 }
 
 /* --- the limits of a statement; its words are shared by all threads and processes' plugins: compare-and-swap only --- */

@@ -20,6 +20,8 @@ static int entry_write(struct call *call, struct tf_client *client, const struct
         if (gate == GATE_HOLD)
             return 0;
         put.recorder = gate == GATE_RECORD;
+        if (gate == GATE_WRITE && record.entry.error_details.length == 0)
+            gate_tell(call, client, put.level, 0, &record.entry.metadata);
     }
     r = put_by_policy(call, client, &put);
     return r < 0 && r != -EAGAIN ? call_refuse(call, error_set(call->error, r, "entry is too large")) : r;

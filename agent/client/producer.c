@@ -102,6 +102,23 @@ void producer_share_lanes(struct producer *producer) {
     producer->client->shares_lanes = true;
 }
 
+void producer_take_rows(struct producer *producer) {
+    producer->client->takes_rows = true;
+}
+
+void producer_ease(struct producer *producer) {
+    struct call call;
+    if (!call_enter(&call))
+        return;
+    uint64_t session_id = atomic_load_explicit(&producer->client->session_id, memory_order_acquire);
+    for (unsigned i = 0; i < THREAD_LANES; i++) {
+        struct thread_lane *lane = &call.thread->lanes[i];
+        if (lane->row && atomic_load_explicit(&lane->session_id, memory_order_relaxed) == session_id)
+            row_ease(lane);
+    }
+    call_leave();
+}
+
 bool producer_wants(const struct producer *producer, enum level level) {
     return tf_wants(producer->client, (int)level);
 }

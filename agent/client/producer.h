@@ -67,6 +67,14 @@ int producer_metric_register(struct producer *producer, const struct metric_defi
  * back) but share the overflow lanes. Call before the first record. */
 void producer_share_lanes(struct producer *producer);
 
+/* For a program that brings in what others have written, as fast as it comes: a thread whose lane is full goes on in further private lanes,
+ * as many as the ring can spare, so that it can write while the collector commits. Order holds across them for what goes through this
+ * header; nothing else may be written by such a thread. Call before the first record. */
+void producer_take_rows(struct producer *producer);
+
+/* Give back the calling thread's further lanes when it has not needed them for some seconds. To be called now and then. */
+void producer_ease(struct producer *producer);
+
 /* The client below, for tf_log and what else of taskforge.h writes as an app does: its losses are counted then. Lives as long as the
  * producer, and is never to be closed. */
 struct tf_client *producer_client(struct producer *producer);

@@ -38,10 +38,13 @@ static void put_encode(const struct put *put, uint64_t position, void *span, uin
 static int put_private(struct thread_lane *lane, struct put *put, uint32_t size) {
     uint64_t position;
     void *span = lane_claim(&lane->writer, size, put->level, &position);
+    if (unlikely(!span) && lane->row && row_turn(lane, put))
+        span = lane_claim(&lane->writer, size, put->level, &position);
     if (unlikely(!span)) {
         put->reason = LOSS_LANE_FULL;
         return -EAGAIN;
     }
+    row_note(lane->row, put->time_ns);
     put_encode(put, position, span, size);
     lane_commit(&lane->writer, size);
     return 0;

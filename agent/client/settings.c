@@ -17,6 +17,12 @@ static bool has_number(uint64_t sequence, uint32_t control) {
     return told == 0 || told == (sequence & 0xff);
 }
 
+/* The share behind a threshold, with the digits that people give. */
+static double share_of(uint32_t threshold) {
+    double share = threshold / 0x1p32, rounded = (double)(uint32_t)(share * 1e6 + 0.5) / 1e6;
+    return rounded >= 0.001 ? rounded : share;
+}
+
 static struct client_settings *settings_create(const struct shared_settings *shared) {
     struct client_settings *settings = calloc(1, sizeof(*settings));
     if (!settings)
@@ -25,6 +31,9 @@ static struct client_settings *settings_create(const struct shared_settings *sha
     settings->recorder_keep_ns = shared->recorder_keep_ns;
     settings->recorder_levels = shared->recorder_levels;
     memcpy(settings->sampling, shared->sampling, sizeof(settings->sampling));
+    for (int level = 0; level < LEVEL_COUNT; level++)
+        if (shared->sampling[level] != SETTINGS_SAMPLING_ALL)
+            settings->shares[level] = share_of(shared->sampling[level]);
     copy_keys(shared, settings);
     return settings;
 }

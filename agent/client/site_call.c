@@ -233,23 +233,6 @@ static int site_compose(struct call *call, struct tf_client *client, struct thre
     return 0;
 }
 
-/* How many the statement's limits held back, as one more pair of its metadata: `suppressed`. A call has no error details, so that their
- * room is free. */
-static void add_held(const struct call *call, uint64_t held, struct text *metadata) {
-    struct pack_writer writer = { .data = call->scratch.error_details, .capacity = call->scratch.packed_size };
-    struct pack_reader reader = { metadata->data, metadata->data + metadata->length };
-    struct pack_value map = { .type = PACK_MAP };
-    if (likely(held == 0) || (metadata->length > 0 && (pack_next(&reader, &map) != 1 || map.type != PACK_MAP)))
-        return;
-    pack_map(&writer, map.count + 1);
-    if (metadata->length > 0)
-        pack_raw(&writer, (struct text) { reader.at, (size_t)(reader.end - reader.at) });
-    pack_text(&writer, TEXT_LITERAL("suppressed"));
-    pack_uint(&writer, held);
-    if (!writer.failed)
-        *metadata = (struct text) { writer.data, writer.length };
-}
-
 static int site_write(struct call *call, struct tf_client *client, const struct site_call *said) {
     if (unlikely(said->level < 0 || said->level >= LEVEL_COUNT))
         return call_refuse(
@@ -281,7 +264,8 @@ static int site_write(struct call *call, struct tf_client *client, const struct 
                 return 0;
             put.recorder = gate == GATE_RECORD;
             held = gate_take_held(said->site);
-            add_held(call, held, &record->entry.metadata);
+            if (gate == GATE_WRITE || held > 0)
+                gate_tell(call, client, put.level, held, &record->entry.metadata);
         }
         if (likely(r == 0))
             r = put_once(call, client, lane, &put);

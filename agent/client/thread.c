@@ -28,6 +28,7 @@ static void lane_drop(struct thread_lane *lane) {
         return;
     atomic_store(&lane->quick_id, NO_QUICK_ID);
     atomic_store(&lane->session_id, 0);
+    row_end(lane);
     if (lane->has_private)
         ring_lane_release(&session->attachment->ring, &session->claim, lane->lane);
     if (lane->has_recorder)
@@ -49,6 +50,8 @@ static void lane_claim_private(struct thread_lane *lane) {
     lane->retry_ns = clock_monotonic_ns() + RETRY_MS * CLOCK_MILLISECOND;
     if (r < 0)
         return;
+    if (session->client->takes_rows && !lane->row)
+        row_begin(lane);
     atomic_store(&session->touched, true);
     session_mark_lane(session, lane->lane);
     atomic_signal_fence(memory_order_seq_cst);
@@ -293,6 +296,7 @@ void threads_after_fork(void) {
         atomic_store(&self->lanes[i].session_id, 0);
         self->lanes[i].session = NULL;
         self->lanes[i].has_private = self->lanes[i].has_recorder = false;
+        row_forget(&self->lanes[i]);
     }
     self->random[0] = self->random[1] = 0; /* or parent and child would make the same ids */
     self->number = (uint32_t)syscall(SYS_gettid);

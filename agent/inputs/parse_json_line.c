@@ -29,33 +29,32 @@ enum field {
     FIELD_COUNT,
 };
 
+enum { JSON_KEYS = 18 };
+
+/* What the keys of the table have in one line. Cleared is only what says which values are there. */
 struct reading {
-    struct pack_value found[FIELD_COUNT][JSON_RANKS_MAX];
-    bool present[FIELD_COUNT][JSON_RANKS_MAX];
-    const char *taken[FIELD_COUNT * JSON_RANKS_MAX]; /* values that became a field: not for metadata */
-    size_t taken_count;
+    uint8_t at[FIELD_COUNT][JSON_RANKS_MAX]; /* number of the value + 1, 0: there is none */
+    unsigned count, taken_count;
+    struct pack_value values[JSON_KEYS + 1]; /* one more is where the next is read to */
+    bool taken[JSON_KEYS];                   /* it became a field: not for metadata */
     struct text line;
     uint64_t now_ns;
     struct parse_scratch *scratch;
     struct parsed *ret;
 };
 
+/* In the order in which entries are mostly written, which find_key makes use of. */
 static const struct {
     struct text key;
     enum field field;
     unsigned rank;
-} json_keys[] = {
+} json_keys[JSON_KEYS] = {
     { TEXT_INITIALIZER("timestamp"), FIELD_TIMESTAMP, 0 },
-    { TEXT_INITIALIZER("@timestamp"), FIELD_TIMESTAMP, 1 },
-    { TEXT_INITIALIZER("time"), FIELD_TIMESTAMP, 2 },
-    { TEXT_INITIALIZER("ts"), FIELD_TIMESTAMP, 3 },
     { TEXT_INITIALIZER("level"), FIELD_LEVEL, 0 },
-    { TEXT_INITIALIZER("severity"), FIELD_LEVEL, 1 },
-    { TEXT_INITIALIZER("message"), FIELD_MESSAGE, 0 },
-    { TEXT_INITIALIZER("msg"), FIELD_MESSAGE, 1 },
     { TEXT_INITIALIZER("service"), FIELD_SERVICE, 0 },
     { TEXT_INITIALIZER("module"), FIELD_MODULE, 0 },
     { TEXT_INITIALIZER("operation"), FIELD_OPERATION, 0 },
+    { TEXT_INITIALIZER("message"), FIELD_MESSAGE, 0 },
     { TEXT_INITIALIZER("trace_id"), FIELD_TRACE_ID, 0 },
     { TEXT_INITIALIZER("span_id"), FIELD_SPAN_ID, 0 },
     { TEXT_INITIALIZER("correlation_id"), FIELD_CORRELATION_ID, 0 },
@@ -63,6 +62,11 @@ static const struct {
     { TEXT_INITIALIZER("organization_id"), FIELD_ORGANIZATION_ID, 0 },
     { TEXT_INITIALIZER("metadata"), FIELD_METADATA, 0 },
     { TEXT_INITIALIZER("error_details"), FIELD_ERROR_DETAILS, 0 },
+    { TEXT_INITIALIZER("@timestamp"), FIELD_TIMESTAMP, 1 },
+    { TEXT_INITIALIZER("time"), FIELD_TIMESTAMP, 2 },
+    { TEXT_INITIALIZER("ts"), FIELD_TIMESTAMP, 3 },
+    { TEXT_INITIALIZER("severity"), FIELD_LEVEL, 1 },
+    { TEXT_INITIALIZER("msg"), FIELD_MESSAGE, 1 },
 };
 
 /* The next pair of a checked map; children are passed over. */
@@ -75,59 +79,71 @@ static bool next_pair(struct pack_reader *reader, struct text *ret_key, struct p
     return true;
 }
 
-static bool open_map(struct text packed, struct pack_reader *reader, uint32_t *ret_pairs) {
-    struct pack_value map;
-    *reader = (struct pack_reader) { packed.data, packed.data + packed.length };
-    if (pack_next(reader, &map) != 1 || map.type != PACK_MAP)
-        return false;
-    *ret_pairs = map.count;
-    return true;
+/* Its number in the table, which is looked through from `from` on; -1. */
+static int find_key(struct text key, int from) {
+    for (int n = 0, i = from; n < JSON_KEYS && key.length > 0; n++, i++) {
+        if (i == JSON_KEYS)
+            i = 0;
+        if (json_keys[i].key.length == key.length && json_keys[i].key.data[0] == key.data[0] &&
+            memcmp(json_keys[i].key.data, key.data, key.length) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static const struct pack_value *found(const struct reading *reading, enum field field, unsigned rank) {
+    unsigned at = reading->at[field][rank];
+    return at > 0 ? &reading->values[at - 1] : NULL;
 }
 
 static void take(struct reading *reading, const struct pack_value *value) {
-    check(reading->taken_count < COUNT_OF(reading->taken));
-    reading->taken[reading->taken_count++] = value->whole.data;
+    reading->taken[value - reading->values] = true;
+    reading->taken_count++;
 }
 
-static bool is_taken(const struct reading *reading, const struct pack_value *value) {
-    for (size_t i = 0; i < reading->taken_count; i++)
-        if (reading->taken[i] == value->whole.data)
-            return true;
-    return false;
+static bool is_taken(const struct reading *reading, struct text key) {
+    int known = find_key(key, 0);
+    unsigned at = known < 0 ? 0 : reading->at[json_keys[known].field][json_keys[known].rank];
+    return at > 0 && reading->taken[at - 1];
 }
 
-static void sort_out(struct reading *reading, struct text packed) {
+/* The values of the keys we know; how many pairs there are in all. */
+static uint32_t sort_out(struct reading *reading, struct text packed) {
     struct pack_reader reader;
-    struct pack_value value;
     struct text key;
     uint32_t pairs;
-    if (!open_map(packed, &reader, &pairs))
-        return;
-    while (next_pair(&reader, &key, &value))
-        for (size_t i = 0; i < COUNT_OF(json_keys); i++) {
-            if (!text_equal(key, json_keys[i].key))
-                continue;
-            reading->found[json_keys[i].field][json_keys[i].rank] = value;
-            reading->present[json_keys[i].field][json_keys[i].rank] = true;
-            if (value.type == PACK_NIL)
-                take(reading, &value);
-            break;
-        }
+    bool opened = pack_enter_map(packed, &reader, &pairs);
+    check(opened);
+    int next = 0;
+    for (struct pack_value *value = reading->values; next_pair(&reader, &key, value);) {
+        int known = find_key(key, next);
+        if (known < 0)
+            continue;
+        next = (known + 1) % JSON_KEYS;
+        check(reading->count < JSON_KEYS); /* no key is there twice */
+        reading->taken[reading->count] = false;
+        reading->at[json_keys[known].field][json_keys[known].rank] = (uint8_t)++reading->count;
+        if (value->type == PACK_NIL)
+            take(reading, value);
+        value++;
+    }
+    return pairs;
 }
 
 /* The best spelling of a field that is there and not null. */
 static const struct pack_value *first(const struct reading *reading, enum field field) {
-    for (unsigned rank = 0; rank < JSON_RANKS_MAX; rank++)
-        if (reading->present[field][rank] && reading->found[field][rank].type != PACK_NIL)
-            return &reading->found[field][rank];
+    for (unsigned rank = 0; rank < JSON_RANKS_MAX; rank++) {
+        const struct pack_value *value = found(reading, field, rank);
+        if (value && value->type != PACK_NIL)
+            return value;
+    }
     return NULL;
 }
 
 static void take_timestamp(struct reading *reading) {
     for (unsigned rank = 0; rank < JSON_RANKS_MAX; rank++) {
-        const struct pack_value *value = &reading->found[FIELD_TIMESTAMP][rank];
-        if (!reading->present[FIELD_TIMESTAMP][rank] ||
-            parse_time_value(value, reading->now_ns, &reading->ret->entry.timestamp_ns) != 0)
+        const struct pack_value *value = found(reading, FIELD_TIMESTAMP, rank);
+        if (!value || parse_time_value(value, reading->now_ns, &reading->ret->entry.timestamp_ns) != 0)
             continue;
         take(reading, value);
         return;
@@ -234,27 +250,25 @@ static struct text outer_key(struct reading *reading, struct text merged, struct
     return name->failed ? key : buffer_text(name);
 }
 
-static void build_metadata(struct reading *reading, struct text packed) {
+static void build_metadata(struct reading *reading, struct text packed, uint32_t outside) {
     struct metadata_builder builder;
-    struct pack_reader reader;
+    struct pack_reader reader, inner;
     struct pack_value value;
     struct text key, merged = TEXT_EMPTY;
-    uint32_t outside = 0, inside;
+    uint32_t inside;
     metadata_begin(&builder, &reading->scratch->metadata);
     const struct pack_value *nested = first(reading, FIELD_METADATA);
-    bool opened = open_map(packed, &reader, &outside);
-    check(opened);
-    if (nested && nested->type == PACK_MAP && (uint64_t)nested->count * outside <= JSON_MERGE_MAX) {
-        struct pack_reader inner;
+    if (nested && nested->type == PACK_MAP && (uint64_t)nested->count * outside <= JSON_MERGE_MAX &&
+        pack_enter_map(nested->whole, &inner, &inside)) {
         take(reading, nested);
         merged = nested->whole;
-        if (open_map(merged, &inner, &inside))
-            while (next_pair(&inner, &key, &value))
-                metadata_add_raw(&builder, key, value.whole);
+        const char *end = merged.data + merged.length;
+        metadata_add_pairs(&builder, (struct text) { inner.at, (size_t)(end - inner.at) }, inside);
     }
-    while (next_pair(&reader, &key, &value))
-        if (!is_taken(reading, &value))
-            metadata_add_raw(&builder, outer_key(reading, merged, key), value.whole);
+    if (outside > reading->taken_count && pack_enter_map(packed, &reader, &outside))
+        while (next_pair(&reader, &key, &value))
+            if (!is_taken(reading, key))
+                metadata_add_raw(&builder, outer_key(reading, merged, key), value.whole);
     reading->ret->entry.metadata = metadata_end(&builder);
 }
 
@@ -274,9 +288,15 @@ int parse_json_line(struct text line, uint64_t now_ns, struct parse_scratch *scr
         return -EINVAL;
     parsed_begin(ret);
     ret->is_json = true;
-    struct reading reading = { .line = line, .now_ns = now_ns, .scratch = scratch, .ret = ret };
-    sort_out(&reading, packed);
+    struct reading reading;
+    memset(reading.at, 0, sizeof(reading.at));
+    reading.count = reading.taken_count = 0;
+    reading.line = line;
+    reading.now_ns = now_ns;
+    reading.scratch = scratch;
+    reading.ret = ret;
+    uint32_t pairs = sort_out(&reading, packed);
     take_fields(&reading);
-    build_metadata(&reading, packed);
+    build_metadata(&reading, packed, pairs);
     return 0;
 }

@@ -59,6 +59,13 @@ void metadata_add_raw(struct metadata_builder *builder, struct text key, struct 
     pair_end(builder, &writer);
 }
 
+void metadata_add_pairs(struct metadata_builder *builder, struct text packed_pairs, uint32_t count) {
+    if (count > METADATA_PAIRS_MAX - builder->pairs || !buffer_reserve(builder->out, packed_pairs.length))
+        return;
+    buffer_append_text(builder->out, packed_pairs);
+    builder->pairs += count;
+}
+
 void metadata_add_uint(struct metadata_builder *builder, struct text key, uint64_t value) {
     struct pack_writer writer = pair_writer(builder, key.length);
     if (!writer.failed) {

@@ -42,6 +42,7 @@ struct metadata_builder {
 void metadata_begin(struct metadata_builder *builder, struct buffer *out);
 void metadata_add_text(struct metadata_builder *builder, struct text key, struct text value); /* empty value: nothing */
 void metadata_add_raw(struct metadata_builder *builder, struct text key, struct text packed);
+void metadata_add_pairs(struct metadata_builder *builder, struct text packed_pairs, uint32_t count); /* of a map */
 void metadata_add_uint(struct metadata_builder *builder, struct text key, uint64_t value);
 
 /* The packed map, or the empty text where nothing was added (or memory ran out). */

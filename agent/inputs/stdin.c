@@ -25,7 +25,8 @@ static struct stdin_input *stdin_of(struct input *input) {
     return (struct stdin_input *)input;
 }
 
-static int take_line(struct stdin_input *self, struct text line, bool cut) {
+/* `now_ns` is about now: only for times that do not say their year. An entry without a time gets the one at which it is written. */
+static int take_line(struct stdin_input *self, struct text line, bool cut, uint64_t now_ns) {
     const struct config_input *config = self->input.config;
     struct parsed parsed;
     while (line.length > 0 && line.data[line.length - 1] == '\r')
@@ -35,11 +36,10 @@ static int take_line(struct stdin_input *self, struct text line, bool cut) {
         self->input.counters.empty++;
         return 0;
     }
-    uint64_t now_ns = clock_real_ns();
     parse_line(config->format, line, now_ns, &self->scratch, &parsed);
     struct deliver_names names = { text_of(config->service), TEXT_LITERAL("stdin"), TEXT_LITERAL("stdin"),
                                    TEXT_LITERAL("stdin") };
-    deliver_fill(&parsed, &names, now_ns);
+    deliver_fill(&parsed, &names, 0);
     parsed.repaired |= cut ? ENTRY_REPAIR_CUT : 0;
     int result = deliver(&self->input, &parsed, &self->scratch, NULL);
     if (result == 0)
@@ -52,10 +52,11 @@ static int take_lines(struct stdin_input *self) {
     struct text line;
     bool cut;
     size_t next;
+    uint64_t now_ns = clock_real_ns();
     for (int count = 0; count < STDIN_ROUND_LINES; count++) {
         if (!line_buffer_next(&self->lines, self->at_end, &line, &cut, &next))
             return 1;
-        int result = take_line(self, line, cut);
+        int result = take_line(self, line, cut, now_ns);
         if (result != 0)
             return result;
         line_buffer_take(&self->lines, next);

@@ -119,15 +119,11 @@ bool buffer_reserve(struct buffer *buffer, size_t more) {
     return true;
 }
 
-void buffer_append(struct buffer *buffer, const void *data, size_t length) {
+void buffer_append_slowly(struct buffer *buffer, const void *data, size_t length) {
     if (length == 0 || !buffer_reserve(buffer, length))
         return;
     memcpy(buffer->data + buffer->length, data, length);
     buffer->length += length;
-}
-
-void buffer_append_text(struct buffer *buffer, struct text text) {
-    buffer_append(buffer, text.data, text.length);
 }
 
 void buffer_append_string(struct buffer *buffer, const char *string) {

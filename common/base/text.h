@@ -60,8 +60,18 @@ struct buffer {
 void buffer_finish(struct buffer *buffer);               /* frees; the buffer is empty and usable again */
 void buffer_clear(struct buffer *buffer);                /* forgets the content, keeps the room */
 bool buffer_reserve(struct buffer *buffer, size_t more); /* room for `more` bytes behind length */
-void buffer_append(struct buffer *buffer, const void *data, size_t length);
-void buffer_append_text(struct buffer *buffer, struct text text);
+void buffer_append_slowly(struct buffer *buffer, const void *data, size_t length); /* where the room does not suffice */
+static inline void buffer_append(struct buffer *buffer, const void *data, size_t length) {
+    if (__builtin_expect(length == 0 || length > buffer->capacity - buffer->length || buffer->failed, 0)) {
+        buffer_append_slowly(buffer, data, length);
+        return;
+    }
+    memcpy(buffer->data + buffer->length, data, length);
+    buffer->length += length;
+}
+static inline void buffer_append_text(struct buffer *buffer, struct text text) {
+    buffer_append(buffer, text.data, text.length);
+}
 void buffer_append_string(struct buffer *buffer, const char *string);
 void buffer_append_char(struct buffer *buffer, char c);
 void buffer_append_format(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));

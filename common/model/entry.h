@@ -26,6 +26,20 @@ enum {
     ENTRY_ARGUMENTS_MAX = 32,
 };
 
+/* A message that begins so is sealed, and its text means nothing to anybody without the key (common/privacy/seal.h). */
+#define ENTRY_SEALED_MARK "sealed:1:"
+
+/* A key of metadata: of an entry that was kept by sampling, the share that is kept. */
+#define ENTRY_SAMPLE_SHARE "sample_share"
+/* Keys of metadata of an entry that stands for `repeated` more like the one before, stored in its place between these times (collector.dedup). */
+#define ENTRY_REPEATED "repeated"
+#define ENTRY_REPEATED_FIRST "repeated_first"
+#define ENTRY_REPEATED_LAST "repeated_last"
+
+/* How many entries there were for this one, by that: 1, mostly. Of metadata as an app may have written it: nothing above ENTRY_WEIGHT_MAX. */
+#define ENTRY_WEIGHT_MAX 1e9
+double entry_weight(struct text metadata);
+
 struct entry_argument { /* a part of the message, in bytes */
     uint16_t begin, length;
 };

@@ -5,10 +5,14 @@
 #include "common/model/json_number.h"
 #include "common/model/pack_priv.h"
 
+enum { KEY_MARKS = 256 };
+
 struct container {
     size_t open; /* where pack_open put its head */
     uint32_t count;
     bool map;
+    bool maybe_twice;               /* two of its keys have the same mark */
+    uint64_t marks[KEY_MARKS / 64]; /* a bit for each of its keys */
 };
 
 struct parser {
@@ -229,14 +233,45 @@ static int parse_word(struct parser *parser) {
     return fail(parser, "a value must stand here");
 }
 
+/* A number below KEY_MARKS, the same for equal keys, by a key's two ends and its length. */
+static inline unsigned mark_of(const char *key, size_t length) {
+    uint64_t front = 0, back = 0;
+    if (length >= sizeof(front)) {
+        memcpy(&front, key, sizeof(front));
+        memcpy(&back, key + length - sizeof(back), sizeof(back));
+    } else if (length >= sizeof(uint32_t)) {
+        memcpy(&front, key, sizeof(uint32_t));
+        memcpy(&back, key + length - sizeof(uint32_t), sizeof(uint32_t));
+    } else if (length > 0) {
+        front = (uint8_t)key[0] | (uint64_t)(uint8_t)key[length / 2] << 8 | (uint64_t)(uint8_t)key[length - 1] << 16;
+    }
+    uint64_t mixed = (front ^ (back + length) * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xd6e8feb86659fd93);
+    return (unsigned)(mixed >> 56);
+}
+
+/* Most objects have no key twice, and that is seen here: only where two keys have the same mark, or one has escapes, they are all compared
+ * at the end. By the text and not by what was made of it: bytes written a moment ago are slow to read. */
+static void note_key(struct parser *parser, const char *begin, size_t packed_length) {
+    struct container *container = &parser->open[parser->depth - 1];
+    size_t length = (size_t)(parser->at - begin) - 2; /* the quotes */
+    size_t head = length < 32 ? 1 : length < 256 ? 2 : length < 65536 ? 3 : 5;
+    unsigned mark = mark_of(begin + 1, length);
+    uint64_t bit = UINT64_C(1) << mark % 64;
+    container->maybe_twice |= (container->marks[mark / 64] & bit) != 0 || packed_length != head + length;
+    container->marks[mark / 64] |= bit;
+}
+
 /* A key and its colon. */
 static int parse_key(struct parser *parser) {
     skip_space(parser);
     if (parser->at == parser->end || *parser->at != '"')
         return fail(parser, "a key in quotes must stand here");
+    const char *begin = parser->at;
+    size_t before = parser->writer->length;
     int rc = parse_string(parser);
     if (rc < 0)
         return rc;
+    note_key(parser, begin, parser->writer->length - before);
     skip_space(parser);
     if (parser->at == parser->end || *parser->at != ':')
         return fail(parser, "a colon must stand behind the key");
@@ -248,7 +283,7 @@ static int close_container(struct parser *parser) {
     struct container *container = &parser->open[--parser->depth];
     int count = (int)container->count;
     parser->at++;
-    if (container->map && !parser->writer->failed) {
+    if (container->map && container->maybe_twice && !parser->writer->failed) {
         count = pack_keep_last(parser->writer, container->open + 1, container->count);
         if (count < 0)
             return error_set(parser->error, count, "an object has more than %d keys", PACK_KEYS_MAX);
@@ -323,9 +358,12 @@ int pack_from_json(struct text json, struct pack_writer *writer, struct error *e
         return error_set(error, -EINVAL, "character 1: the text is not UTF-8");
     if (json.length == 0)
         return error_set(error, -EINVAL, "character 1: the text is empty");
-    struct parser parser = {
-        .start = json.data, .at = json.data, .end = json.data + json.length, .writer = writer, .error = error
-    };
+    struct parser parser; /* not cleared: containers are, as they open */
+    parser.start = parser.at = json.data;
+    parser.end = json.data + json.length;
+    parser.writer = writer;
+    parser.error = error;
+    parser.depth = 0;
     size_t before = writer->length;
     int rc = parse(&parser);
     if (rc == 0 && writer->failed)

@@ -28,6 +28,7 @@
     X(STORE_REPAIRED, COUNTER, "store_entries_repaired_total", "", "Entries that broke a rule and were repaired.") \
     X(STORE_REDACTED, COUNTER, "store_values_redacted_total", "", "Messages and values that an expression of redact.patterns took something out of.") \
     X(STORE_TOO_COSTLY, COUNTER, "store_redactions_too_costly_total", "", "Of them, those redacted whole because the expressions took too long.") \
+    X(STORE_UNSEALED, COUNTER, "store_values_unsealed_total", "", "Values to be encrypted that found no room in their entry so, and were redacted.") \
     X(STORE_SPANS, COUNTER, "store_spans_total", "", "Spans stored.") \
     X(STORE_SPANS_INVALID, COUNTER, "store_spans_invalid_total", "", "Spans without a trace id or an id of their own: not stored.") \
     X(STORE_COMMITS, COUNTER, "store_commits_total", "", "Transactions that the collector committed.") \

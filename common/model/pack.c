@@ -3,6 +3,8 @@
 
 #include "common/model/pack_priv.h"
 
+enum { FIXSTR_END = 32, STR8_END = 256, FIXMAP_END = 16 }; /* lengths and counts below these have shorter heads */
+
 static int put(void *context, const char *bytes, size_t length) {
     struct pack_writer *writer = context;
     if (writer->failed || length > writer->capacity - writer->length) {
@@ -28,7 +30,25 @@ void pack_array(struct pack_writer *writer, uint32_t count) {
     msgpack_pack_array(&into, count);
 }
 
+/* The head of a short text, which most are; false: it is none, or there is no room for it. */
+static inline bool put_short_head(struct pack_writer *writer, size_t length) {
+    size_t size = length < FIXSTR_END ? 1 : 2;
+    if (length >= STR8_END || writer->failed || size + length > writer->capacity - writer->length)
+        return false;
+    char *at = writer->data + writer->length;
+    if (size == 1) {
+        at[0] = (char)(0xa0 | length);
+    } else {
+        at[0] = (char)0xd9;
+        at[1] = (char)length;
+    }
+    writer->length += size;
+    return true;
+}
+
 void pack_text_head(struct pack_writer *writer, size_t length) {
+    if (put_short_head(writer, length))
+        return;
     msgpack_packer into = packer(writer);
     if (length <= writer->capacity)
         msgpack_pack_str(&into, length);
@@ -37,6 +57,12 @@ void pack_text_head(struct pack_writer *writer, size_t length) {
 }
 
 void pack_text(struct pack_writer *writer, struct text value) {
+    if (put_short_head(writer, value.length)) {
+        if (value.length > 0)
+            memcpy(writer->data + writer->length, value.data, value.length);
+        writer->length += value.length;
+        return;
+    }
     pack_text_head(writer, value.length);
     pack_raw(writer, value);
 }
@@ -92,6 +118,10 @@ size_t pack_open(struct pack_writer *writer) {
 void pack_close(struct pack_writer *writer, size_t open, bool map, uint32_t count) {
     if (writer->failed)
         return;
+    if (count < FIXMAP_END) {
+        writer->data[open] = (char)((map ? 0x80 : 0x90) | count);
+        return;
+    }
     char head[5];
     struct pack_writer head_writer = { .data = head, .capacity = sizeof(head) };
     if (map)

@@ -91,8 +91,11 @@ struct pack_reader {
 };
 
 /* The next value, its children not passed over (PACK_ARRAY and PACK_MAP: they come next); 1 when there was one, 0
- * at the end, -EINVAL on bytes that pack_check would refuse. */
+ * at the end, -EINVAL on bytes that pack_check would refuse (then nothing of *ret may be used). */
 int pack_next(struct pack_reader *reader, struct pack_value *ret);
+
+/* Begin to read the pairs of a checked map, whose end is not looked for; false: it is none. */
+bool pack_enter_map(struct text packed_map, struct pack_reader *ret, uint32_t *ret_pairs);
 
 /* The value of a key in a checked map: 1 and *ret, or 0. */
 int pack_find(struct text packed_map, struct text key, struct pack_value *ret);

@@ -177,31 +177,41 @@ bool pack_is_map(struct text packed) {
 int pack_next(struct pack_reader *reader, struct pack_value *ret) {
     if (reader->at == reader->end)
         return 0;
-    struct pack_value value;
-    int64_t size = pack_head(reader->at, reader->end, &value);
+    /* straight into *ret: a copy of what was written in parts a moment ago waits for them */
+    int64_t size = pack_head(reader->at, reader->end, ret);
     if (size < 0)
         return -EINVAL;
     const char *behind = reader->at + size;
-    if (value.type == PACK_ARRAY || value.type == PACK_MAP) {
+    if (ret->type == PACK_ARRAY || ret->type == PACK_MAP) {
         behind = pack_skip(reader->at, reader->end, PACK_DEPTH_MAX);
         if (!behind)
             return -EINVAL;
     }
-    value.whole = (struct text) { reader->at, (size_t)(behind - reader->at) };
+    ret->whole.data = reader->at;
+    ret->whole.length = (size_t)(behind - reader->at);
     reader->at += size;
-    *ret = value;
     return 1;
 }
 
+bool pack_enter_map(struct text packed_map, struct pack_reader *ret, uint32_t *ret_pairs) {
+    struct pack_value map;
+    const char *end = packed_map.length > 0 ? packed_map.data + packed_map.length : packed_map.data;
+    int64_t size = pack_head(packed_map.data, end, &map);
+    if (size < 0 || map.type != PACK_MAP)
+        return false;
+    *ret = (struct pack_reader) { packed_map.data + size, end };
+    *ret_pairs = map.count;
+    return true;
+}
+
 int pack_find(struct text packed_map, struct text key, struct pack_value *ret) {
-    if (packed_map.length == 0)
-        return 0;
-    struct pack_reader reader = { packed_map.data, packed_map.data + packed_map.length };
-    struct pack_value map, name, value;
+    struct pack_reader reader;
+    struct pack_value name, value;
+    uint32_t pairs;
     int found = 0;
-    if (pack_next(&reader, &map) != 1 || map.type != PACK_MAP)
+    if (!pack_enter_map(packed_map, &reader, &pairs))
         return 0;
-    for (uint32_t i = 0; i < map.count; i++) {
+    for (uint32_t i = 0; i < pairs; i++) {
         if (pack_next(&reader, &name) != 1 || pack_next(&reader, &value) != 1)
             return 0;
         if (name.type == PACK_TEXT && text_equal(name.text, key)) {

@@ -15,11 +15,12 @@ enum { REDACT_PATTERNS_MAX = 32 };
 struct redact_patterns {
     struct pattern *items[REDACT_PATTERNS_MAX];
     size_t count;
-    size_t least;          /* bytes of the shortest match of any */
-    uint64_t redacted;     /* values that something was taken out of, whole ones included */
-    uint64_t too_costly;   /* of them, those redacted whole for want of time */
-    uint64_t deadline_ns;  /* monotonic, of the present entry; 0: the clock was not looked at yet */
-    struct buffer message; /* what was made anew, until the next call */
+    size_t least;                   /* bytes of the shortest match of any */
+    uint64_t redacted;              /* values that something was taken out of, whole ones included */
+    uint64_t too_costly;            /* of them, those redacted whole for want of time */
+    uint64_t deadline_ns;           /* monotonic, of the present entry; 0: the clock was not looked at yet */
+    uint64_t processor_deadline_ns; /* likewise, of this thread's processor time */
+    struct buffer message;          /* what was made anew, until the next call */
     struct buffer metadata, error_details;
     struct buffer value, other; /* one being made */
 };

@@ -156,6 +156,23 @@ static const struct config_key redact_keys[] = {
     { .name = NULL },
 };
 
+static const struct config_key encrypt_keys[] = {
+    { .name = "keys", .read = config_read_redact_keys, .offset = offsetof(struct config_encrypt, keys) },
+    { .name = "public_key_file", .read = config_read_path, .offset = offsetof(struct config_encrypt, public_key_file) },
+    { .name = NULL },
+};
+
+/* Half of it would encrypt nothing, and say nothing. */
+static void read_encrypt(struct config_reader *reader, const struct config_value *value, void *field) {
+    const struct config_encrypt *encrypt = field;
+    size_t faults = reader->faults->count + reader->faults->omitted;
+
+    config_read_nested(reader, value, field);
+    if (reader->faults->count + reader->faults->omitted == faults && !reader->out_of_memory &&
+        (encrypt->keys.count == 0) != (encrypt->public_key_file == NULL))
+        config_fault_of(reader, value, "needs both keys and public_key_file (tfctl keygen makes one)");
+}
+
 static const struct config_key flight_recorder_keys[] = {
     { .name = "levels", .read = config_read_low_levels, .offset = offsetof(struct config_flight_recorder, levels) },
     { .name = "keep",
@@ -193,7 +210,10 @@ static const struct config_key collector_keys[] = {
       .read = config_read_nested,
       .offset = offsetof(struct config_collector, redact),
       .keys = redact_keys },
-    { .name = "encrypt" },
+    { .name = "encrypt",
+      .read = read_encrypt,
+      .offset = offsetof(struct config_collector, encrypt),
+      .keys = encrypt_keys },
     { .name = "sampling", .read = config_read_sampling, .offset = offsetof(struct config_collector, sampling) },
     { .name = "flight_recorder",
       .read = config_read_nested,

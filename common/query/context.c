@@ -45,7 +45,7 @@ int context_open(struct store_reader *reader, const struct filter *filter, const
     check(around <= CONTEXT_MAX);
     context->reader = reader;
     context->options = *options;
-    context->options.by_arrival = true;
+    context->options.by_arrival = context->options.sequences_only = true;
     context->around = around;
     int status = scan_open(reader, filter, &context->options, &context->scan, error);
     if (status == 0)

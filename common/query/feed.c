@@ -77,7 +77,7 @@ static void work_on(void *argument, unsigned thread, void *given) {
 static void call_crew(struct feed *feed) {
     unsigned threads = crew_processors(), wanted = 0;
     feed->alone = true; /* unless it comes to something */
-    if (threads < 2 || feed->plan.count - feed->next < FEED_ALONE)
+    if (threads < 2 || feed->plan.count - feed->next < FEED_ENOUGH)
         return;
     while (wanted < threads && add_worker(feed, NULL) == 0)
         wanted++;
@@ -161,7 +161,7 @@ static int next_alone(struct feed *feed, struct error *error) {
 }
 
 int feed_next(struct feed *feed, struct error *error) {
-    if (!feed->crew && !feed->alone && feed->next >= FEED_ALONE)
+    if (!feed->crew && !feed->alone && feed->next >= (feed->plan.ahead ? 0 : FEED_ALONE))
         call_crew(feed);
     if (!feed->crew)
         return feed->next < feed->plan.count ? next_alone(feed, error) : 0;

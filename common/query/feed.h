@@ -12,6 +12,7 @@
 
 enum {
     FEED_ALONE = 4,                         /* blocks before a crew is called */
+    FEED_ENOUGH = 3,                        /* fewer left are no work for threads */
     FEED_WORKERS_MAX = CREW_THREADS_MAX + 1 /* the caller is worker 0 */
 };
 
@@ -34,6 +35,7 @@ struct feed_plan {
     const struct candidate *candidates; /* in order; borrowed, as all of this */
     size_t count;
     bool alone; /* no threads */
+    bool ahead; /* all of it will be asked for: call the crew at once */
     feed_work *work;
     int (*take)(void *argument, void *result); /* takes it over in any case; 0 or -ENOMEM */
     void (*discard)(void *result);

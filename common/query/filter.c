@@ -22,6 +22,7 @@ static const struct {
     { "user_id", FILTER_USER_ID },
     { "organization_id", FILTER_ORGANIZATION_ID },
     { "id", FILTER_ID },
+    { "template", FILTER_TEMPLATE },
 };
 
 static const struct text metadata_prefix = TEXT_INITIALIZER("metadata.");
@@ -163,6 +164,19 @@ static bool is_uuid_field(enum filter_field field) {
     return field == FILTER_USER_ID || field == FILTER_ORGANIZATION_ID || field == FILTER_ID;
 }
 
+/* As tfctl stats --templates shows it. */
+static bool template_parse(struct text value, uint64_t *ret) {
+    uint64_t number = 0;
+    for (size_t i = 0; i < value.length; i++) {
+        char c = value.data[i], letter = (char)(c | 0x20);
+        if (!(c >= '0' && c <= '9') && !(letter >= 'a' && letter <= 'f'))
+            return false;
+        number = number << 4 | (uint64_t)(c <= '9' ? c - '0' : letter - 'a' + 10);
+    }
+    *ret = number;
+    return value.length == 16;
+}
+
 static int fill_matcher(struct filter_matcher *matcher, struct text label, struct text key, struct text value,
                         struct error *error) {
     int status = copy(key, &matcher->key, error);
@@ -176,6 +190,11 @@ static int fill_matcher(struct filter_matcher *matcher, struct text label, struc
                    : error_set(error, -EINVAL,
                                "\"%.*s\" is no number: expected one such as 3, -1.5, 12ms, 1h30m or 5KB",
                                TEXT_FORMAT(value));
+    if (matcher->field == FILTER_TEMPLATE && !template_parse(value, &matcher->template))
+        return error_set(
+            error, -EINVAL,
+            "template \"%.*s\" is unknown: expected 16 hex digits as \"tfctl stats --templates\" shows them",
+            TEXT_FORMAT(value));
     if (is_uuid_field(matcher->field) && value.length > 0 && uuid_parse(value, &matcher->uuid) < 0)
         return error_set(error, -EINVAL,
                          "%.*s \"%.*s\" is no UUID: expected the form "

@@ -5,7 +5,7 @@
  * reads its text form into this. A filter owns all it holds and is not changed once matching began; since its patterns keep
  * scratch memory, one thread uses it at a time.
  *
- * Fields: service module operation level host pid trace_id span_id correlation_id user_id organization_id id; any other
+ * Fields: service module operation level host pid trace_id span_id correlation_id user_id organization_id id template; any other
  * name is a key of metadata (with "metadata." before it also one that is spelled like a field). A key with dots that does not stand in
  * metadata as it is written goes down into nested maps. An absent field is the empty text, as in LogQL: {user_id=""} means those
  * without. A metadata value that is no string is compared as its JSON text.
@@ -58,7 +58,8 @@ enum filter_field {
     FILTER_ORGANIZATION_ID,
     FILTER_ID,
     FILTER_METADATA,
-    FILTER_LEVEL, /* never in a matcher: becomes part of `levels` */
+    FILTER_TEMPLATE, /* the statement's, 16 hex digits: block_template_id */
+    FILTER_LEVEL,    /* never in a matcher: becomes part of `levels` */
 };
 
 struct filter_matcher {
@@ -69,6 +70,7 @@ struct filter_matcher {
     struct uuid uuid;            /* the same for the three UUID fields; zero: absent */
     struct pattern *pattern;     /* FILTER_MATCH, FILTER_NOT_MATCH; owned */
     struct filter_number number; /* the operators of numbers */
+    uint64_t template;           /* the value as a number, of FILTER_TEMPLATE */
 };
 
 /* Conditions of which one side is enough: `a="x" or (b > 3 and level="error")`. Children before parents, the root last. */
@@ -146,6 +148,10 @@ int filter_matcher_text(const struct filter_matcher *matcher, struct text value,
 int filter_matcher_uuid(const struct filter_matcher *matcher, const struct uuid *value, struct error *error);
 int filter_matcher_metadata(const struct filter_matcher *matcher, struct text metadata, struct buffer *scratch,
                             struct error *error);
+/* A value of metadata (msgpack, maybe not sound; empty: absent), or what `path`, if not empty, leads to in it. */
+int filter_matcher_value(const struct filter_matcher *matcher, struct text value, struct text path,
+                         struct buffer *scratch, struct error *error);
+int filter_matcher_template(const struct filter_matcher *matcher, uint64_t template, struct error *error);
 bool filter_has_service(const struct filter *filter, struct text service); /* the list alone, not the matchers */
 int filter_line_text(const struct filter_line *line, struct text message, struct error *error);
 

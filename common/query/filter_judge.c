@@ -71,18 +71,40 @@ static bool find_metadata(struct text map, struct text key, struct pack_value *r
     return false;
 }
 
+static int judge_found(const struct filter_matcher *matcher, const struct pack_value *value, struct buffer *scratch,
+                       struct error *error) {
+    if (value->type == PACK_TEXT)
+        return filter_matcher_text(matcher, value->text, error);
+    buffer_clear(scratch);
+    pack_append_json(scratch, value->whole);
+    if (scratch->failed)
+        return error_set(error, -ENOMEM, "out of memory while matching metadata");
+    return filter_matcher_text(matcher, buffer_text(scratch), error);
+}
+
 int filter_matcher_metadata(const struct filter_matcher *matcher, struct text metadata, struct buffer *scratch,
                             struct error *error) {
     struct pack_value value;
     if (!find_metadata(metadata, matcher->key, &value))
         return filter_matcher_text(matcher, TEXT_EMPTY, error);
-    if (value.type == PACK_TEXT)
-        return filter_matcher_text(matcher, value.text, error);
-    buffer_clear(scratch);
-    pack_append_json(scratch, value.whole);
-    if (scratch->failed)
-        return error_set(error, -ENOMEM, "out of memory while matching metadata");
-    return filter_matcher_text(matcher, buffer_text(scratch), error);
+    return judge_found(matcher, &value, scratch, error);
+}
+
+int filter_matcher_value(const struct filter_matcher *matcher, struct text value, struct text path,
+                         struct buffer *scratch, struct error *error) {
+    struct pack_reader reader = { value.data, value.data + value.length };
+    struct pack_value found;
+    bool there = path.length > 0 ? find_metadata(value, path, &found)
+                                 : value.length > 0 && pack_check(value) == 0 && pack_next(&reader, &found) > 0;
+    return there ? judge_found(matcher, &found, scratch, error) : filter_matcher_text(matcher, TEXT_EMPTY, error);
+}
+
+int filter_matcher_template(const struct filter_matcher *matcher, uint64_t template, struct error *error) {
+    char text[17];
+    if (matcher->op == FILTER_EQUAL || matcher->op == FILTER_NOT_EQUAL)
+        return (matcher->template == template) == (matcher->op == FILTER_EQUAL);
+    snprintf(text, sizeof(text), "%016llx", (unsigned long long)template);
+    return filter_matcher_text(matcher, text_of(text), error);
 }
 
 bool filter_has_service(const struct filter *filter, struct text service) {
@@ -112,6 +134,7 @@ int filter_line_text(const struct filter_line *line, struct text message, struct
 static int judge_matcher(const struct filter_matcher *matcher, const struct entry *entry, struct buffer *scratch,
                          struct error *error) {
     char pid[12] = "";
+    uint64_t template;
     switch (matcher->field) {
     case FILTER_SERVICE:
         return filter_matcher_text(matcher, entry->service, error);
@@ -139,6 +162,10 @@ static int judge_matcher(const struct filter_matcher *matcher, const struct entr
         return filter_matcher_uuid(matcher, &entry->id, error);
     case FILTER_METADATA:
         return filter_matcher_metadata(matcher, entry->metadata, scratch, error);
+    case FILTER_TEMPLATE:
+        if (block_template_of(entry, scratch, &template) < 0)
+            return error_set(error, -ENOMEM, "out of memory while matching a template");
+        return filter_matcher_template(matcher, template, error);
     case FILTER_LEVEL:
         break;
     }

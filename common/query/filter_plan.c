@@ -25,6 +25,8 @@ static const enum index_filter_kind id_kinds[] = {
 static bool may_have_id(const struct filter_matcher *matcher, const struct index_entry *index) {
     if (matcher->op != FILTER_EQUAL || matcher->value.length == 0)
         return true;
+    if (matcher->field == FILTER_TEMPLATE)
+        return index_may_have_template(index, matcher->template);
     if ((size_t)matcher->field >= COUNT_OF(id_kinds) || id_kinds[matcher->field] == 0)
         return true;
     struct text value = matcher->value;

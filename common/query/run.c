@@ -130,6 +130,10 @@ int run_render(struct run *run, void (*render)(void *argument, struct buffer *ou
     return status < 0 ? status : 0;
 }
 
+int run_load(struct run *run, struct error *error) {
+    return block_load_all(run->block, error);
+}
+
 bool run_text(const struct run *run, struct text *ret) {
     if (!run->ends)
         return false;

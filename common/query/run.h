@@ -22,6 +22,8 @@ void run_destroy(struct run *run);
  * would take too much room. */
 int run_render(struct run *run, void (*render)(void *argument, struct buffer *out, const struct entry *entry),
                void *argument, struct error *error);
+/* Decode what run_entry needs. */
+int run_load(struct run *run, struct error *error);
 /* What was written for the current match: false: it was not. */
 bool run_text(const struct run *run, struct text *ret);
 

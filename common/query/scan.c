@@ -8,8 +8,8 @@
 #include "common/query/feed.h"
 #include "common/query/run.h"
 
-/* Of open blocks, decoded or written: those beyond keep only their matches and are read again in windows. */
-enum { RESIDENT_BYTES = 40 * 1024 * 1024 };
+/* By arrival, a limit is mostly reached long before the end: the plan is made for so many sequences, then for four times as many ... */
+enum { PIECE_FIRST = 65536, PIECE_FACTOR = 4 };
 
 struct scan {
     struct store_reader *reader;
@@ -18,10 +18,13 @@ struct scan {
     struct candidates candidates; /* in the order in which they have to be opened */
     size_t next_candidate;
     struct feed *feed;
-    bool render_ahead;
+    uint64_t left_from, left_to; /* sequences that are not planned yet */
+    uint64_t piece;
+    bool ahead;        /* threads decode or write whole entries */
     struct run **heap; /* the run with the next match on top */
     size_t run_count, run_capacity;
-    size_t resident;     /* bytes */
+    size_t
+        resident; /* bytes of open blocks, decoded or written: those beyond the options' memory keep only their matches */
     struct run *current; /* whose match the caller stands at */
 };
 
@@ -128,8 +131,9 @@ static int work_on_block(void *argument, struct feed_worker *worker, const struc
         block_destroy(block);
         return status;
     }
-    if (scan->render_ahead && worker->number > 0)
-        status = run_render(run, scan->options.render, scan->options.render_argument, error);
+    if (scan->ahead && worker->number > 0)
+        status = scan->options.render ? run_render(run, scan->options.render, scan->options.render_argument, error)
+                                      : run_load(run, error);
     if (status < 0) {
         run_destroy(run);
         return status;
@@ -146,7 +150,7 @@ static int take_run(void *argument, void *result) {
     struct scan *scan = argument;
     struct run *run = result;
     scan->resident += run_weight(run);
-    if (scan->resident > RESIDENT_BYTES && scan->run_count > 0)
+    if (scan->resident > (scan->options.memory ? scan->options.memory : SCAN_MEMORY) && scan->run_count > 0)
         evict(scan, run);
     int status = push(scan, run);
     if (status < 0)
@@ -169,6 +173,7 @@ static int start_feed(struct scan *scan, struct error *error) {
                                     .candidates = scan->candidates.items,
                                     .count = scan->candidates.count,
                                     .alone = scan->options.alone,
+                                    .ahead = scan->options.limit == UINT64_MAX,
                                     .work = work_on_block,
                                     .take = take_run,
                                     .discard = discard_run,
@@ -176,6 +181,49 @@ static int start_feed(struct scan *scan, struct error *error) {
                                     .damaged = scan->options.damaged,
                                     .damaged_argument = scan->options.damaged_argument };
     return feed_open(&plan, &scan->feed, error);
+}
+
+/* Plan the next piece of what is left, and begin to feed on it. Nothing of the pieces before is in use any more. */
+static int plan_piece(struct scan *scan, struct error *error) {
+    uint64_t from = scan->left_from, to = scan->left_to;
+    if (to - from > scan->piece) {
+        from = scan->options.reverse ? to - scan->piece : from;
+        to = from + scan->piece;
+    }
+    scan->piece = scan->piece < UINT64_MAX / PIECE_FACTOR ? scan->piece * PIECE_FACTOR : UINT64_MAX;
+    if (scan->options.reverse)
+        scan->left_to = from;
+    else
+        scan->left_from = to;
+    feed_close(scan->feed);
+    scan->feed = NULL;
+    candidates_finish(&scan->candidates);
+    scan->next_candidate = 0;
+    int status = candidates_collect(scan->reader, scan->filter, from, to, NULL, NULL, &scan->candidates, error);
+    if (status < 0)
+        return status;
+    if (scan->candidates.count > 1)
+        qsort_r(scan->candidates.items, scan->candidates.count, sizeof(*scan->candidates.items), compare_candidates,
+                scan);
+    return start_feed(scan, error);
+}
+
+/* All at once, but by arrival with a limit. */
+static int plan(struct scan *scan, struct error *error) {
+    const struct scan_options *options = &scan->options;
+    scan->left_from = options->from_sequence;
+    scan->left_to = options->to_sequence;
+    scan->piece = UINT64_MAX;
+    if (options->by_arrival && options->limit < UINT64_MAX) {
+        uint64_t end;
+        int status = store_reader_end(scan->reader, &end, error);
+        if (status < 0)
+            return status;
+        scan->left_to = end < scan->left_to ? end : scan->left_to;
+        scan->piece = PIECE_FIRST;
+    }
+    scan->left_to = scan->left_to < scan->left_from ? scan->left_from : scan->left_to;
+    return plan_piece(scan, error);
 }
 
 int scan_open(struct store_reader *reader, const struct filter *filter, const struct scan_options *options,
@@ -186,14 +234,8 @@ int scan_open(struct store_reader *reader, const struct filter *filter, const st
     scan->reader = reader;
     scan->filter = filter;
     scan->options = *options;
-    scan->render_ahead = options->render && options->offset == 0;
-    int status = candidates_collect(reader, filter, options->from_sequence, options->to_sequence, NULL, NULL,
-                                    &scan->candidates, error);
-    if (status == 0 && scan->candidates.count > 1)
-        qsort_r(scan->candidates.items, scan->candidates.count, sizeof(*scan->candidates.items), compare_candidates,
-                scan);
-    if (status == 0)
-        status = start_feed(scan, error);
+    scan->ahead = !options->sequences_only && options->offset == 0;
+    int status = plan(scan, error);
     if (status < 0) {
         scan_close(scan);
         return status;
@@ -215,6 +257,16 @@ void scan_close(struct scan *scan) {
 
 /* --- reading --- */
 
+static int open_next(struct scan *scan, struct error *error) {
+    int status = open_due(scan, error);
+    while (status == 0 && scan->run_count == 0 && scan->left_from < scan->left_to) {
+        status = plan_piece(scan, error);
+        if (status == 0)
+            status = open_due(scan, error);
+    }
+    return status;
+}
+
 /* Move past the match that was given out last. */
 static void leave_current(struct scan *scan) {
     if (!scan->current)
@@ -234,7 +286,7 @@ int scan_next(struct scan *scan, uint64_t *ret_sequence, struct error *error) {
         leave_current(scan);
         if (scan->options.limit == 0)
             return 0;
-        int status = open_due(scan, error);
+        int status = open_next(scan, error);
         if (status < 0)
             return status;
         if (scan->run_count == 0)

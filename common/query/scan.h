@@ -2,7 +2,8 @@
  *
  * By time: (timestamp, sequence), however late an entry came. By arrival: sequence, which never changes: what tail, follow and cursors use.
  * Streaming: a block is opened when its turn comes and closed when it is done, so the first entry of a long answer comes at
- * once and a limit stops the work. The plan is made when the scan is opened: what arrives later is not in it. Blocks that the
+ * once and a limit stops the work. The plan is made when the scan is opened: what arrives later is not in it (by arrival with a
+ * limit, it is made piece by piece, up to where the store ended then). Blocks that the
  * collector merges meanwhile are found again, and no entry is seen twice or missed. Long scans work ahead with threads of their own
  * (feed.h); the caller is one thread. The reader stays the caller's and must outlive the scan, as must the filter.
  */
@@ -11,6 +12,8 @@
 
 #include "common/query/filter.h"
 #include "common/store/reader.h"
+
+enum { SCAN_MEMORY = 40 * 1024 * 1024 };
 
 struct scan_options {
     bool by_arrival;
@@ -25,7 +28,10 @@ struct scan_options {
     /* How scan_text writes an entry. May be called by several threads at once, and for entries that are not asked for in the end. */
     void (*render)(void *argument, struct buffer *out, const struct entry *entry);
     void *render_argument;
-    bool alone; /* no threads */
+    bool alone;    /* no threads */
+    size_t memory; /* bytes of open blocks, roughly; 0: SCAN_MEMORY */
+    bool
+        sequences_only; /* neither scan_entry nor scan_text will be called: threads need not decode whole entries ahead */
 };
 #define SCAN_EVERYTHING ((struct scan_options) { .to_sequence = UINT64_MAX, .limit = UINT64_MAX })
 

@@ -139,6 +139,7 @@ static int run_feed(struct counting *counting, struct store_reader *reader, cons
                                     .candidates = candidates->items,
                                     .count = candidates->count,
                                     .alone = options->alone,
+                                    .ahead = true,
                                     .work = count_block,
                                     .argument = counting,
                                     .damaged = options->damaged,

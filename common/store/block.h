@@ -115,6 +115,8 @@ uint32_t block_template_count(const struct block *block);
 struct text block_template_text(const struct block *block, uint32_t template); /* BLOCK_GAP where an argument stands */
 /* XXH3-64 of the template's text: the same in every block, shown as 16 hex digits. */
 uint64_t block_template_id(const struct block *block, uint32_t template);
+/* The same of an entry that is in no block yet (in a block whose messages have very many templates it may stand under another). -ENOMEM. */
+int block_template_of(const struct entry *entry, struct buffer *scratch, uint64_t *ret_id);
 
 /* With BLOCK_ARGUMENT loaded: append the message of one row, without putting all of them together as BLOCK_MESSAGE does. */
 void block_append_message(const struct block *block, uint32_t row, struct buffer *out);

@@ -1,5 +1,5 @@
 /* Metadata by key, the writing side: a map is a shape (the ordered list of its keys) and a value for each key. What would not come out byte for byte the
- * same - no map, headers longer than needed, keys that are no text or stand twice - is kept whole, as one value. */
+ * same - no map, headers longer than needed, keys that are no text - is kept whole, as one value. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -22,13 +22,6 @@ static size_t text_header(size_t length) {
     return length < 32 ? 1 : length < 256 ? 2 : length < 65536 ? 3 : 5;
 }
 
-static bool stands_twice(const struct shape *shape) {
-    for (uint32_t i = 0; i < shape->count; i++)
-        if (shape->keys[i] == shape->keys[shape->count])
-            return true;
-    return false;
-}
-
 /* Maps mostly have the keys of the one before, as far as they go. */
 static bool is_guess_right(const struct block_builder *builder, uint32_t index, struct text key) {
     uint16_t number = index < SHAPE_GUESSES ? builder->guesses[index] : UINT16_MAX;
@@ -38,7 +31,7 @@ static bool is_guess_right(const struct block_builder *builder, uint32_t index, 
 static bool add_key(struct block_builder *builder, struct shape *shape, struct text key, int *result) {
     if (is_guess_right(builder, shape->count, key)) {
         shape->keys[shape->count] = builder->guesses[shape->count];
-        return !stands_twice(shape);
+        return true;
     }
     uint64_t hash = hash_bytes(key.data, key.length);
     int number = dictionary_find(&builder->keys, key, hash);
@@ -49,7 +42,7 @@ static bool add_key(struct block_builder *builder, struct shape *shape, struct t
     shape->keys[shape->count] = (uint16_t)number;
     if (shape->count < SHAPE_GUESSES)
         builder->guesses[shape->count] = (uint16_t)number;
-    return !stands_twice(shape);
+    return true;
 }
 
 /* True when the map is its keys and values and nothing else. */
@@ -73,9 +66,17 @@ static bool take_apart(struct block_builder *builder, struct text metadata, stru
 }
 
 static int add_shape(struct block_builder *builder, const struct shape *shape) {
+    uint16_t last = builder->last_shape;
+    if (last < builder->shapes.size &&
+        text_equal(dictionary_get(&builder->shapes, last),
+                   (struct text) { (const char *)shape->keys, shape->count * sizeof(shape->keys[0]) }))
+        return last + BLOCK_SHAPES_FIXED;
     int number = dictionary_add(&builder->shapes,
                                 (struct text) { (const char *)shape->keys, shape->count * sizeof(shape->keys[0]) });
-    return number < 0 ? number : number + BLOCK_SHAPES_FIXED;
+    if (number < 0)
+        return number;
+    builder->last_shape = (uint16_t)number;
+    return number + BLOCK_SHAPES_FIXED;
 }
 
 int block_metadata_add(struct block_builder *builder, struct text metadata, uint32_t row) {

@@ -5,6 +5,9 @@
  * argument never begins or ends inside a word of letters and digits, so that the index can hash the template's words and the
  * arguments' apart from each other. The idea of template and variables is CLP's (Rodrigues, Luo, Yuan, OSDI 2021).
  */
+#include <errno.h>
+
+#include "common/base/hash.h"
 #include "common/store/block_private.h"
 
 enum { QUOTED_MAX = 1024 };
@@ -130,7 +133,8 @@ void block_mine(const struct entry *entry, struct mined *ret) {
     ret->count = 0;
     if (entry->message.length == 0)
         return;
-    if (memchr(entry->message.data, BLOCK_GAP, entry->message.length)) {
+    if (memchr(entry->message.data, BLOCK_GAP, entry->message.length) ||
+        text_starts_with(entry->message, TEXT_LITERAL(ENTRY_SEALED_MARK))) {
         block_mine_whole(entry->message, ret);
     } else if (entry->templated && fits(entry)) {
         ret->count = entry->argument_count;
@@ -164,4 +168,15 @@ uint32_t block_gaps(struct text template) {
     for (size_t i = 0; i < template.length; i++)
         gaps += template.data[i] == BLOCK_GAP;
     return gaps;
+}
+
+int block_template_of(const struct entry *entry, struct buffer *scratch, uint64_t *ret_id) {
+    struct mined mined;
+    buffer_clear(scratch);
+    block_mine(entry, &mined);
+    block_mine_template(entry->message, &mined, scratch);
+    if (scratch->failed)
+        return -ENOMEM;
+    *ret_id = hash_bytes(scratch->data, scratch->length);
+    return 0;
 }

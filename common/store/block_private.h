@@ -105,6 +105,7 @@ struct block_builder {
     struct dictionary keys, shapes; /* of metadata; a shape: the numbers of its keys, u16 each */
     struct value_run values;
     uint16_t guesses[SHAPE_GUESSES];    /* the key at each place of the map before */
+    uint16_t last_shape;
     struct text_run texts[BLOCK_TEXTS]; /* but message and metadata */
     struct buffer host;                 /* the partition's */
     struct buffer scratch;

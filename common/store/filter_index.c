@@ -37,6 +37,8 @@ enum {
     FILTER_BITS_A_VALUE = 10,
     WORD_MIN = 2,
     SET_FIRST = 64,
+    LATELY = 2048,
+    LATELY_SHIFT = 64 - 11,
 };
 
 static const uint32_t salts[FILTER_WORDS] = { 0x47b6137bU, 0x44974d91U, 0x8824ad5bU, 0xa2b7289dU,
@@ -271,16 +273,38 @@ static bool words_cross_edges(struct text template) {
     return false;
 }
 
+/* Short words that were there lately, by their bytes: most numbers and names in arguments come again and again. */
+struct lately {
+    uint64_t words[LATELY];
+};
+
+static bool was_lately(struct lately *lately, const char *word, size_t length) {
+    uint64_t bytes = 0;
+    if (length > sizeof(bytes))
+        return false;
+    memcpy(&bytes, word, sizeof(bytes)); /* behind the arguments is as much room */
+    bytes = le64toh(bytes) & (UINT64_MAX >> (64 - 8 * length));
+    uint64_t *slot = &lately->words[(bytes * UINT64_C(0x9e3779b97f4a7c15)) >> LATELY_SHIFT];
+    bool was = *slot == bytes;
+    *slot = bytes;
+    return was;
+}
+
 /* The arguments are one run of bytes; a word ends where its argument does. */
 static void add_argument_words(struct hash_set *set, const struct value_run *run) {
+    struct lately lately = { { 0 } };
     const char *bytes = run->bytes.data;
     for (uint32_t i = 0, at = 0; i < run->count; i++) {
         uint32_t end = run->ends[i];
+        if (text_starts_with((struct text) { bytes + at, end - at }, TEXT_LITERAL(ENTRY_SEALED_MARK))) {
+            at = end; /* what is sealed has no words */
+            continue;
+        }
         while (at < end) {
             uint32_t begin = at;
             while (at < end && is_word_byte(bytes[at]))
                 at++;
-            if (at - begin >= WORD_MIN)
+            if (at - begin >= WORD_MIN && !was_lately(&lately, bytes + begin, at - begin))
                 set_add(set, value_hash(INDEX_WORD, bytes + begin, at - begin));
             at += at < end; /* what ended it is none of a word */
         }

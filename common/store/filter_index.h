@@ -56,7 +56,8 @@ bool index_may_have_id(const struct index_entry *entry, enum index_filter_kind k
 bool index_may_have_template(const struct index_entry *entry, uint64_t id);
 
 /* Could the block hold a message that contains `fixed` (any bytes, case-sensitive)? Uses only words that stand whole inside `fixed`
- * (a separator on both sides within it), so it never says no wrongly. */
+ * (a separator on both sides within it), so it never says no wrongly; but what is sealed has no
+ * words, and is not found by its code. */
 bool index_may_contain(const struct index_entry *entry, struct text fixed);
 
 #endif

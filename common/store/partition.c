@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -44,7 +45,8 @@ int partition_error(struct error *error, const struct partition *partition, cons
         code = ENOSPC; /* LMDB calls a write cut short EIO */
     switch (code) {
     case MDB_MAP_FULL:
-        return error_set(error, -ENOSPC, "%s: cannot %s: the partition has reached its largest size", path, what);
+        return error_set(error, -EFBIG, "%s: cannot %s: the partition has reached its largest size; a new one is needed",
+                         path, what);
     case ENOSPC:
     case EDQUOT:
     case EFBIG:
@@ -301,10 +303,15 @@ int partition_create_of(const char *path, const struct partition_meta *meta, con
     result = build(building, meta, origin, error);
     if (result == 0 && link(building, path) < 0)
         result = error_set(error, -errno, "%s: cannot create it: %s", path, strerror(errno));
-    if (result == 0)
+    bool linked = result == 0;
+    if (linked)
         result = sync_folder_of(path, error);
     partition_unlink(building);
-    return result < 0 ? result : partition_open(path, PARTITION_WRITE, map_size, ret, error);
+    if (result == 0)
+        result = partition_open(path, PARTITION_WRITE, map_size, ret, error);
+    if (result < 0 && linked)
+        partition_unlink(path);
+    return result;
 }
 
 int partition_create(const char *path, const struct partition_meta *meta, uint64_t map_size, struct partition **ret,
@@ -327,6 +334,8 @@ void partition_close(struct partition *partition) {
         return;
     if (partition->environment && partition->writable && !partition->faulted)
         give_back_reserve(partition);
+    if (partition->pages)
+        munmap((void *)(uintptr_t)partition->pages, partition->pages_size);
     /* After a fault inside LMDB its memory is in no known state: it is left as it is, on purpose. */
     if (partition->environment && !partition->faulted)
         mdb_env_close(partition->environment);

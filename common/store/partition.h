@@ -73,7 +73,7 @@ uint64_t partition_file_size(const struct partition *partition); /* used bytes o
 uint64_t
 partition_used_size(const struct partition *partition); /* last page in use, times page size: for rolling by size */
 
-/* Write transactions: one at a time. begin -> puts -> commit or abort. -ENOSPC (disk or map full), -EIO. After a failed put only abort
+/* Write transactions: one at a time. begin -> puts -> commit or abort. -ENOSPC (disk full), -EFBIG (map full: roll), -EIO. After a failed put only abort
  * is allowed. */
 int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error);
 int partition_commit(struct partition_txn *txn, struct error *error); /* ends txn, also on failure */

@@ -1,6 +1,7 @@
 /* What can be told about a partition's file before LMDB maps it and believes what it reads there. */
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,6 +40,23 @@ static_assert(sizeof(struct meta_page) == 152, "LMDB 0.9 on a 64-bit host");
 static bool is_our_kind(const struct meta_page *meta) {
     return meta->flags == META_FLAG && (meta->databases[0].flags & ~MDB_NOSUBDIR) == MDB_INTEGERKEY &&
            meta->databases[1].flags == 0 && meta->last_page >= META_PAGES - 1;
+}
+
+bool partition_read_roots(const struct partition *partition, struct partition_roots *ret) {
+    struct meta_page meta, other;
+    memcpy(&meta, partition->pages, sizeof(meta));
+    if (meta.databases[0].pad < 512 || meta.databases[0].pad > 65536)
+        return false;
+    memcpy(&other, partition->pages + meta.databases[0].pad, sizeof(other));
+    if (other.transaction > meta.transaction)
+        meta = other;
+    *ret = (struct partition_roots) { .page_size = meta.databases[0].pad,
+                                      .free_depth = meta.databases[0].depth,
+                                      .main_depth = meta.databases[1].depth,
+                                      .free_root = meta.databases[0].root,
+                                      .main_root = meta.databases[1].root,
+                                      .last_page = meta.last_page };
+    return meta.last_page < partition->pages_size / meta.databases[0].pad;
 }
 
 bool partition_looks_sound(const char *path) {

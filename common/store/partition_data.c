@@ -43,9 +43,11 @@ static int run_call(void *argument) {
     case CALL_GET:
         return mdb_get(txn, database, &call->key, &call->value);
     case CALL_PUT:
-        return mdb_put(txn, database, &call->key, &call->value, call->flags);
+        code = partition_pages_check(call->txn, call->database, &call->key, false);
+        return code != 0 ? code : mdb_put(txn, database, &call->key, &call->value, call->flags);
     case CALL_DELETE:
-        return mdb_del(txn, database, &call->key, NULL);
+        code = partition_pages_check(call->txn, call->database, &call->key, true);
+        return code != 0 ? code : mdb_del(txn, database, &call->key, NULL);
     case CALL_SEEK:
     case CALL_SEEK_BACK:
         code = mdb_cursor_open(txn, database, &cursor);
@@ -121,6 +123,27 @@ int partition_answer(struct partition_txn *txn, const MDB_val *value, struct tex
     take.copy->next = txn->copies;
     txn->copies = take.copy;
     *ret = (struct text) { take.copy->bytes, value->mv_size };
+    return 0;
+}
+
+struct count_call {
+    struct partition_txn *txn;
+    enum partition_database database;
+    MDB_stat tree;
+};
+
+static int count_guarded(void *argument) {
+    struct count_call *call = argument;
+    return mdb_stat(call->txn->txn, call->txn->partition->databases[call->database], &call->tree);
+}
+
+int partition_count(struct partition_txn *txn, enum partition_database database, uint64_t *ret, struct error *error) {
+    struct count_call call = { .txn = txn, .database = database };
+    int code = txn->partition->faulted ? -EFAULT : guard_run(GUARD_ALL, count_guarded, &call);
+    txn->partition->faulted |= code == -EFAULT;
+    if (code != 0)
+        return partition_error(error, txn->partition, "count what it holds", code);
+    *ret = call.tree.ms_entries;
     return 0;
 }
 
@@ -309,6 +332,18 @@ int partition_state_get(struct partition_txn *txn, struct text key, struct text 
     return code < 0 ? code : 1;
 }
 
+/* A walk over all of it has met every key: a damaged page may hide some. */
+static int check_walked(struct partition_txn *txn, struct text prefix, uint64_t walked, struct error *error) {
+    uint64_t count;
+    if (prefix.length > 0 || txn->write)
+        return 0;
+    int result = partition_count(txn, PARTITION_STATE, &count, error);
+    if (result < 0 || count == walked)
+        return result;
+    return error_set(error, -EBADMSG, "%s: its state has %llu values and should have %llu", txn->partition->path,
+                     (unsigned long long)walked, (unsigned long long)count);
+}
+
 int partition_state_walk(struct partition_txn *txn, struct text prefix,
                          int (*visit)(void *argument, struct text key, struct text value), void *argument,
                          struct error *error) {
@@ -319,12 +354,12 @@ int partition_state_walk(struct partition_txn *txn, struct text prefix,
         memcpy(at, prefix.data, length);
     if (length == 0)
         at[length++] = 0; /* LMDB knows no empty key */
-    for (;;) {
+    for (uint64_t walked = 0;; walked++) {
         struct call call = { .kind = CALL_SEEK, .txn = txn, .database = PARTITION_STATE, .key = { length, at } };
         struct text key, sealed, value;
         int code = partition_call(&call, "read its state", error);
         if (code == MDB_NOTFOUND)
-            return 0;
+            return check_walked(txn, prefix, walked, error);
         if (code == 0)
             code = partition_answer(txn, &call.key, &key, error);
         if (code == 0)

@@ -140,8 +140,7 @@ size_t partition_count_aside(const char *data_dir, char ret_name[PARTITION_PATH_
     char logs[PARTITION_PATH_MAX];
     size_t count = 0;
     ret_name[0] = '\0';
-    DIR *directory =
-        snprintf(logs, sizeof(logs), "%s/logs", data_dir) < (int)sizeof(logs) ? opendir(logs) : NULL;
+    DIR *directory = snprintf(logs, sizeof(logs), "%s/logs", data_dir) < (int)sizeof(logs) ? opendir(logs) : NULL;
     if (!directory)
         return 0;
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {

@@ -23,13 +23,29 @@ struct partition {
     MDB_env *environment;
     MDB_dbi databases[PARTITION_DATABASE_COUNT];
     bool writable;
-    uint64_t committed;   /* the last transaction known to stand */
-    bool has_spans;       /* the databases of spans were there when it was opened */
+    uint64_t committed; /* the last transaction known to stand */
+    bool has_spans;     /* the databases of spans were there when it was opened */
+    const char *pages;  /* partition_pages.c's mapping of the file; NULL: none yet */
+    size_t pages_size;
     _Atomic bool faulted; /* a fault inside LMDB: its memory is in no known state, nothing may be called any more */
     char path[PARTITION_PATH_MAX];
     struct partition_growth growth;
     struct partition_origin origin; /* borrows from origin_bytes */
     char *origin_bytes;
+};
+
+enum { PARTITION_PAGES_CHECKED = 512 };
+
+struct partition_tree { /* where a database begins in what is committed; depth 0: nowhere */
+    uint64_t root;
+    unsigned depth;
+};
+
+struct partition_pages { /* what partition_pages.c knows of what is committed */
+    size_t size;         /* of a page */
+    uint64_t last;
+    struct partition_tree trees[PARTITION_DATABASE_COUNT];
+    uint64_t checked[PARTITION_PAGES_CHECKED]; /* numbers of pages that were looked at, in no order */
 };
 
 struct partition_copy { /* of a value that was asked for: nobody outside reads LMDB's map */
@@ -49,6 +65,7 @@ struct partition_txn {
         uint64_t count;               /* puts and deletes */
         uint64_t large;               /* bytes of values that take pages of their own */
     } puts[PARTITION_DATABASE_COUNT]; /* since small values share pages */
+    struct partition_pages *pages;    /* of a write transaction; owned */
     bool looked_for_spans, has_spans; /* of a partition that had none when it was opened */
     struct partition_copy *copies;
 };
@@ -70,6 +87,8 @@ struct call {
 int partition_call(struct call *call, const char *what, struct error *error);
 int partition_put(struct partition_txn *txn, enum partition_database database, MDB_val key, MDB_val value,
                   const char *what, struct error *error);
+/* How many keys the database says it has. */
+int partition_count(struct partition_txn *txn, enum partition_database database, uint64_t *ret, struct error *error);
 /* A copy of what LMDB answered, which lives as long as the transaction. */
 int partition_answer(struct partition_txn *txn, const MDB_val *value, struct text *ret, struct error *error);
 
@@ -86,6 +105,21 @@ int partition_origin_load(struct partition_txn *txn, struct error *error);
 
 /* partition_check.c: whether the meta pages of an open file are ours and belong to the file as it is. */
 int partition_check_pages(int fd, const char *path, struct error *error);
+
+/* What the newest meta page says, of partition->pages; under the guard. */
+struct partition_roots {
+    uint32_t page_size;
+    unsigned free_depth, main_depth;
+    uint64_t free_root, main_root, last_page;
+};
+bool partition_read_roots(const struct partition *partition, struct partition_roots *ret);
+
+/* --- partition_pages.c; under the guard: 0, MDB_CORRUPTED, or another code of LMDB's --- */
+
+int partition_pages_begin(struct partition_txn *txn);
+/* Before a change at the key. */
+int partition_pages_check(struct partition_txn *txn, enum partition_database database, const MDB_val *key,
+                          bool deletes);
 
 /* Put LMDB's (or errno's, or -EFAULT's) code into words; returns our negative errno. */
 int partition_error(struct error *error, const struct partition *partition, const char *what, int code);

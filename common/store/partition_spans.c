@@ -147,29 +147,13 @@ int partition_span_before(struct partition_txn *txn, uint64_t start_ns, uint64_t
     return 1;
 }
 
-struct count_call {
-    struct partition_txn *txn;
-    MDB_stat trees[3];
-};
-
-static int count_guarded(void *argument) {
-    struct count_call *call = argument;
-    int code = 0;
-    for (unsigned i = 0; i < COUNT_OF(call->trees) && code == 0; i++)
-        code = mdb_stat(call->txn->txn, call->txn->partition->databases[PARTITION_SPANS + i], &call->trees[i]);
-    return code;
-}
-
 int partition_span_count(struct partition_txn *txn, struct partition_span_counts *ret, struct error *error) {
-    struct count_call call = { .txn = txn };
+    uint64_t *const counts[] = { &ret->spans, &ret->traces, &ret->times };
+    int result = 0;
     *ret = (struct partition_span_counts) { 0 };
     if (!has_spans(txn))
         return 0;
-    int code = txn->partition->faulted ? -EFAULT : guard_run(GUARD_ALL, count_guarded, &call);
-    txn->partition->faulted |= code == -EFAULT;
-    if (code != 0)
-        return partition_error(error, txn->partition, "count its spans", code);
-    *ret =
-        (struct partition_span_counts) { call.trees[0].ms_entries, call.trees[1].ms_entries, call.trees[2].ms_entries };
-    return 0;
+    for (unsigned i = 0; i < COUNT_OF(counts) && result == 0; i++)
+        result = partition_count(txn, (enum partition_database)(PARTITION_SPANS + i), counts[i], error);
+    return result;
 }

@@ -97,8 +97,7 @@ static int take_sum(int fd, uint64_t size, struct sum *ret) {
     uint64_t checksum = 0;
     if (result == 0) {
         memcpy(&checksum, bytes + size - CHECKSUM_SIZE, CHECKSUM_SIZE);
-        if (le64toh(checksum) != hash_bytes(bytes, size - CHECKSUM_SIZE) ||
-            memcmp(bytes, &header, sizeof(header)) != 0)
+        if (le64toh(checksum) != hash_bytes(bytes, size - CHECKSUM_SIZE) || memcmp(bytes, &header, sizeof(header)) != 0)
             result = -EBADMSG;
     }
     if (result < 0) {
@@ -292,11 +291,19 @@ static void fill_header(struct sum_header *header, const struct stat *status, co
     memcpy(header->why, note->why, sizeof(header->why));
 }
 
-static int write_sum(const char *path, const struct partition_note *note, bool hash, struct error *error) {
+static bool is_same(const struct stat *a, const struct stat *b) {
+    struct identity first = identity_of(a), second = identity_of(b);
+    return memcmp(&first, &second, sizeof(first)) == 0;
+}
+
+static int write_sum(const char *path, const struct stat *checked, const struct partition_note *note, bool hash,
+                     struct error *error) {
     struct stat status, after;
     struct sum sum = { .hashes = NULL };
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     int result = fd < 0 || fstat(fd, &status) < 0 ? -errno : 0;
+    if (result == 0 && checked && !is_same(&status, checked))
+        result = -EBUSY;
     if (result == 0) {
         fill_header(&sum.header, &status, note);
         if (hash)
@@ -304,8 +311,7 @@ static int write_sum(const char *path, const struct partition_note *note, bool h
         if (result == 0 && hash) {
             sum.header.chunk_count = htole32((uint32_t)chunks_of((uint64_t)status.st_size));
             sum.header.hashed_ns = htole64(note->checked_ns);
-            struct identity before = identity_of(&status), now;
-            if (fstat(fd, &after) == 0 && (now = identity_of(&after), memcmp(&before, &now, sizeof(now)) != 0))
+            if (fstat(fd, &after) < 0 || !is_same(&status, &after))
                 result = -EBUSY;
         }
     }
@@ -315,7 +321,7 @@ static int write_sum(const char *path, const struct partition_note *note, bool h
         result = put_sum(path, &sum, FILE_MODE);
     free(sum.hashes);
     if (result == -EBUSY)
-        return error_set(error, result, "%s: it was written while its sum was made", path);
+        return error_set(error, result, "%s: it changed while it was checked", path);
     return result == 0 ? 0 : error_set(error, result, "%s: cannot write its sum: %s", path, strerror(-result));
 }
 
@@ -325,14 +331,14 @@ static struct partition_note make_note(enum partition_verdict verdict, uint32_t 
     return note;
 }
 
-int partition_sum_write(const char *path, enum partition_verdict verdict, uint32_t faults, const char *why,
-                        struct error *error) {
+int partition_sum_write(const char *path, const struct stat *checked, enum partition_verdict verdict, uint32_t faults,
+                        const char *why, struct error *error) {
     struct partition_note note = make_note(verdict, faults, why);
-    return write_sum(path, &note, true, error);
+    return write_sum(path, checked, &note, true, error);
 }
 
-int partition_sum_write_note(const char *path, enum partition_verdict verdict, uint32_t faults, const char *why,
-                             struct error *error) {
+int partition_sum_write_note(const char *path, const struct stat *checked, enum partition_verdict verdict,
+                             uint32_t faults, const char *why, struct error *error) {
     struct partition_note note = make_note(verdict, faults, why);
-    return write_sum(path, &note, false, error);
+    return write_sum(path, checked, &note, false, error);
 }

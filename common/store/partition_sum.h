@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "common/base/error.h"
 
@@ -41,13 +42,14 @@ int partition_sum_note(const char *path, struct partition_note *ret);
 /* Whether there is a sum at all, of whatever state: such a partition is not written any more. */
 bool partition_sum_exists(const char *path);
 
-/* Hash the file and write its sum, by rename. Not for one that is being written: -EBUSY when it changed meanwhile. */
-int partition_sum_write(const char *path, enum partition_verdict verdict, uint32_t faults, const char *why,
-                        struct error *error);
+/* Hash the file and write its sum, by rename. Not for one that is being written: -EBUSY when it changed meanwhile, or is another one than was
+ * checked (its fstat or stat; NULL: none). */
+int partition_sum_write(const char *path, const struct stat *checked, enum partition_verdict verdict, uint32_t faults,
+                        const char *why, struct error *error);
 
 /* The same without hashes, at once: for a file that is given up, or cannot be read whole. */
-int partition_sum_write_note(const char *path, enum partition_verdict verdict, uint32_t faults, const char *why,
-                             struct error *error);
+int partition_sum_write_note(const char *path, const struct stat *checked, enum partition_verdict verdict,
+                             uint32_t faults, const char *why, struct error *error);
 
 /* Hash the file and compare: 1 it is what it was, and *ret what is known of that; 0 it is not, with the first differing bytes in *error;
  * -ENOENT there is nothing to compare with (no sum, no hashes, or a damaged one). */

@@ -12,6 +12,7 @@
 enum {
     PAGES_FOR_COMMIT = 64, /* at most, for free list and roots */
     RESERVE_STEP = 1 << 20,
+    MAP_KEPT = 1 << 20, /* of the map, for the record that closes a partition which is full */
 };
 
 struct begin_call {
@@ -30,6 +31,10 @@ static int abort_guarded(void *argument) {
     return 0;
 }
 
+static int pages_guarded(void *argument) {
+    return partition_pages_begin(argument);
+}
+
 int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error) {
     check(!write || partition->writable);
     if (partition->faulted)
@@ -45,18 +50,25 @@ int partition_begin(struct partition *partition, bool write, struct partition_tx
         partition->faulted |= code == -EFAULT;
         return partition_error(error, partition, write ? "begin to write it" : "read it", code);
     }
-    struct partition_txn *txn = malloc(sizeof(*txn));
+    struct partition_txn *txn = calloc(1, sizeof(*txn));
     int result = txn ? 0 : error_set(error, -ENOMEM, "%s: out of memory", partition->path);
     if (result == 0 && write) /* what is written to a file that is gone, or has holes, is lost */
         result = partition_check_place(partition, error);
+    if (result == 0) {
+        *txn = (struct partition_txn) {
+            .partition = partition, .txn = call.txn, .write = write, .used_before = partition_used_size(partition)
+        };
+        code = write ? guard_run(GUARD_ALL, pages_guarded, txn) : 0;
+        partition->faulted |= code == -EFAULT;
+        result = code == 0 ? 0 : partition_error(error, partition, "begin to write it", code);
+    }
     if (result < 0) {
         (void)guard_run(GUARD_ALL, abort_guarded, call.txn);
+        if (txn)
+            free(txn->pages);
         free(txn);
         return result;
     }
-    *txn = (struct partition_txn) {
-        .partition = partition, .txn = call.txn, .write = write, .used_before = partition_used_size(partition)
-    };
     if (write)
         partition->committed = mdb_txn_id(call.txn) - 1;
     *ret = txn;
@@ -134,6 +146,8 @@ static int reserve_room(struct partition_txn *txn) {
         return EIO;
     uint64_t size = (uint64_t)status.st_size;
     uint64_t need = txn->used_before + most_added(txn) + PAGES_FOR_COMMIT * (uint64_t)statistics.ms_psize;
+    if (txn->bytes_put > txn->puts[PARTITION_META].most && need + MAP_KEPT > info.me_mapsize)
+        return MDB_MAP_FULL;
     need = need > info.me_mapsize ? info.me_mapsize : need;
     if (size >= need)
         return 0;
@@ -163,6 +177,7 @@ struct partition *partition_of(const struct partition_txn *txn) {
 
 static void free_txn(struct partition_txn *txn) {
     partition_forget(txn);
+    free(txn->pages);
     free(txn);
 }
 

@@ -26,7 +26,8 @@ static int member_end(struct store_reader *reader, struct member *member, uint64
     struct index_entry index;
     struct error why = { "" };
     uint64_t key;
-    int result = reader_use(reader, member) ? reader_next_block(reader, member, UINT64_MAX, true, &key, &index, &why) : 0;
+    int result =
+        reader_use(reader, member) ? reader_next_block(reader, member, UINT64_MAX, true, &key, &index, &why) : 0;
     if (reader_is_passing(result))
         return error_set(error, result, "%s", why.text);
     if (result == -EILSEQ) { /* one entry at least stood there */
@@ -255,9 +256,11 @@ int store_reader_block(struct store_reader *reader, uint64_t first_sequence, str
             result = partition_block_open(member->partition, buffer_text(&reader->value), first_sequence, ret, &why);
         else if (result != -EILSEQ && !reader_is_passing(result))
             reader_tell_damaged(reader, member, why.text);
-        if (result == -EBADMSG || result == -EILSEQ)
+        bool lost =
+            result == -EBADMSG || result == -EILSEQ || result == -EPROTO; /* a flipped bit makes a version, too */
+        if (lost)
             reader_tell_once(reader, member, why.text);
-        return result == 0 ? 0 : error_set(error, result == -EILSEQ ? -EBADMSG : result, "%s", why.text);
+        return result == 0 ? 0 : error_set(error, lost ? -EBADMSG : result, "%s", why.text);
     }
     return error_set(error, -ENOENT, "block %llu is not in the store any more", (unsigned long long)first_sequence);
 }

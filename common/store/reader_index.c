@@ -97,7 +97,7 @@ static int make_anew(struct store_reader *reader, struct member *member, struct 
 int reader_decode_index(struct text value, uint64_t key, struct index_entry *index, struct error *error) {
     int result = index_decode(value, index);
     if (result < 0)
-        return error_set(error, result == -EBADMSG ? -EILSEQ : result, "the index value of block %llu is damaged",
+        return error_set(error, result == -ENOMEM ? result : -EILSEQ, "the index value of block %llu is damaged",
                          (unsigned long long)key);
     if (index->first_sequence != key || index->count == 0 || index->count > UINT64_MAX - key) {
         index_entry_finish(index);

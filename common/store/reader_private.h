@@ -13,7 +13,7 @@ struct member {                  /* one partition file */
     char path[PARTITION_PATH_MAX];
     dev_t device; /* which file stood at the path: another one takes its place by rename */
     ino_t inode;
-    off_t size; /* of one that is not written any more */
+    off_t size;                   /* of one that is not written any more */
     struct timespec changed, sum; /* likewise; and when its sum was written */
     struct partition_meta meta;
     enum partition_verdict verdict; /* of its file as it is */

@@ -68,8 +68,8 @@ static void tell(struct verify *verify) {
 static int begin_more(struct verify *verify, struct error *error) {
     int result = 0;
     for (; result == 0 && verify->begun < verify->count && verify->begun < verify->told + AT_ONCE; verify->begun++)
-        result = verify_child_start(verify->names[verify->begun].path, 0,
-                                    &verify->jobs[verify->begun % AT_ONCE].child, error);
+        result = verify_child_start(verify->names[verify->begun].path, 0, &verify->jobs[verify->begun % AT_ONCE].child,
+                                    error);
     return result;
 }
 
@@ -77,8 +77,8 @@ static void wait_for_one(struct verify *verify) {
     struct pollfd waits[AT_ONCE];
     for (size_t i = 0; i < AT_ONCE; i++) {
         const struct job *job = &verify->jobs[i];
-        waits[i] = (struct pollfd) { .fd = job->child && !job->ended ? verify_child_fd(job->child) : -1,
-                                     .events = POLLIN };
+        waits[i] =
+            (struct pollfd) { .fd = job->child && !job->ended ? verify_child_fd(job->child) : -1, .events = POLLIN };
     }
     (void)poll(waits, AT_ONCE, -1);
     for (size_t i = 0; i < AT_ONCE; i++) {

@@ -11,8 +11,8 @@
 #include "common/store/partition_sum.h"
 
 enum verify_flags {
-    VERIFY_QUICK = 1,  /* hashes that are as they were noted are enough */
-    VERIFY_NOTE = 2,   /* write what was found into its sum: for the store's owner, of one that is not written any more */
+    VERIFY_QUICK = 1, /* hashes that are as they were noted are enough */
+    VERIFY_NOTE = 2, /* write what was found into its sum: for the store's owner, of one that is not written any more */
     VERIFY_GENTLE = 4, /* let everything else have the processors and the disk first */
 };
 

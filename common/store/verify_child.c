@@ -84,12 +84,12 @@ static void check_partition(struct verify_run *run, const char *path, unsigned f
         verify_fault(run, error.text);
 }
 
-static void write_note(const struct verify_run *run, const char *path) {
+static void write_note(const struct verify_run *run, const char *path, const struct stat *checked) {
     const struct verify_result *result = &run->result;
     struct error error = { "" };
     int written = result->verdict == PARTITION_UNREADABLE
-                      ? partition_sum_write_note(path, result->verdict, result->faults, result->why, &error)
-                      : partition_sum_write(path, result->verdict, result->faults, result->why, &error);
+                      ? partition_sum_write_note(path, checked, result->verdict, result->faults, result->why, &error)
+                      : partition_sum_write(path, checked, result->verdict, result->faults, result->why, &error);
     if (written < 0)
         fprintf(run->out, "note %s\n", error.text);
 }
@@ -104,9 +104,11 @@ static void child_main(int out, pid_t parent, const char *path, unsigned flags) 
     struct verify_run run = { .out = fdopen(OUT_FD, "w") };
     if (!run.out)
         _exit(1);
+    struct stat checked;
+    bool there = stat(path, &checked) == 0; /* another file may take its place meanwhile */
     check_partition(&run, path, flags);
-    if (flags & VERIFY_NOTE)
-        write_note(&run, path);
+    if ((flags & VERIFY_NOTE) && there)
+        write_note(&run, path, &checked);
     const struct verify_result *result = &run.result;
     fprintf(run.out, "done %d %d %llu %llu %llu %llu %llu\n", (int)result->verdict, result->hashed,
             (unsigned long long)result->blocks, (unsigned long long)result->entries, (unsigned long long)result->spans,

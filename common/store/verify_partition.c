@@ -120,7 +120,8 @@ static void check_strays(struct verify_run *run) {
     struct text index;
     uint64_t key = 0, found = 0, seek = 0;
     int result;
-    while ((result = partition_block_seek(run->txn, seek, false, &key, &error)) == 1 && key >= seek && key != UINT64_MAX) {
+    while ((result = partition_block_seek(run->txn, seek, false, &key, &error)) == 1 && key >= seek &&
+           key != UINT64_MAX) {
         if (partition_index_seek(run->txn, key, false, &found, &index, &error) != 1 || found != key)
             fault_at(run, key, "it has no index value");
         partition_forget(run->txn);

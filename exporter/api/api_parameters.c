@@ -98,13 +98,13 @@ static bool query_parameter(const struct http_request *request, struct http_answ
         return true;
     bool logql = value->data[0] == '{' || text_starts_with(*value, TEXT_LITERAL("|=")) ||
                  text_starts_with(*value, TEXT_LITERAL("|~")) || text_starts_with(*value, TEXT_LITERAL("!=")) ||
-                 text_starts_with(*value, TEXT_LITERAL("!~"));
+                 text_starts_with(*value, TEXT_LITERAL("!~")) || text_starts_with(*value, TEXT_LITERAL("| "));
     int result = logql ? logql_parse(*value, filter, &error) : filter_add_line(filter, false, false, value, 1, &error);
     return taken(result, "q", &error, answer);
 }
 
 bool api_parameters_filter(const struct http_request *request, struct http_answer *answer, struct filter *filter) {
-    static const char *const ids[] = { "trace_id", "span_id", "correlation_id", "user_id", "organization_id" };
+    static const char *const ids[] = { "trace_id", "span_id", "correlation_id", "user_id", "organization_id", "template" };
     const struct text *service = http_parameter(request, "service");
     struct error error = { "" };
     filter_init(filter);

@@ -163,7 +163,7 @@ static void answer_page(struct store_reader *reader, struct page *page, struct h
 void api_logs(const struct http_request *request, struct http_answer *answer, struct api *api) {
     static const char *const names[] = { "service",        "level",   "min_level",       "start",   "end",    "limit",
                                          "offset",         "q",       "trace_id",        "span_id", "cursor", "order",
-                                         "correlation_id", "user_id", "organization_id", NULL };
+                                         "correlation_id", "user_id", "organization_id", "template", NULL };
     struct page page = { .limit = API_LIMIT_DEFAULT };
     struct store_reader *reader;
     answer->compress = true;

@@ -1,4 +1,5 @@
-/* logs_stats.c - GET /api/v1/logs/stats: how many entries there are, by level and service, and (buckets=N) over time. */
+/* logs_stats.c - GET /api/v1/logs/stats: how many entries there are, by level and service, and over time: in N equal parts (buckets=N), or
+ * by a step (step=5m) that begins at its multiples. */
 #include <errno.h>
 
 #include "common/base/check.h"
@@ -36,39 +37,39 @@ static void sum_services(const struct tally *tally, uint64_t ret[LEVEL_COUNT]) {
             ret[level] += tally->services[i].by_level[level];
 }
 
-static int count(struct store_reader *reader, const struct filter *filter, struct tally *ret, struct error *error) {
-    struct scan_options everything = SCAN_EVERYTHING;
-    return tally_make(reader, filter, &everything, false, ret, error);
+/* What of the request is about time. */
+struct parts {
+    uint64_t buckets, step_ns; /* one of them, or none */
+};
+
+/* Of the filter's range, which is whole where there are parts. */
+static int make_steps(const struct filter *filter, const struct parts *parts, struct tally_steps *ret,
+                      struct error *error) {
+    uint64_t length = filter->until_ns - filter->since_ns;
+    *ret = (struct tally_steps) { 0 };
+    if (parts->step_ns > 0)
+        return tally_steps_over(filter->since_ns, filter->until_ns - 1, parts->step_ns, 0, ret, error);
+    if (parts->buckets > 0) /* what is left over belongs to the last */
+        *ret = (struct tally_steps) { .first_ns = filter->since_ns,
+                                      .step_ns = length >= parts->buckets ? length / parts->buckets : 1,
+                                      .count = (size_t)parts->buckets };
+    return 0;
 }
 
-/* The counts of equal parts of the time from since to until. */
-static int append_buckets(struct store_reader *reader, struct filter *filter, uint64_t buckets, struct buffer *out,
-                          struct error *error) {
-    uint64_t since = filter->since_ns, until = filter->until_ns, give_up = clock_monotonic_ns() + API_QUERY_NS;
-    int result = 0;
+static void append_buckets(const struct tally *tally, struct buffer *out) {
     buffer_append_string(out, ",\"buckets\":[");
-    for (uint64_t i = 0; i < buckets && result == 0; i++) {
-        struct tally tally = { 0 };
-        uint64_t by_level[LEVEL_COUNT];
-        filter->since_ns = since + (until - since) / buckets * i;
-        filter->until_ns = i + 1 == buckets ? until : since + (until - since) / buckets * (i + 1);
-        result = count(reader, filter, &tally, error);
-        if (result == 0) {
-            sum_services(&tally, by_level);
-            buffer_append_string(out, i ? ",{" : "{");
-            append_time(out, "start_time", filter->since_ns);
-            buffer_append_char(out, ',');
-            append_counts(out, by_level);
-            buffer_append_char(out, '}');
-        }
-        tally_finish(&tally);
-        if (result == 0 && clock_monotonic_ns() >= give_up)
-            result = error_set(error, -ETIMEDOUT, "it takes too long: ask for fewer buckets or less time");
+    for (size_t step = 0; step < tally->steps.count; step++) {
+        uint64_t by_level[LEVEL_COUNT] = { 0 };
+        for (size_t i = 0; i < tally->service_count; i++)
+            for (unsigned level = 0; level < LEVEL_COUNT; level++)
+                by_level[level] += tally->services[i].by_step[step][level];
+        buffer_append_string(out, step ? ",{" : "{");
+        append_time(out, "start_time", tally->steps.first_ns + step * tally->steps.step_ns);
+        buffer_append_char(out, ',');
+        append_counts(out, by_level);
+        buffer_append_char(out, '}');
     }
-    filter->since_ns = since;
-    filter->until_ns = until;
     buffer_append_char(out, ']');
-    return result;
 }
 
 static void append_services(const struct tally *tally, struct buffer *out) {
@@ -91,51 +92,78 @@ static void append_period(const struct filter *filter, const struct tally *tally
     append_time(out, "end_time", filter->until_ns < UINT64_MAX ? filter->until_ns : tally->last_ns);
 }
 
-static void answer_stats(struct store_reader *reader, struct text service, struct filter *filter, uint64_t buckets,
-                         struct http_answer *answer) {
+static void answer_stats(struct store_reader *reader, struct text service, const struct filter *filter,
+                         const struct parts *parts, struct http_answer *answer) {
+    const struct scan_options everything = SCAN_EVERYTHING;
     struct buffer *out = &answer->body;
     struct error error = { "" };
     struct tally tally = { 0 };
+    struct tally_steps steps;
     uint64_t by_level[LEVEL_COUNT];
-    int result = count(reader, filter, &tally, &error);
-    if (result == 0) {
-        sum_services(&tally, by_level);
-        buffer_append_string(out, "{\"service\":");
-        json_append_string(out, service.length ? service : TEXT_LITERAL("all"));
-        buffer_append_char(out, ',');
-        append_counts(out, by_level);
-        append_period(filter, &tally, out);
-        append_services(&tally, out);
-        if (buckets > 0)
-            result = append_buckets(reader, filter, buckets, out, &error);
-        buffer_append_string(out, "}\n");
-    }
-    tally_finish(&tally);
+    int result = make_steps(filter, parts, &steps, &error);
+    if (result == 0)
+        result = tally_make_steps(reader, filter, &everything, &steps, &tally, &error);
     if (result < 0) {
-        buffer_clear(out);
         http_fail(answer, result == -E2BIG ? 400 : 503, "%s", error.text);
+        return;
     }
+    sum_services(&tally, by_level);
+    buffer_append_string(out, "{\"service\":");
+    json_append_string(out, service.length ? service : TEXT_LITERAL("all"));
+    buffer_append_char(out, ',');
+    append_counts(out, by_level);
+    append_period(filter, &tally, out);
+    append_services(&tally, out);
+    if (steps.count > 0)
+        append_buckets(&tally, out);
+    buffer_append_string(out, "}\n");
+    tally_finish(&tally);
+}
+
+static bool read_step(const struct http_request *request, struct http_answer *answer, uint64_t *ret) {
+    const struct text *value = http_parameter(request, "step");
+    if (!value || value->length == 0)
+        return true;
+    if (clock_parse_duration(value->data, value->length, ret) == 0 && *ret >= CLOCK_SECOND)
+        return true;
+    http_fail(answer, 400, "step must be a duration of a second or more, such as 5m or 1h");
+    return false;
+}
+
+/* Counts over time are of a time that is known. False: the answer has failed. */
+static bool settle_range(const struct parts *parts, struct filter *filter, struct http_answer *answer) {
+    const char *name = parts->step_ns > 0 ? "step" : "buckets";
+    if (parts->buckets == 0 && parts->step_ns == 0)
+        return true;
+    if (parts->buckets > 0 && parts->step_ns > 0) {
+        http_fail(answer, 400, "buckets and step: expected one of them");
+        return false;
+    }
+    if (filter->since_ns == 0 || filter->since_ns >= clock_real_ns()) {
+        http_fail(answer, 400, "%s needs a start in the past", name);
+        return false;
+    }
+    if (filter->until_ns == UINT64_MAX)
+        filter->until_ns = clock_real_ns();
+    if (filter->until_ns > filter->since_ns)
+        return true;
+    http_fail(answer, 400, "end must be after start");
+    return false;
 }
 
 void api_logs_stats(const struct http_request *request, struct http_answer *answer, struct api *api) {
-    static const char *const names[] = { "service", "start", "end", "buckets", NULL };
+    static const char *const names[] = { "service", "start", "end", "buckets", "step", NULL };
     const struct text *service = http_parameter(request, "service");
     struct filter filter;
     struct store_reader *reader;
-    uint64_t buckets = 0;
+    struct parts parts = { 0 };
     answer->compress = true;
     if (!api_parameters_known(request, names, answer) ||
-        !api_parameter_count(request, "buckets", API_BUCKETS_MAX, answer, &buckets))
+        !api_parameter_count(request, "buckets", API_BUCKETS_MAX, answer, &parts.buckets) ||
+        !read_step(request, answer, &parts.step_ns))
         return;
-    if (api_parameters_filter(request, answer, &filter)) {
-        if (buckets > 0 && (filter.since_ns == 0 || filter.since_ns >= clock_real_ns()))
-            http_fail(answer, 400, "buckets needs a start in the past");
-        else if (buckets > 0 && filter.until_ns == UINT64_MAX)
-            filter.until_ns = clock_real_ns();
-        if (buckets > 0 && filter.until_ns <= filter.since_ns && answer->status == 200)
-            http_fail(answer, 400, "end must be after start");
-        if (answer->status == 200 && (reader = api_store(api, answer)) != NULL)
-            answer_stats(reader, service ? *service : TEXT_EMPTY, &filter, buckets, answer);
-    }
+    if (api_parameters_filter(request, answer, &filter) && settle_range(&parts, &filter, answer) &&
+        (reader = api_store(api, answer)) != NULL)
+        answer_stats(reader, service ? *service : TEXT_EMPTY, &filter, &parts, answer);
     filter_finish(&filter);
 }

@@ -20,6 +20,7 @@ struct session {
     const char *config_path;       /* of --config and so on, or NULL; borrowed from argv */
     const char *data_dir_option;
     const char *runtime_dir_option;
+    const char *key_path;     /* of --key, or NULL: opening.h */
     char data_dir[PATHS_MAX]; /* after session_resolve */
     char runtime_dir[PATHS_MAX];
     bool
@@ -37,7 +38,7 @@ struct command {
 
 extern const struct command command_query, command_tail, command_stats, command_losses, command_verify, command_metrics;
 extern const struct command command_alerts, command_ack, command_resolve, command_health, command_traces, command_trace,
-    command_level, command_recorder, command_export, command_import;
+    command_level, command_recorder, command_keygen, command_export, command_import;
 
 /* --- options; every command takes the common ones, too --- */
 

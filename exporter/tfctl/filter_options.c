@@ -17,6 +17,7 @@ static const struct {
     { OPTION_CORRELATION_ID, "--correlation-id", "correlation_id" },
     { OPTION_USER_ID, "--user-id", "user_id" },
     { OPTION_ORGANIZATION_ID, "--organization-id", "organization_id" },
+    { OPTION_TEMPLATE, "--template", "template" },
 };
 
 int option_time(struct session *session, const char *name, const char *value, uint64_t *ret) {
@@ -105,9 +106,11 @@ int filter_option(struct session *session, struct filter *filter, int option, ch
     case OPTION_CORRELATION_ID:
     case OPTION_USER_ID:
     case OPTION_ORGANIZATION_ID:
+    case OPTION_TEMPLATE:
         return id_option(session, filter, option);
     case OPTION_KEY:
-        return usage_error(session, "--key is not built yet: nothing in the store is encrypted");
+        session->key_path = optarg;
+        return GO_ON;
     default:
         return session_option(session, option, argv);
     }

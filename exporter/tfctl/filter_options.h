@@ -1,4 +1,4 @@
-/* filter_options.h - the filters that query and tail share, from the command line to a struct filter. */
+/* filter_options.h - the filters that query, tail and stats share, from the command line to a struct filter. */
 #ifndef TASKFORGE_EXPORTER_TFCTL_FILTER_OPTIONS_H
 #define TASKFORGE_EXPORTER_TFCTL_FILTER_OPTIONS_H
 
@@ -14,6 +14,7 @@ enum {
     OPTION_CORRELATION_ID,
     OPTION_USER_ID,
     OPTION_ORGANIZATION_ID,
+    OPTION_TEMPLATE,
     OPTION_KEY,
 };
 #define FILTER_OPTIONS                                                                                                 \
@@ -24,7 +25,8 @@ enum {
         { "correlation-id", required_argument, NULL, OPTION_CORRELATION_ID },                                          \
         { "user-id", required_argument, NULL, OPTION_USER_ID },                                                        \
         { "organization-id", required_argument, NULL, OPTION_ORGANIZATION_ID },                                        \
-        { "grep", required_argument, NULL, 'g' }, { "fixed", required_argument, NULL, 'F' }, {                         \
+        { "template", required_argument, NULL, OPTION_TEMPLATE }, { "grep", required_argument, NULL, 'g' },            \
+        { "fixed", required_argument, NULL, 'F' }, {                                                                   \
         "key", required_argument, NULL, OPTION_KEY                                                                     \
     }
 
@@ -32,15 +34,18 @@ enum {
     "FILTER is LogQL's form: '{service=\"queue\",level=~\"error|critical\"} |= \"timeout\" != \"retry\" |~ "           \
     "`id=[0-9]+`'\n"                                                                                                   \
     "  labels: service module operation level host pid trace_id span_id correlation_id user_id\n"                      \
-    "  organization_id, or a key of metadata; with = != =~ !~; lines with |= != |~ !~\n\n"                             \
+    "  organization_id template, or a key of metadata; with = != =~ !~; lines with |= != |~ !~;\n"                     \
+    "  numbers behind a |: '{} | json | attempt > 3 or took >= 1.5s'\n\n"                                              \
     "  -s, --service S           this service (more than one: any of them)\n"                                          \
     "      --level L             this level alone: trace debug info warn error critical\n"                             \
     "  -p, --min-level L         this level and above\n"                                                               \
     "  -S, --since T             from T on\n"                                                                          \
     "  -U, --until T             before T\n"                                                                           \
     "      --trace-id ID  --span-id ID  --correlation-id ID  --user-id ID  --organization-id ID\n"                     \
+    "      --template ID         the statement's, 16 hex digits, as \"tfctl stats --templates\" shows it\n"            \
     "  -g, --grep REGEX          the message matches the regular expression\n"                                         \
-    "  -F, --fixed TEXT          the message holds the text\n\n"                                                       \
+    "  -F, --fixed TEXT          the message holds the text\n"                                                         \
+    "      --key FILE            open what is encrypted to this secret key (tfctl keygen), filters included\n\n"       \
     "T is RFC 3339, 2026-11-23 15:04:05 or a part of it, 15:04, today, yesterday, an age (90s 15m 2h 7d), or\n"        \
     "Unix seconds.\n"
 

@@ -9,11 +9,12 @@
 static const struct command *const built[] = {
     &command_query,  &command_tail,  &command_stats,   &command_losses,   &command_verify,
     &command_alerts, &command_ack,   &command_resolve, &command_health,   &command_metrics,
-    &command_traces, &command_trace, &command_level,   &command_recorder, &command_export, &command_import,
+    &command_traces, &command_trace, &command_level,   &command_recorder, &command_keygen, &command_export,
+    &command_import,
 };
 
 static const char *const not_built[] = {
-    "eval", "service", "silence", "top", "sinks", "keygen",
+    "eval", "service", "silence", "top", "sinks",
 };
 
 enum { HEAP_KEPT = 32 * 1024 * 1024 };
@@ -36,7 +37,8 @@ static const char usage[] =
     "  health            how database, memory, disk and pipeline are\n"
     "  alerts            what is active; ack ID, resolve ID\n"
     "  level             which levels running programs write: set LEVEL, show, reset\n"
-    "  recorder store    what the flight recorder holds of running programs\n\n"
+    "  recorder store    what the flight recorder holds of running programs\n"
+    "  keygen FILE       a pair of keys, for encrypted fields\n\n"
     "  --help            of a command with \"tfctl COMMAND --help\"\n"
     "  --version\n\n"
     "The environment variables TASKFORGE_CONFIG, TASKFORGE_DATA_DIR and TASKFORGE_RUNTIME_DIR stand in for the\n"

@@ -7,6 +7,7 @@
 #include "common/query/tally.h"
 #include "exporter/tfctl/filter_options.h"
 #include "exporter/tfctl/format.h"
+#include "exporter/tfctl/opening.h"
 #include "exporter/tfctl/output.h"
 
 enum { OPTION_OFFSET = OPTION_COMMAND_FIRST, OPTION_UTC, OPTION_NO_PAGER, OPTION_COUNT };
@@ -70,6 +71,9 @@ static int parse(struct query *query, int argc, char **argv) {
     int option, status = GO_ON;
     while (status == GO_ON && (option = getopt_long(argc, argv, ":n:rC:o:" FILTER_LETTERS, options, NULL)) != -1)
         status = take_option(query, option, argv);
+    if (status == GO_ON && query->context > 0 && query->session->key_path)
+        status = usage_error(query->session,
+                             "--key and --context do not go together: look at the surroundings without --key");
     return status == GO_ON ? filter_argument(query->session, &query->filter, argc - optind, argv + optind) : status;
 }
 
@@ -126,6 +130,45 @@ static int print_context(struct query *query, struct store_reader *reader, struc
     return status < 0 ? status : 0;
 }
 
+/* With --key: each entry is judged once it is open. */
+static int print_opened(struct query *query, struct opening *opening, struct store_reader *reader,
+                        struct error *error) {
+    struct scan_options range = query->scan;
+    uint64_t sequence, found = 0;
+    struct scan *scan;
+    struct entry entry;
+    range.offset = 0;
+    range.limit = UINT64_MAX;
+    int status = scan_open(reader, &opening->scanned, &range, &scan, error);
+    if (status < 0)
+        return status;
+    while ((found < query->scan.offset || found - query->scan.offset < query->scan.limit) &&
+           (status = scan_next(scan, &sequence, error)) > 0) {
+        status = scan_entry(scan, &entry, error);
+        if (status > 0)
+            status = opening_judge(opening, &entry, error);
+        if (status < 0)
+            break;
+        if (status == 1 && ++found > query->scan.offset && !query->count && !print(query, &entry, true))
+            break;
+    }
+    scan_close(scan);
+    if (query->count && status >= 0)
+        buffer_append_format(&query->output.buffer, "%llu\n",
+                             (unsigned long long)(found > query->scan.offset ? found - query->scan.offset : 0));
+    return status < 0 ? status : 0;
+}
+
+static int open_and_print(struct query *query, struct store_reader *reader, struct error *error) {
+    struct opening opening;
+    int status = opening_begin(query->session, &query->filter, &opening);
+    if (status != GO_ON)
+        return -ENOKEY; /* said */
+    status = print_opened(query, &opening, reader, error);
+    query->session->damaged |= opening_end(query->session, &opening);
+    return status;
+}
+
 /* With a limit or an offset: how many would be printed. */
 static int print_count(struct query *query, struct store_reader *reader, struct error *error) {
     struct tally tally;
@@ -152,7 +195,9 @@ static int run_query(struct query *query) {
     query->style.colour = output_coloured(&query->output);
     query->style.terminal = query->output.terminal;
     query->style.context = query->context > 0;
-    if (query->count)
+    if (session->key_path)
+        status = open_and_print(query, reader, &error);
+    else if (query->count)
         status = print_count(query, reader, &error);
     else if (query->context > 0)
         status = print_context(query, reader, &error);
@@ -161,6 +206,8 @@ static int run_query(struct query *query) {
     store_reader_close(reader);
     struct error output_error = { "" };
     int written = output_finish(&query->output, &output_error);
+    if (status == -ENOKEY)
+        return EXIT_FAULT;
     if (status < 0)
         return fault(session, &error);
     if (written < 0)

@@ -17,11 +17,16 @@ int ring_entry_reader_init(struct ring_entry_reader *reader, const struct config
     for (size_t i = 0; i < config->redact.patterns.count; i++)
         if (redact_patterns_add(&reader->patterns, text_of(config->redact.patterns.items[i]), NULL) < 0)
             return -ENOMEM; /* they were judged with the configuration */
+    for (size_t i = 0; i < config->encrypt.keys.count; i++)
+        if (seal_fields_add(&reader->sealed, text_of(config->encrypt.keys.items[i])) < 0)
+            return -ENOMEM;
     return 0;
 }
 
 void ring_entry_reader_finish(struct ring_entry_reader *reader) {
     redact_patterns_finish(&reader->patterns);
+    seal_fields_finish(&reader->sealed);
+    seal_parts_finish(&reader->covered);
     buffer_finish(&reader->message);
     buffer_finish(&reader->scratch);
 }
@@ -108,6 +113,8 @@ static int add(struct ring_entry_reader *reader, struct source *source, const st
     if (redact_patterns_entry(&reader->patterns, &entry) < 0)
         return -ENOMEM;
     if (reader->message.failed || entry_repair(&entry, 0, &reader->scratch) == -ENOMEM)
+        return -ENOMEM;
+    if (reader->sealed.keys.count > 0 && seal_fields_cover(&reader->sealed, &entry, &reader->covered) < 0)
         return -ENOMEM;
     return entry_copies_add(out, &entry);
 }

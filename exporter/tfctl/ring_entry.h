@@ -3,6 +3,7 @@
 #define TASKFORGE_EXPORTER_TFCTL_RING_ENTRY_H
 
 #include "common/privacy/redact_patterns.h"
+#include "common/privacy/seal_fields.h"
 #include "common/process/config.h"
 #include "common/query/entry_copy.h"
 #include "common/shm/ring_reader.h"
@@ -12,6 +13,8 @@ struct ring_entry_reader {
     struct buffer message; /* one being formatted */
     struct buffer scratch; /* of repair */
     struct redact_patterns patterns;
+    struct seal_fields sealed; /* what the store will have sealed: covered */
+    struct seal_parts covered;
     struct site_info site;
     char trace_id[32], span_id[16]; /* of one entry, where its record has them raw */
 };

@@ -187,3 +187,90 @@ void stats_print_steps(struct buffer *out, const struct stats_style *style, cons
             table_step(out, style, tally->steps.first_ns + step * tally->steps.step_ns, sums);
     }
 }
+
+/* --- statements --- */
+
+static void append_template(struct buffer *out, struct text text) {
+    for (size_t at = 0; at < text.length;) {
+        const char *gap = memchr(text.data + at, BLOCK_GAP, text.length - at);
+        size_t end = gap ? (size_t)(gap - text.data) : text.length;
+        buffer_append(out, text.data + at, end - at);
+        if (gap)
+            buffer_append_string(out, "<*>");
+        at = end + (gap != NULL);
+    }
+}
+
+static void json_statement(struct buffer *out, const struct statement *statement, struct text text) {
+    struct buffer quoted = BUFFER_EMPTY, repaired = BUFFER_EMPTY;
+    text_utf8_repair(text, &repaired); /* it may be cut in the middle of a character */
+    json_append_string(&quoted, buffer_text(&repaired));
+    out->failed |= quoted.failed || repaired.failed;
+    buffer_append_format(out, "{\"template\":\"%016llx\",\"text\":", (unsigned long long)statement->template);
+    format_harden_json(out, buffer_text(&quoted));
+    buffer_append_char(out, ',');
+    buffer_clear(&quoted);
+    json_append_string(&quoted, statement->service);
+    out->failed |= quoted.failed;
+    buffer_append_string(out, "\"service\":");
+    format_harden_json(out, buffer_text(&quoted));
+    buffer_append_char(out, ',');
+    append_json_counts(out, statement->by_level);
+    buffer_append_string(out, "}\n");
+    buffer_finish(&quoted);
+    buffer_finish(&repaired);
+}
+
+/* "info", or "info:90 error:10" where it has several. */
+static void append_levels(struct buffer *out, const struct statement *statement) {
+    bool any = false;
+    for (unsigned level = 0; level < LEVEL_COUNT; level++) {
+        if (statement->by_level[level] == 0)
+            continue;
+        buffer_append_format(out, "%s%s", any ? " " : "", level_name((enum level)level));
+        any = true;
+        if (statement->by_level[level] != statement->total)
+            buffer_append_format(out, ":%llu", (unsigned long long)statement->by_level[level]);
+    }
+}
+
+static void text_statement(struct buffer *out, const struct statement *statement, struct text text) {
+    struct buffer levels = BUFFER_EMPTY;
+    append_levels(&levels, statement);
+    buffer_append_format(out, "%12llu %016llx %-8.*s ", (unsigned long long)statement->total,
+                         (unsigned long long)statement->template, (int)levels.length, levels.data);
+    format_printable(out, statement->service);
+    buffer_append_string(out, ": ");
+    format_printable(out, text);
+    buffer_append_char(out, '\n');
+    out->failed |= levels.failed;
+    buffer_finish(&levels);
+}
+
+static void csv_statement(struct buffer *out, const struct statement *statement, struct text text) {
+    buffer_append_format(out, "%016llx,", (unsigned long long)statement->template);
+    append_csv_name(out, statement->service);
+    buffer_append_char(out, ',');
+    append_csv_name(out, text);
+    append_numbers(out, true, statement->by_level);
+}
+
+void stats_print_statements(struct buffer *out, const struct stats_style *style, const struct statements *statements,
+                            uint64_t most) {
+    static void (*const prints[])(struct buffer * out, const struct statement *statement, struct text text) = {
+        [STATS_TEXT] = text_statement, [STATS_JSON] = json_statement, [STATS_CSV] = csv_statement
+    };
+    if (statements->count == 0)
+        return;
+    if (style->format == STATS_TEXT)
+        buffer_append_format(out, "%12s %-16s %-8s %s\n", "total", "template", "level", "service: message");
+    if (style->format == STATS_CSV)
+        append_head(out, true, "template,service,text", 0);
+    for (size_t i = 0; i < statements->count && i < most; i++) {
+        struct buffer text = BUFFER_EMPTY;
+        append_template(&text, statements->items[i].text);
+        out->failed |= text.failed;
+        prints[style->format](out, &statements->items[i], buffer_text(&text));
+        buffer_finish(&text);
+    }
+}

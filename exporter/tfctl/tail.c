@@ -13,6 +13,7 @@
 #include "common/query/scan.h"
 #include "exporter/tfctl/filter_options.h"
 #include "exporter/tfctl/format.h"
+#include "exporter/tfctl/opening.h"
 #include "exporter/tfctl/output.h"
 #include "exporter/tfctl/rings.h"
 #include "exporter/tfctl/uuid_map.h"
@@ -37,6 +38,7 @@ struct tail {
     size_t order_count, order_capacity;
     struct uuid_map known; /* ids of ring entries: index + 1 while waiting, SHOWN after */
     struct buffer scratch;
+    struct opening *opening; /* of --key, or NULL */
 };
 enum { SHOWN = 0 };
 
@@ -157,6 +159,16 @@ static bool is_new(struct tail *tail, const struct uuid *id) {
     return !shown;
 }
 
+static const struct filter *scanned(const struct tail *tail) {
+    return tail->opening ? &tail->opening->scanned : &tail->filter;
+}
+
+/* The entry the scan stands at, opened where there is a key: 1; 0 it is not to be shown. */
+static int take_entry(struct tail *tail, struct scan *scan, struct entry *ret, struct error *error) {
+    int status = scan_entry(scan, ret, error);
+    return status > 0 && tail->opening ? opening_judge(tail->opening, ret, error) : status;
+}
+
 /* Show (or, quiet, only take note of) what matches in [from, to). */
 static int print_stored(struct tail *tail, uint64_t from, uint64_t to, bool quiet, struct error *error) {
     struct scan_options range = SCAN_EVERYTHING;
@@ -168,11 +180,11 @@ static int print_stored(struct tail *tail, uint64_t from, uint64_t to, bool quie
     range.to_sequence = to;
     range.damaged = session_damaged;
     range.damaged_argument = tail->session;
-    int status = from < to ? scan_open(tail->reader, &tail->filter, &range, &scan, error) : 0;
+    int status = from < to ? scan_open(tail->reader, scanned(tail), &range, &scan, error) : 0;
     if (from >= to || status < 0)
         return status;
     while ((status = scan_next(scan, &sequence, error)) > 0) {
-        status = scan_entry(scan, &entry, error);
+        status = take_entry(tail, scan, &entry, error);
         if (status < 0 || (status > 0 && is_new(tail, &entry.id) && !quiet && !print(tail, &entry)))
             break;
     }
@@ -185,18 +197,22 @@ static int find_start(struct tail *tail, uint64_t end, uint64_t count, uint64_t 
     struct scan_options range = SCAN_EVERYTHING;
     struct scan *scan;
     int status;
-    range.by_arrival = range.reverse = true;
+    range.by_arrival = range.reverse = range.sequences_only = true;
     range.to_sequence = end;
-    range.limit = count;
+    range.limit = tail->opening ? UINT64_MAX : count;
     range.damaged = session_damaged;
     range.damaged_argument = tail->session;
     *ret = end;
-    if (count == 0 || (status = scan_open(tail->reader, &tail->filter, &range, &scan, error)) < 0)
+    if (count == 0 || (status = scan_open(tail->reader, scanned(tail), &range, &scan, error)) < 0)
         return count == 0 ? 0 : status;
-    while ((status = scan_next(scan, ret, error)) > 0)
-        continue;
+    while (count > 0 && (status = scan_next(scan, ret, error)) > 0) {
+        struct entry entry;
+        if (tail->opening && (status = take_entry(tail, scan, &entry, error)) < 0)
+            break;
+        count -= status > 0;
+    }
     scan_close(scan);
-    return status;
+    return status < 0 ? status : 0;
 }
 
 static int end_of(struct tail *tail, uint64_t *ret, struct error *error) {
@@ -283,11 +299,19 @@ static int run_tail(struct tail *tail) {
     output_init(&tail->output, false);
     tail->style.colour = output_coloured(&tail->output);
     tail->style.terminal = tail->output.terminal;
+    struct opening opening;
+    if (session->key_path && opening_begin(session, &tail->filter, &opening) != GO_ON) {
+        output_finish(&tail->output, NULL);
+        close_all(tail);
+        return EXIT_FAULT;
+    }
+    tail->opening = session->key_path ? &opening : NULL;
     status = print_last(tail, &error);
     if (status == 0 && tail->follow)
         status = follow(tail, &error);
     int written = output_finish(&tail->output, &output_error);
     close_all(tail);
+    session->damaged |= tail->opening && opening_end(session, tail->opening);
     if (status < 0)
         return fault(session, &error);
     if (written < 0)

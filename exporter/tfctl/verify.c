@@ -73,8 +73,7 @@ static void write_json(struct buffer *out, const char *path, const char *fault, 
         buffer_append_string(&line, ",\"fault\":");
         json_append_string(&line, text_of(fault));
     } else {
-        buffer_append_format(&line,
-                             ",\"verdict\":\"%s\",\"blocks\":%llu,\"entries\":%llu,\"spans\":%llu,\"faults\":%u",
+        buffer_append_format(&line, ",\"verdict\":\"%s\",\"blocks\":%llu,\"entries\":%llu,\"spans\":%llu,\"faults\":%u",
                              verdicts[result->verdict], (unsigned long long)result->blocks,
                              (unsigned long long)result->entries, (unsigned long long)result->spans, result->faults);
     }
@@ -134,11 +133,12 @@ static int run(struct session *session, int argc, char **argv) {
 const struct command command_verify = {
     .name = "verify",
     .run = run,
-    .help =
-        "usage: tfctl verify [--data-dir DIR] [--format text|json]\n"
-        "Check every page, checksum, sequence and index of the store, and the hashes that closed partitions were noted\n"
-        "with. A line for each fault, one for each partition and one for all; exit status 1 when there is a fault. DIR is\n"
-        "a data folder, a folder of copied partitions, or one partition file.\n\n"
-        "  -o, --format FORMAT       text or json (an object a line)\n"
-        "      --data-dir DIR        --config FILE\n",
+    .help = "usage: tfctl verify [--data-dir DIR] [--format text|json]\n"
+            "Check every page, checksum, sequence and index of the store, and the hashes that closed partitions were "
+            "noted\n"
+            "with. A line for each fault, one for each partition and one for all; exit status 1 when there is a fault. "
+            "DIR is\n"
+            "a data folder, a folder of copied partitions, or one partition file.\n\n"
+            "  -o, --format FORMAT       text or json (an object a line)\n"
+            "      --data-dir DIR        --config FILE\n",
 };

@@ -25,6 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (uint32_t i = 1; i < index.flush_count; i++)
         check(index.flushes[i - 1].first_row < index.flushes[i].first_row);
     sum += index_may_have_id(&index, INDEX_TRACE, TEXT_LITERAL("0af7651916cd43dd8448eb211c80319c"));
+    sum += index_may_have_template(&index, 7);
+    for (uint32_t i = 0; i < index.template_count; i++)
+        check(index_may_have_template(&index, index.templates[i].id) && index.templates[i].count <= index.count);
     sum += index_may_contain(&index, TEXT_LITERAL(" timeout of "));
     __asm__ volatile("" : : "r"(sum)); /* so that all of it is read */
     index_entry_finish(&index);

@@ -135,17 +135,20 @@ def stdin_is_held_back_without_a_collector():
 def stdin_lines_that_find_no_room_until_the_end_are_counted():
     with Instance() as instance:
         instance.write_config("[{ type: stdin, service: piped }]", ring_size="8MiB")
+        instance.start("collector").stop()  # has left word of how large the ring is to be
         reader, writer = os.pipe()
         agent = instance.start("agent", stdin=reader)
-        os.write(writer, b"".join(b"line %d\n" % n for n in range(6000)))  # less than a pipe takes, more than a lane
-        wait_until(lambda: agent.process.poll() is None and unread(reader) < 60000, "the agent to read")
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 1 << 20)
+        text = b"".join(b"line %d\n" % n for n in range(60000))  # less than the pipe takes, more than its lanes
+        expect(os.write(writer, text) == len(text), "all in the pipe")
+        wait_until(lambda: agent.process.poll() is None and unread(reader) <= len(text) - 65536, "the agent to have read more than fits")
         agent.process.terminate()
         agent.wait_line("are counted as lost")
         expect(agent.process.wait(30) == 0, "the agent ended well")
         os.close(writer)
         left = os.read(reader, 1 << 20) if unread(reader) else b""  # what it never took is not its to lose
         os.close(reader)
-        taken = 6000 - left.count(b"\n") + (left != b"" and not left.startswith(b"line "))
+        taken = 60000 - left.count(b"\n") + (left != b"" and not left.startswith(b"line "))
         expect(instance.start("collector").stop() == 0, "the collector takes all in and ends well")
         told = [json.loads(line) for line in instance.run("tfctl", "losses", "--format", "json").stdout.splitlines()]
         lost = sum(loss["count"] for loss in told)

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pty
+import random
 import re
 import select
 import shutil
@@ -248,6 +249,65 @@ def counts_by_service_and_level():
     assert table[0].split() == ["service", "total", *LEVELS] and table[4].split()[:2] == ["(all)", "200"], table
 
 
+def counts_over_time():
+    rows = [json.loads(line) for line in run("stats", "--step", "1m", "-o", "json", "{level!=`trace`}").stdout.splitlines()]
+    assert [r["start_time"][11:19] for r in rows] == ["12:00:00", "12:01:00", "12:02:00", "12:03:00"], rows
+    for minute, row in enumerate(rows):
+        mine = [e for e in ENTRIES if e["level"] != "trace" and e["timestamp"][14:16] == f"{minute:02d}"]
+        assert row["total_logs"] == len(mine) and row["levels"] == {l: sum(e["level"] == l for e in mine) for l in LEVELS}, row
+        assert {s["service"]: s["total_logs"] for s in row["services"]} == {s: sum(e["service"] == s for e in mine) for s in ("mail", "queue", "web")}
+    days = run("stats", "--step", "1d").stdout.decode().splitlines()  # midnight is local
+    assert days[1].startswith("2026-11-23 00:00:00.000+07:00") and days[1].split()[2] == "200" and len(days) == 2, days
+    with_gap = run("stats", "--step", "30s", "-S", at(0), "-U", at(600), "-o", "csv").stdout.decode().splitlines()
+    assert len(with_gap) == 21 and with_gap[20].split(",")[1] == "0", with_gap
+    assert run("stats", "--step", "1s", "-S", "2001-01-01", status=1).stderr.count(b"too many") == 1
+
+
+def finds_the_most_frequent_statements():
+    rows = [json.loads(line) for line in run("stats", "--templates", "-o", "json").stdout.splitlines()]
+    texts = {"job <*> timeout, id=<*>", "job <*> done, id=<*>"}
+    assert {r["text"] for r in rows} == texts and len(rows) == 6 and sum(r["total_logs"] for r in rows) == 200, rows
+    assert [r["total_logs"] for r in rows] == sorted((r["total_logs"] for r in rows), reverse=True)
+    for row in rows[:1] + rows[-1:]:
+        word = row["text"].split()[2].rstrip(",")
+        wanted = where(lambda i, e: e["service"] == row["service"] and f" {word}," in e["message"])
+        assert row["total_logs"] == len(wanted)
+        expect(wanted, "--template", row["template"], "-s", row["service"])
+        expect(wanted, f'{{template="{row["template"].upper()}",service="{row["service"]}"}}')
+    expect([], "--template", "0123456789abcdef")
+    text = run("stats", "--templates", "-n", 2, "-p", "error").stdout.decode().splitlines()
+    assert len(text) == 3 and "job <*> done" in text[1], text
+
+
+def judges_labels_behind_a_pipe():
+    expect(where(lambda i, e: i % 4 > 1), "{} | json | tries > 1")
+    expect(where(lambda i, e: i % 4 == 3 and i % 3 == 0 or e["level"] == "critical"), '| tries >= 3 and service="queue" or level="critical"')
+    expect(where(lambda i, e: i % 4 > 1 and "timeout" in e["message"]), "| logfmt | (http.status > 501) |= `timeout`")
+
+
+def agrees_with_python_on_the_json_lines():
+    """As jq would judge the lines: filters drawn at random."""
+    draw = random.Random(5)
+    lines = [json.loads(line) for line in run("query", "-o", "json").stdout.splitlines()]
+
+    def condition():
+        number, word = draw.randrange(4), draw.choice(["timeout", "done, id=1", "job 1", "7", "nothing"])
+        level, service = draw.choice(LEVELS), draw.choice(["queue", "mail", "web"])
+        return draw.choice([
+            (f"|= `{word}`", lambda e: word in e["message"]),
+            (f"!= `{word}`", lambda e: word not in e["message"]),
+            (f"|~ `{number}$`", lambda e: e["message"].endswith(str(number))),
+            (f"| tries <= {number}", lambda e: e["metadata"]["tries"] <= number),
+            (f"| tries = {number} or service!=`{service}`", lambda e: e["metadata"]["tries"] == number or e["service"] != service),
+            (f"| level=`{level}` or trace_id!=``", lambda e: e["level"] == level or "trace_id" in e),
+        ])
+
+    for _ in range(60):
+        conditions = [condition() for _ in range(draw.randrange(4))]
+        wanted = [int(e["message"].split()[1]) for e in lines if all(test(e) for _, test in conditions)]
+        expect(wanted, "{} " + " ".join(text for text, _ in conditions))
+
+
 def sums_the_losses_in_the_log():
     def loss(service, count, first, last, level="info", reason="lane_full", told="warn"):
         return {"service": "taskforge", "module": "loss", "operation": reason, "level": told, "timestamp": last, "message": "lost",
@@ -322,11 +382,13 @@ def finds_faults_and_reads_on_without_the_damaged():
 def refuses_wrong_usage_in_one_line():
     cases = [
         ([], "expected a command"), (["quary"], "unknown command"), (["eval"], "not built yet"), (["top"], "not built yet"),
-        (["query", "--key", "k"], "not built yet"), (["--url", "http://x", "query"], "not built yet"), (["query", "--nothing"], "unknown option --nothing"),
+        (["query", "--key", "k", "-C", "2"], "--key and --context do not go together"), (["--url", "http://x", "query"], "not built yet"), (["query", "--nothing"], "unknown option --nothing"),
         (["query", "-Z"], "unknown option -Z"), (["query", "-n"], "a value is expected"), (["query", "-n", "-1"], "whole number"),
         (["query", "--level", "loud"], "expected trace, debug"), (["query", "-S", "soon"], "expected a time"), (["query", "-g", "("], "regular expression"),
         (["query", "-o", "xml"], "expected text, json or csv"), (["query", "{service=}"], "character 10"), (["query", "{}", "{}"], "expected one FILTER"),
-        (["query", "--user-id", "me"], "no UUID"), (["query", "-C", "99999999"], "up to"), (["stats", "x"], "expected options only"),
+        (["query", "--user-id", "me"], "no UUID"), (["query", "-C", "99999999"], "up to"), (["stats", "x"], "expected { or a line"),
+        (["query", "{} | line_format `x`"], "character 6: the stage line_format is not taken"), (["query", "--template", "12"], "16 hex digits"),
+        (["stats", "--step", "0"], "--step"), (["stats", "--step", "1h", "--templates"], "one of them"), (["stats", "-n", "3"], "goes with --templates"),
         (["tail", "--count"], "unknown option --count"), (["verify", "--since", "1h"], "unknown option"), (["losses", "-o", "csv"], "expected text or json"),
     ]
     for arguments, part in cases:

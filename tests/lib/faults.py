@@ -1,4 +1,5 @@
-"""The preload library of tests/torture/io_fault.h, steered: which calls of a program on files below some folders fail, and how."""
+"""The preload libraries of tests/torture/io_fault.h, steered: which calls of a program on files below some folders fail, and how; or which of its
+allocations do."""
 
 import ctypes
 import errno
@@ -6,7 +7,8 @@ import mmap
 
 from harness import BUILD
 
-LIBRARY = BUILD / "tests/torture/io_fault.so"
+CALLS = BUILD / "tests/torture/io_fault.so"
+ALLOCATIONS = BUILD / "tests/torture/alloc_fault.so"
 OPEN, WRITE, SYNC, SIZE, NAME, READ, MAP = (1 << bit for bit in range(7))
 EVERY = OPEN | WRITE | SYNC | SIZE | NAME | READ | MAP
 REFUSE, LIE, DROP = range(3)
@@ -23,15 +25,15 @@ class Control(ctypes.Structure):
 class Faults:
     """The control file of one program. Numbers are written in one piece, `kinds` last."""
 
-    def __init__(self, path, under):
-        self.path, self.under = path, under
+    def __init__(self, path, under=(), library=CALLS):
+        self.path, self.under, self.library = path, under, library
         path.write_bytes(bytes(4096))
         self.file = path.open("r+b")
         self.control = Control.from_buffer(mmap.mmap(self.file.fileno(), 4096))
 
     def env(self, log=None):
         return {
-            "LD_PRELOAD": str(LIBRARY),
+            "LD_PRELOAD": str(self.library),
             "IO_FAULT_CONTROL": str(self.path),
             "IO_FAULT_UNDER": ":".join(map(str, self.under)),
             **({"IO_FAULT_LOG": str(log)} if log else {}),
@@ -48,6 +50,10 @@ class Faults:
 
     def end(self):
         self.control.kinds = 0
+
+    @property
+    def passed(self):
+        return self.control.passed
 
     @property
     def failed(self):

@@ -29,7 +29,7 @@ long_options() {
 
 help_of() { # a program's, and those of its commands
     "$1" --help
-    [ "${1##*/}" != tfctl ] || for command in query tail stats losses verify alerts ack resolve level recorder health metrics traces trace; do "$1" $command --help; done
+    [ "${1##*/}" != tfctl ] || for command in query tail stats losses verify export import alerts ack resolve level recorder health metrics traces trace keygen; do "$1" $command --help; done
 }
 
 LC_ALL=C
@@ -48,7 +48,7 @@ page=$pages/taskforge.yaml.5
 cat $tables | grep -oE '\.name = "[a-z_]+" ?\}' | grep -oE '"[a-z_]+"' | tr -d '"' |
     grep -vxE 'statsd|otlp|forward' | sort -u >"$work/missing"
 cat $tables | grep -oE '\.name = "[a-z_]+",' | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u >"$work/built"
-sections='ring|agent|collector|host_metrics|alerter|exporter|health|memory|disk|redact|flight_recorder'
+sections='ring|agent|collector|host_metrics|alerter|exporter|health|memory|disk|redact|encrypt|flight_recorder'
 keys() { # the last parts of the names in bold at the beginning of a line
     grep -E '^\.BR? [a-z_.]+( |$)' | sed -E 's/^\.BR? ([a-z_.]+).*/\1/; s/.*\.//' | sort -u
 }

@@ -19,7 +19,7 @@ from harness import BUILD, LONG, Instance, expect, main, wait_until  # noqa: E40
 
 harness.PROGRAMS["faults"] = "collector/taskforge-collector-faults"
 PROBE = BUILD / "tests/integration/collector_probe"
-ROUNDS = 60 if LONG else 6
+ROUNDS, LIVES = (40, 25) if LONG else (6, 1)  # kills at random instants of one instance, and instances
 
 
 class Producer:
@@ -82,6 +82,7 @@ def judge(instance, producer, killed=True):
         expect(len(numbers) == len(set(numbers)), f"{producer.service} {thread}: {len(numbers) - len(set(numbers))} doubled")
         missing = set(range(accepted)) - set(numbers)
         expect(not missing, f"{producer.service} {thread}: {len(missing)} of {accepted} missing, the first {min(missing, default=0)}")
+        expect(producer.mode == "spans" or numbers == sorted(numbers), f"{producer.service} {thread}: out of order")
         expect(len(numbers) <= (attempted if killed else accepted), f"{producer.service} {thread}: {len(numbers)} of {attempted}")
     told = instance.count("-s", producer.service, '{module="crash"}')
     gone = producer.process.returncode == -signal.SIGKILL
@@ -170,14 +171,24 @@ def killed_at_random_instants_with_its_producers():
     seed = int(os.environ.get("TASKFORGE_SEED", random.randrange(1 << 30)))
     dice = random.Random(seed)
     print(f"     seed {seed}", flush=True)
+    for _ in range(LIVES):
+        random_kills(dice)
+
+
+FAILING = "commit:1:1000000:28"  # every commit: no space left
+
+
+def random_kills(dice):
+    """With rolls and merges, and in one life of three the spill instead of the store."""
     with Instance(ring_size="32MiB", collector="  output: none\n  partition: 2s\n") as instance:
         settle(instance)
         producers, living = [], []
-        for number in range(ROUNDS):
-            collector = instance.start("collector", ready=None)
+        for _ in range(ROUNDS):
+            collector = fault(instance, FAILING, ready=None) if dice.random() < 0.33 else instance.start("collector", ready=None)
             while len(living) < 3:
                 mode = "spans" if len(producers) % 3 == 1 else "slow"
-                producer = Producer(instance, f"app{len(producers)}", threads=dice.randint(1, 3), level=dice.choice(["info", "error"]), mode=mode)
+                payload = dice.choice([150, 150, 3000])
+                producer = Producer(instance, f"app{len(producers)}", threads=dice.randint(1, 3), payload=payload, level=dice.choice(["info", "error"]), mode=mode)
                 producers.append(producer)
                 living.append(producer)
             time.sleep(dice.random() * 0.6)  # the instant itself is what is random
@@ -187,7 +198,39 @@ def killed_at_random_instants_with_its_producers():
                 victim.kill()
         for producer in living:
             producer.kill()
+        settle_spilled(instance)
+        for producer in producers:
+            judge(instance, producer)
+        expect(instance.run("tfctl", "verify", check=False).returncode == 0, "tfctl verify")
+
+
+def settle_spilled(instance):
+    """A clean run that takes in the spill, too: an end does not wait for that."""
+    collector = instance.start("collector")
+    wait_until(lambda: not spill_files(instance), "the spill to be taken in", 120)
+    expect(collector.stop() == 0, "exit status of the last run")
+
+
+POINTS = ("before_commit", "after_commit", "before_fold", "after_fold", "after_tails", "roll_created", "roll_closed", "roll_ready")
+SPILL_POINTS = ("spill_before", "spill_after")
+
+
+def killed_at_each_point_again_and_again():
+    """One instance, a life for each point and each of the first times that it is passed; then the spill's."""
+    with Instance(ring_size="8MiB", collector="  output: none\n  partition: 1s\n  flush_interval: 20ms\n") as instance:
         settle(instance)
+        producers = [Producer(instance, "app", threads=2, payload=1500), Producer(instance, "traced", threads=1, mode="spans")]
+        for point in POINTS:
+            for passed in range(1, 41 if LONG and "roll" not in point else 11 if LONG else 2):
+                wait_killed(fault(instance, f"{point}:{passed}:1:kill", ready=None))
+        for point in SPILL_POINTS:
+            for passed in range(1, 21 if LONG else 2):
+                wait_killed(fault(instance, f"{FAILING},{point}:{passed}:1:kill", ready=None))
+        for producer in producers:
+            producer.kill()
+        if spill_files(instance):
+            wait_killed(fault(instance, "spill_unlink:1:1:kill", ready=None))
+        settle_spilled(instance)
         for producer in producers:
             judge(instance, producer)
         expect(instance.run("tfctl", "verify", check=False).returncode == 0, "tfctl verify")
@@ -210,9 +253,6 @@ def a_store_that_cannot_be_written_fills_the_spill_and_is_made_up_for():
 
 def spill_files(instance):
     return list((instance.root / "spill").glob("spill-*"))
-
-
-FAILING = "commit:1:1000000:28"  # every commit: no space left
 
 
 def killed_at_each_point_of_the_spill():
@@ -355,6 +395,7 @@ if __name__ == "__main__":
                 killed_after_the_tails_advanced,
                 killed_at_each_point_of_rolling,
                 killed_while_dead_producers_are_reaped,
+                killed_at_each_point_again_and_again,
                 killed_at_random_instants_with_its_producers,
                 a_store_that_cannot_be_written_fills_the_spill_and_is_made_up_for,
                 killed_at_each_point_of_the_spill,

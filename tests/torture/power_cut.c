@@ -4,8 +4,8 @@
  *
  * LOG was recorded (io_fault.h) of a collector whose files were below ROOT, while entries "appN THREAD NUMBER ..." came in, two threads of each app. At CUTS
  * moments an image is made below SCRATCH; the collector's code opens it, takes in the spill and commits once more; then the store must
- * hold, of each thread, the numbers from 0 on without a gap or a double, at least those that an earlier image of nothing but what
- * was safe had, and, for a cut before CALM_NS, all whose entries were older than WINDOW_NS then. The first image that fails is kept. */
+ * hold, of each thread, the numbers from 0 on without a gap or a double, at least those that were there when an earlier sync
+ * returned, and, for a cut before CALM_NS, all whose entries were older than WINDOW_NS then. The first image that fails is kept. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -222,12 +222,28 @@ static uint64_t older_than(const struct walk *whole, unsigned thread, int64_t un
     return count;
 }
 
+/* How old the oldest entry was that a cut cost, of each thread that wrote then. */
+struct ages {
+    int64_t of[65536];
+    size_t count;
+};
+
+static void note_age(struct ages *ages, int64_t age) {
+    if (age > 0 && ages->count < sizeof(ages->of) / sizeof(ages->of[0]))
+        ages->of[ages->count++] = age;
+}
+
+static int compare_ages(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 int main(int argc, char **argv) {
     if (argc != 9)
         return 2;
     const char *scratch = argv[3];
     size_t count = strtoul(argv[4], NULL, 10);
-    int64_t calm_ns = atoll(argv[7]), window_ns = atoll(argv[8]), widest_ns = 0;
+    int64_t calm_ns = atoll(argv[7]), window_ns = atoll(argv[8]);
     unsigned long lost_most = 0;
     threads = (unsigned)atoi(argv[6]);
     check(threads <= THREADS_MAX && count > 1);
@@ -235,16 +251,22 @@ int main(int argc, char **argv) {
     diag_open("power_cut");
 
     char data_dir[512], why[512];
+    static struct ages ages;
     struct found all = { 0 }, floor = { 0 }, found;
     struct walk whole = { .found = &all, .with_times = true };
     snprintf(data_dir, sizeof(data_dir), "%s/data", argv[2]);
     read_all(data_dir, &whole);
     struct power_log *log = power_log_open(argv[1], argv[2]);
-    size_t *cuts = choose_cuts(power_log_count(log), count);
+    size_t from = 0, *cuts = choose_cuts(power_log_count(log), count);
     for (size_t i = 0; i < count; i++) {
         static const unsigned shares[] = { 0, 16, 128, 240, 256 };
         unsigned share = i + 1 == count ? 0 : shares[i % 5];
         clear(scratch);
+        if (cuts[i] < from)
+            cuts[i] = from;
+        from = cuts[i];
+        while (share == 256 && !power_log_syncs(log, cuts[i]) && cuts[i] + 2 < power_log_count(log))
+            cuts[i]++;
         power_log_play(log, cuts[i]);
         uint64_t seed = (uint64_t)random();
         power_log_image(log, scratch, share, seed);
@@ -264,16 +286,22 @@ int main(int argc, char **argv) {
                        i, cuts[i], share, t, found.counts[t], floor.counts[t], due);
                 return 1;
             }
-            if (now < calm_ns && found.counts[t] < all.counts[t] && now - whole.times[t][found.counts[t]] > widest_ns)
-                widest_ns = now - whole.times[t][found.counts[t]];
-            if (share == 0)
-                floor.counts[t] = found.counts[t];
+            int64_t age = found.counts[t] < all.counts[t] ? now - whole.times[t][found.counts[t]] : 0;
+            if (now < calm_ns && share == 0)
+                note_age(&ages, age);
+        }
+        if (share == 256 && power_log_syncs(log, cuts[i])) { /* it returns, and what is there now counts as safe */
+            floor = found;
+            from = cuts[i] + 1;
         }
     }
     for (unsigned t = 0; t < threads; t++)
-        lost_most += all.counts[t] - floor.counts[t];
-    printf("%zu cuts in %zu events: the oldest entry that one cost was %" PRId64 " ms old; %lu lost at the end\n",
-           count, power_log_count(log), widest_ns / 1000000, lost_most);
+        lost_most += all.counts[t] - found.counts[t];
+    qsort(ages.of, ages.count, sizeof(ages.of[0]), compare_ages);
+    printf("%zu cuts in %zu events, %lu lost at the end; the oldest entry that a cut cost: median %" PRId64
+           " ms, at most %" PRId64 " ms old\n",
+           count, power_log_count(log), lost_most, ages.count ? ages.of[ages.count / 2] / 1000000 : 0,
+           ages.count ? ages.of[ages.count - 1] / 1000000 : 0);
     free(cuts);
     power_log_close(log);
     for (unsigned t = 0; t < threads; t++)

@@ -379,3 +379,7 @@ size_t power_log_count(const struct power_log *log) {
 int64_t power_log_time(const struct power_log *log, size_t event) {
     return log->events[event].head.time_ns;
 }
+
+int power_log_syncs(const struct power_log *log, size_t event) {
+    return log->events[event].head.what == IO_EVENT_SYNC || log->events[event].head.what == IO_EVENT_WRITE_SYNC;
+}

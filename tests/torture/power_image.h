@@ -13,7 +13,8 @@ struct power_log;
 /* The whole log; ends the program when it makes no sense. Paths in it begin with `root`. */
 struct power_log *power_log_open(const char *path, const char *root);
 void power_log_close(struct power_log *log);
-size_t power_log_count(const struct power_log *log); /* of events */
+size_t power_log_count(const struct power_log *log);            /* of events */
+int power_log_syncs(const struct power_log *log, size_t event); /* whether a file is synced by it */
 int64_t power_log_time(const struct power_log *log, size_t event);
 
 /* Play on until `event` is just being done. */

@@ -247,6 +247,75 @@ static void a_failed_write_leaves_nothing_of_the_batch(void **unused) {
     state_map_finish(&state);
 }
 
+/* The frame's write failed and all of it may be on the disk: its batch goes into the store, and no later start takes it out of the file. */
+static void a_withdrawn_frame_is_over_with_the_next_commit(void **unused) {
+    (void)unused;
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    struct batch batch = BATCH_EMPTY;
+    struct rlimit before, limit;
+    struct error error;
+    open_spill(&spill, &state);
+    fill(&batch, "one", 1);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit) { 50, before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_true(spill_append(&spill, &batch, &error) < 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(spill_is_empty(&spill));
+    assert_int_equal(spill.over, 2);
+    spill_said_over(&spill);
+    assert_int_equal(spill.over, 0);
+    spill_close(&spill);
+
+    /* the file is there again, with the frame whole */
+    struct buffer frame = BUFFER_EMPTY;
+    char path[128], value[16];
+    assert_int_equal(spill_frame_encode(&batch, 1, 0, &frame), 0);
+    file_name(path, 1);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_int_equal(write(fd, frame.data, frame.length), frame.length);
+    close(fd);
+    state_u64_put(value, 2);
+    state_u64_put(value + 8, 0);
+    assert_int_equal(state_map_put(&state, TEXT_LITERAL(STATE_SPILL), (struct text) { value, 16 }), 0);
+    open_spill(&spill, &state);
+    assert_true(spill_is_empty(&spill));
+    assert_int_equal(access(path, F_OK), -1);
+    append(&spill, "two", 2);
+    assert_int_equal(spill.id, 3);
+    take(&spill, &state, "two");
+    assert_int_equal(spill.over, 4);
+    spill_close(&spill);
+    buffer_finish(&frame);
+    batch_finish(&batch);
+    state_map_finish(&state);
+}
+
+/* One is begun only when the one before is over. */
+static void of_two_files_only_the_newest_is_taken_in(void **unused) {
+    (void)unused;
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    char path[128], kept[128];
+    open_spill(&spill, &state);
+    append(&spill, "one", 1);
+    file_name(path, 1);
+    snprintf(kept, sizeof(kept), "%s/kept", folder);
+    assert_int_equal(link(path, kept), 0);
+    take(&spill, &state, "one");
+    append(&spill, "two", 2);
+    spill_close(&spill);
+    assert_int_equal(rename(kept, path), 0); /* its removal did not outlast a power cut */
+    state_map_finish(&state);
+    open_spill(&spill, &state);
+    assert_int_equal(access(path, F_OK), -1);
+    take(&spill, &state, "two");
+    spill_close(&spill);
+    state_map_finish(&state);
+}
+
 /* A frame as version 1 had it: without spans, and nothing behind the record of its only entry. */
 static void to_version_1(struct buffer *frame) {
     size_t host = 48, pid = host + 2 + 4, length = pid + 4; /* the host is "host" */
@@ -350,6 +419,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_nothing_of_the_batch, make_folder, remove_folder),
         cmocka_unit_test(a_frame_of_version_1_is_read),
         cmocka_unit_test(keeps_where_the_arguments_of_a_call_site_stand),
+        cmocka_unit_test_setup_teardown(a_withdrawn_frame_is_over_with_the_next_commit, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(of_two_files_only_the_newest_is_taken_in, make_folder, remove_folder),
         cmocka_unit_test(a_batch_of_spans_alone_keeps_their_host),
         cmocka_unit_test(no_flipped_bit_of_a_frame_goes_through),
     };

@@ -244,6 +244,25 @@ static void takes_every_encoding_of_the_msgpack_test_suite(void **state) {
     assert_true(count > 100);
 }
 
+static void enters_maps_only(void **state) {
+    (void)state;
+    struct pack_reader reader;
+    struct pack_value value;
+    uint32_t pairs = 7;
+    assert_true(pack_enter_map(T("\x81\xa1k\x92\x01\x02"), &reader, &pairs));
+    assert_int_equal(pairs, 1);
+    assert_int_equal(pack_next(&reader, &value), 1);
+    assert_true(value.type == PACK_TEXT && text_is(value.text, "k"));
+    assert_int_equal(pack_next(&reader, &value), 1);
+    assert_true(value.type == PACK_ARRAY && value.count == 2 && value.whole.length == 3);
+    assert_true(pack_enter_map(T("\x80"), &reader, &pairs));
+    assert_int_equal(pairs, 0);
+    assert_int_equal(pack_next(&reader, &value), 0);
+    assert_false(pack_enter_map(TEXT_EMPTY, &reader, &pairs));
+    assert_false(pack_enter_map(T("\x91\x01"), &reader, &pairs));
+    assert_false(pack_enter_map(T("\x82\xa1"), &reader, &pairs)); /* cut */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_the_smallest_form),
@@ -253,6 +272,7 @@ int main(void) {
         cmocka_unit_test(walks_step_by_step),
         cmocka_unit_test(finds_a_key_and_of_two_the_last),
         cmocka_unit_test(takes_every_encoding_of_the_msgpack_test_suite),
+        cmocka_unit_test(enters_maps_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,12 +145,14 @@ static void all_parts_of_an_entry_are_redacted(void **state) {
     struct redact_patterns patterns = patterns_of("secret\\d", NULL);
     char metadata[64], details[64];
     struct entry entry = { .message = TEXT_LITERAL("a secret1"),
+                           .templated = true,
                            .metadata = packed_of("{\"k\":\"secret2\"}", metadata, sizeof(metadata)),
                            .error_details = packed_of("\"secret3\"", details, sizeof(details)) };
     (void)state;
     assert_int_equal(redact_patterns_entry(&patterns, &entry),
                      ENTRY_PART_MESSAGE | ENTRY_PART_METADATA | ENTRY_PART_ERROR_DETAILS);
     assert_true(text_is(entry.message, "a [redacted]"));
+    assert_false(entry.templated);
     assert_true(text_is(entry.metadata, "\x81\xa1k\xaa[redacted]"));
     assert_true(text_is(entry.error_details, "\xaa[redacted]"));
     redact_patterns_finish(&patterns);

@@ -174,7 +174,7 @@ static void an_unknown_key_is_named_with_the_one_that_was_meant(void **state) {
 
 static void a_key_that_is_not_built_is_refused_by_name(void **state) {
     static const char *const exporter[] = { "tls", "sinks" };
-    static const char *const collector[] = { "history", "encrypt", "dedup" };
+    static const char *const collector[] = { "history", "dedup" };
     char text[200], line[200];
 
     (void)state;
@@ -333,6 +333,23 @@ static void what_the_library_does_is_read(void **state) {
     assert_int_equal(config->collector.flight_recorder.levels, 0);
     assert_int_equal(config->collector.flight_recorder.keep_ns, 60 * CLOCK_SECOND);
     config_destroy(config);
+}
+
+static void encryption_needs_both_its_keys(void **state) {
+    struct config *config =
+        loaded("collector: { encrypt: { keys: [email, message], public_key_file: /etc/taskforge/reader.pub } }\n");
+
+    (void)state;
+    assert_int_equal(config->collector.encrypt.keys.count, 2);
+    assert_string_equal(config->collector.encrypt.public_key_file, "/etc/taskforge/reader.pub");
+    config_destroy(config);
+    config = loaded("collector: { encrypt: {} }\n");
+    assert_null(config->collector.encrypt.public_key_file);
+    config_destroy(config);
+    refused("collector: { encrypt: { keys: [email] } }",
+            "c.yaml:1:23: collector.encrypt needs both keys and public_key_file (tfctl keygen makes one)");
+    refused("collector: { encrypt: { public_key_file: /k } }",
+            "c.yaml:1:23: collector.encrypt needs both keys and public_key_file (tfctl keygen makes one)");
 }
 
 static void what_the_library_cannot_do_is_refused(void **state) {
@@ -607,6 +624,7 @@ int main(void) {
         cmocka_unit_test(what_cannot_go_earlier_is_refused),
         cmocka_unit_test(labels_are_read),
         cmocka_unit_test(what_the_library_does_is_read),
+        cmocka_unit_test(encryption_needs_both_its_keys),
         cmocka_unit_test(what_the_library_cannot_do_is_refused),
         cmocka_unit_test(an_address_that_others_reach_needs_a_token),
         cmocka_unit_test(a_wrong_type_is_said_with_its_place),

@@ -72,6 +72,13 @@ int store_reader_refresh(struct store_reader *reader, struct error *error) {
     return 0;
 }
 
+int store_reader_end(struct store_reader *reader, uint64_t *ret_sequence, struct error *error) {
+    const struct fake_block *last = reader->count ? &reader->blocks[reader->count - 1] : NULL;
+    (void)error;
+    *ret_sequence = last ? last->first + last->count : 0;
+    return 0;
+}
+
 /* The block that holds the sequence, or the next behind it (strictly: starts at it or behind). */
 static const struct fake_block *seek(struct store_reader *reader, uint64_t sequence, bool strictly) {
     if (reader->before_seek)

@@ -158,9 +158,44 @@ static void reads_windows_where_too_many_blocks_overlap(void **state) {
         fake_add(&store, at, block, 3);
     }
     filter_init(&filter);
-    check_scan(&filter, &options);
-    options.reverse = true;
-    check_scan(&filter, &options);
+    options.memory = 10 * 3 * 320; /* ten blocks */
+    for (int i = 0; i < 4; i++) {
+        options.reverse = i & 1;
+        options.alone = i & 2;
+        check_scan(&filter, &options);
+    }
+    filter_finish(&filter);
+}
+
+/* By arrival with a limit the plan is made piece by piece: far from each other, and with nothing in some. */
+static void goes_from_piece_to_piece_by_arrival(void **state) {
+    (void)state;
+    static const uint64_t firsts[] = { 5, 66000, 400000, 400003, 90000000, UINT64_C(1) << 60 };
+    enum { COUNT = sizeof(firsts) / sizeof(firsts[0]) };
+    struct sample sample = { .random = 3 };
+    struct filter filter;
+    filter_init(&filter);
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct entry entry = sample_entry(&sample, i);
+        fake_add(&store, firsts[i], &entry, 1);
+    }
+    for (unsigned limit = 0; limit <= COUNT + 1; limit++)
+        for (unsigned reverse = 0; reverse < 2; reverse++) {
+            struct scan_options options = SCAN_EVERYTHING;
+            struct scan *scan;
+            uint64_t sequence;
+            unsigned found = 0;
+            options.by_arrival = true;
+            options.reverse = reverse;
+            options.limit = limit;
+            assert_int_equal(scan_open(&store, &filter, &options, &scan, NULL), 0);
+            while (scan_next(scan, &sequence, NULL) > 0) {
+                assert_int_equal(sequence, firsts[reverse ? COUNT - 1 - found : found]);
+                found++;
+            }
+            assert_int_equal(found, limit < COUNT ? limit : COUNT);
+            scan_close(scan);
+        }
     filter_finish(&filter);
 }
 
@@ -423,6 +458,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(gives_what_passes_in_order_whatever_is_asked, teardown),
         cmocka_unit_test_teardown(reads_windows_where_too_many_blocks_overlap, teardown),
+        cmocka_unit_test_teardown(goes_from_piece_to_piece_by_arrival, teardown),
         cmocka_unit_test_teardown(loses_and_doubles_nothing_while_blocks_are_merged, teardown),
         cmocka_unit_test_teardown(goes_on_behind_a_block_that_was_retired, teardown),
         cmocka_unit_test_teardown(passes_over_a_damaged_block_and_says_so, teardown),

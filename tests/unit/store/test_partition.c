@@ -295,12 +295,12 @@ static void a_full_disk_is_an_error_and_the_partition_stays_whole(void **state) 
 static void a_full_map_is_an_error_too(void **state) {
     struct place *place = *state;
     struct partition *partition;
-    assert_int_equal(partition_create(place->path, &meta, 256 * 1024, &partition, NULL), 0);
-    char big[300000];
+    assert_int_equal(partition_create(place->path, &meta, 2 << 20, &partition, NULL), 0);
+    static char big[3000000];
     memset(big, 'x', sizeof(big));
     struct partition_txn *txn;
     assert_int_equal(partition_begin(partition, true, &txn, NULL), 0);
-    assert_int_equal(partition_block_put(txn, 1, (struct text) { big, sizeof(big) }, TEXT_LITERAL("i"), NULL), -ENOSPC);
+    assert_int_equal(partition_block_put(txn, 1, (struct text) { big, sizeof(big) }, TEXT_LITERAL("i"), NULL), -EFBIG);
     partition_abort(txn);
     put_block(partition, 1, "small", "i");
     partition_close(partition);

@@ -1,6 +1,8 @@
 /* The whole store for those who read: partitions come, go and break, and the walk stays whole. */
 #include <sys/wait.h>
 
+#include "common/store/partition_private.h"
+#include "common/store/partition_sum.h"
 #include "common/store/reader.h"
 #include "store_entries.h"
 
@@ -234,6 +236,141 @@ static void a_damaged_index_value_costs_its_own_block_only(void **state) {
     store_reader_close(reader);
 }
 
+/* One key of one database less. */
+static void drop(struct partition *partition, enum partition_database database, uint64_t first) {
+    unsigned char key[8];
+    for (int i = 0; i < 8; i++)
+        key[i] = (unsigned char)(first >> (56 - 8 * i));
+    struct partition_txn *txn = fixture_begin(partition, true);
+    assert_int_equal(mdb_del(txn->txn, partition->databases[database], &(MDB_val) { 8, key }, NULL), 0);
+    must(partition_commit(txn, &error));
+}
+
+static void a_block_is_found_though_its_index_value_is_missing_or_damaged(void **state) {
+    (void)state;
+    struct partition *partition = three_partitions();
+    _cleanup_buffer_ struct buffer block = BUFFER_EMPTY, index = BUFFER_EMPTY;
+    put_entries(partition, 20, 2);
+    put_entries(partition, 22, 4);
+    drop(partition, PARTITION_INDEX, 16);
+    make_block(20, 2, &block, &index);
+    put_raw(partition, 20, buffer_text(&block), TEXT_LITERAL("no index"));
+    drop(partition, PARTITION_INDEX, 22);
+    partition_close(partition);
+    struct store_reader *reader = open_store();
+    assert_end(reader, 26);
+    assert_walk(reader, 0, UINT64_MAX, false, "1+5 6+5 11+5 16+1 17+3 20+2 22+4 ");
+    assert_walk(reader, 0, UINT64_MAX, true, "22+4 20+2 17+3 16+1 11+5 6+5 1+5 ");
+    assert_walk(reader, 21, 22, false, "20+2 ");
+    assert_walk(reader, 24, UINT64_MAX, false, "22+4 ");
+    assert_walk(reader, 16, 17, true, "16+1 ");
+    assert_int_equal(damage_told, 1);
+    assert_non_null(strstr(damage_why, "made anew"));
+    store_reader_close(reader);
+}
+
+static void a_block_that_only_the_index_knows_is_damage_and_not_merged(void **state) {
+    (void)state;
+    struct partition *partition = three_partitions();
+    drop(partition, PARTITION_BLOCKS, 16);
+    partition_close(partition);
+    struct store_reader *reader = open_store();
+    struct block *block;
+    assert_int_equal(store_reader_block(reader, 16, &block, &error), -EBADMSG);
+    assert_int_equal(damage_told, 1);
+    assert_int_equal(store_reader_block(reader, 18, &block, &error), -ENOENT);
+    store_reader_close(reader);
+}
+
+/* A note is believed; it goes with the file it is about. */
+static void what_is_noted_as_unreadable_is_not_touched_until_it_is_another_file(void **state) {
+    (void)state;
+    char trouble[ERROR_TEXT_SIZE], copy[PARTITION_PATH_MAX], path[PARTITION_PATH_MAX];
+    partition_close(three_partitions());
+    snprintf(path, sizeof(path), "%s", fixture_path(11));
+    must(partition_sum_write_note(path, NULL, PARTITION_UNREADABLE, 1, "it hangs", &error));
+    struct store_reader *reader = open_store();
+    assert_walk(reader, 0, UINT64_MAX, false, "1+5 6+5 16+1 17+3 ");
+    assert_int_equal(store_reader_trouble(reader, trouble), 1);
+    assert_non_null(strstr(trouble, "it hangs"));
+    snprintf(copy, sizeof(copy), "%s/copy", fixture_folder);
+    assert_int_equal(rename(path, copy), 0);
+    struct partition *partition = fixture_create(path, 11);
+    put_entries(partition, 11, 5);
+    partition_close(partition);
+    must(store_reader_refresh(reader, &error));
+    assert_walk(reader, 0, UINT64_MAX, false, "1+5 6+5 11+5 16+1 17+3 ");
+    assert_int_equal(store_reader_trouble(reader, trouble), 0);
+    must(partition_sum_write(path, NULL, PARTITION_PARTLY, 2, "bit rot", &error)); /* found by the daily look */
+    must(store_reader_refresh(reader, &error));
+    assert_int_equal(store_reader_trouble(reader, trouble), 1);
+    assert_walk(reader, 0, UINT64_MAX, false, "1+5 6+5 11+5 16+1 17+3 ");
+    store_reader_close(reader);
+}
+
+static void a_closed_partition_is_checked_before_its_first_use(void **state) {
+    (void)state;
+    struct partition *partition = fixture_create(fixture_path(1), 1);
+    struct partition_meta meta = fixture_meta(1);
+    put_entries(partition, 1, 2000);
+    meta.closed_ns = FIXTURE_NOW;
+    struct partition_txn *txn = fixture_begin(partition, true);
+    must(partition_meta_put(txn, &meta, &error));
+    must(partition_commit(txn, &error));
+    partition_close(partition);
+    int fd = open(fixture_path(1), O_RDWR);
+    struct stat status;
+    assert_true(fd >= 0 && fstat(fd, &status) == 0);
+    for (off_t at = 4 * 4096 + 2000; at < status.st_size; at += 4096) /* a hole in the middle of each page behind the first */
+        assert_int_equal(pwrite(fd, "damage damage", 13, at), 13);
+    close(fd);
+    struct store_reader *reader = open_store();
+    assert_int_equal(damage_told, 0); /* opening alone is no use */
+    uint64_t end;
+    must(store_reader_end(reader, &end, &error));
+    assert_int_equal(damage_told, 1);
+    store_reader_close(reader);
+}
+
+static void more_read_at_once_than_lmdb_has_room_for_by_default(void **state) {
+    (void)state;
+    enum { READERS = 200 };
+    int go[2], ready[2];
+    char byte;
+    pid_t children[READERS];
+    partition_close(three_partitions());
+    assert_true(pipe(go) == 0 && pipe(ready) == 0);
+    for (int i = 0; i < READERS; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            struct partition *partition;
+            struct partition_txn *txn;
+            close(go[1]);
+            int result = partition_open(fixture_path(1), PARTITION_READ, 0, &partition, &error);
+            if (result == 0)
+                result = partition_begin(partition, false, &txn, &error);
+            (void)!write(ready[1], "r", 1);
+            (void)!read(go[0], &byte, 1);
+            _exit(result == 0 ? 0 : 1);
+        }
+    }
+    for (int i = 0; i < READERS; i++)
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(go[1]);
+    for (int i = 0; i < READERS; i++) {
+        int status;
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_int_equal(status, 0);
+    }
+    close(go[0]);
+    close(ready[0]);
+    close(ready[1]);
+    struct partition *partition;
+    must(partition_open(fixture_path(1), PARTITION_READ, 0, &partition, &error));
+    assert_true(partition_reader_check(partition) >= 0);
+    partition_close(partition);
+}
+
 static void the_end_is_known_though_the_last_index_value_is_damaged(void **state) {
     (void)state;
     struct partition *partition = three_partitions();
@@ -302,6 +439,11 @@ int main(void) {
         test(the_end_stands_where_it_was_when_everything_was_retired),
         test(a_damaged_partition_is_told_once_and_passed_over),
         test(a_damaged_index_value_costs_its_own_block_only),
+        test(a_block_is_found_though_its_index_value_is_missing_or_damaged),
+        test(a_block_that_only_the_index_knows_is_damage_and_not_merged),
+        test(what_is_noted_as_unreadable_is_not_touched_until_it_is_another_file),
+        test(a_closed_partition_is_checked_before_its_first_use),
+        test(more_read_at_once_than_lmdb_has_room_for_by_default),
         test(the_end_is_known_though_the_last_index_value_is_damaged),
         test(a_file_cut_while_it_is_read_is_damage_and_no_crash),
         test(a_visitor_may_find_the_partition_damaged),
