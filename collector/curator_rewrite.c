@@ -196,11 +196,21 @@ static int write_anew(struct curator *curator, const struct partition_name *name
     return 0;
 }
 
+/* Whether what stands in the newest partition matters, too. */
+static bool asks_for_size(const struct config_retention *limits) {
+    for (size_t i = 0; i < limits->service_count; i++)
+        if (limits->services[i].max_size)
+            return true;
+    return false;
+}
+
 static void choose(struct curator *curator, const struct partition_name *names, size_t count, uint64_t now_ns) {
     struct retention_share *shares = calloc(count + 1, sizeof(*shares));
     struct retention_verdict *verdicts = calloc(count + 1, sizeof(*verdicts));
     struct kept *kept;
     for (size_t i = 0; shares && verdicts && i < count && !curator->stop; i++) {
+        if (i + 1 == count && !asks_for_size(&curator->own)) /* the newest changes all the time */
+            continue;
         if (!(kept = look_at(curator, &names[i])) || kept->failed)
             continue;
         shares[i] = kept->share;

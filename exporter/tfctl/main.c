@@ -9,8 +9,8 @@
 static const struct command *const built[] = {
     &command_query,  &command_tail,  &command_stats,   &command_losses,   &command_verify,
     &command_alerts, &command_ack,   &command_resolve, &command_health,   &command_metrics,
-    &command_traces, &command_trace, &command_level,   &command_recorder, &command_keygen,
-    &command_export, &command_import,
+    &command_traces, &command_trace, &command_level,   &command_recorder, &command_keygen, &command_export,
+    &command_import,
 };
 
 static const char *const not_built[] = {

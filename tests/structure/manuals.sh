@@ -29,7 +29,7 @@ long_options() {
 
 help_of() { # a program's, and those of its commands
     "$1" --help
-    [ "${1##*/}" != tfctl ] || for command in query tail stats losses verify alerts ack resolve level recorder health metrics traces trace keygen; do "$1" $command --help; done
+    [ "${1##*/}" != tfctl ] || for command in query tail stats losses verify export import alerts ack resolve level recorder health metrics traces trace keygen; do "$1" $command --help; done
 }
 
 LC_ALL=C
