@@ -126,11 +126,21 @@ static uint64_t ask_for_place(struct curator *curator, uint64_t range) {
     return first;
 }
 
+/* A name that is free: an empty partition may have begun at the same sequence in the same second. */
+static int free_path(const struct curator *curator, uint64_t first, uint64_t *created, char out[PARTITION_PATH_MAX]) {
+    int result = partition_make_path(curator->partitions->data_dir, first, *created, out);
+    while (result == 0 && access(out, F_OK) == 0) {
+        *created += CLOCK_SECOND;
+        result = partition_make_path(curator->partitions->data_dir, first, *created, out);
+    }
+    return result;
+}
+
 static int copy_to(struct curator *curator, const struct import *import, uint64_t first, struct error *error) {
     char path[PARTITION_PATH_MAX], built[PARTITION_PATH_MAX + 8];
     struct partition_copied copied;
     uint64_t created = clock_real_ns();
-    int result = partition_make_path(curator->partitions->data_dir, first, created, path);
+    int result = free_path(curator, first, &created, path);
     if (result < 0)
         return error_set(error, result, "%s: the path is too long", curator->partitions->data_dir);
     snprintf(built, sizeof(built), "%s.new", path);
@@ -180,7 +190,11 @@ static void refuse(struct curator *curator, const struct import *import, int res
         diag_error("an import cannot be taken in: %s; it is set aside as %s", why, aside);
         (void)rename(import->path, aside);
         partition_unlink(import->path); /* its lock */
-    } else if (strcmp(curator->refused, import->path) != 0) {
+        return;
+    }
+    /* Each try may begin a partition: seldom. */
+    curator->adopt_ns = clock_monotonic_ns() + (result == -EAGAIN ? CURATOR_NS : ADOPT_RETRY_NS);
+    if (strcmp(curator->refused, import->path) != 0) {
         diag_warn("an import cannot be taken in yet: %s", why);
         snprintf(curator->refused, sizeof(curator->refused), "%s", import->path);
     }
@@ -190,6 +204,8 @@ bool curator_adopt(struct curator *curator) {
     struct import import = { .partition = NULL };
     struct error error = { "" };
     if (!find_import(curator, import.path))
+        return false;
+    if (curator->adopt_ns > clock_monotonic_ns())
         return false;
     int result = take_in(curator, &import, &error);
     partition_close(import.partition);

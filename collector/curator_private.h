@@ -32,7 +32,8 @@ struct curator {
     struct kept *kept;
     size_t kept_count, kept_capacity;
     uint64_t last_look_ns;
-    uint64_t step_ns; /* monotonic: when the last step of a copy ended */
+    uint64_t adopt_ns; /* monotonic: before that nothing is taken in, after a failure */
+    uint64_t step_ns;  /* monotonic: when the last step of a copy ended */
     _Atomic uint64_t wanted;
     uint64_t given;                   /* mutex */
     bool answered;                    /* mutex */

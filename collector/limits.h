@@ -82,6 +82,7 @@ enum {
 #define SELF_NS (10 * CLOCK_SECOND)            /* our own metrics alone make a commit no more often */
 #define MAINTENANCE_NS CLOCK_SECOND
 #define CURATOR_NS CLOCK_SECOND              /* between two looks of the curator, where nobody wakes it */
+#define ADOPT_RETRY_NS (60 * CLOCK_SECOND)   /* before an import that failed is tried again */
 #define REWRITE_LOOK_NS (2 * CLOCK_SECOND)  /* between two looks for what may be written anew */
 #define REWRITE_GAP_NS (3600 * CLOCK_SECOND) /* for few entries a partition is written anew no more often */
 #define READER_CHECK_NS (30 * CLOCK_SECOND)

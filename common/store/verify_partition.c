@@ -218,7 +218,8 @@ void verify_walk(struct verify_run *run, const char *path) {
     check_blocks(run);
     if (run->rewritten) /* its end may be missing, too */
         run->result.next = 0;
-    if (flags & (PARTITION_REWRITTEN | PARTITION_JUMPED)) /* likewise what is before it */
+    /* Likewise what is before it; and an import may stand behind a place that a killed one did not fill. */
+    if (flags & (PARTITION_REWRITTEN | PARTITION_JUMPED | PARTITION_IMPORTED))
         run->result.first = 0;
     check_strays(run);
     check_spans(run);
