@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/query/feed.h"
+#include "common/query/stored_entry.h"
 #include "common/query/tally_rows.h"
 
 struct counting {
@@ -42,7 +43,7 @@ static int count_service(struct counting *counting, const struct index_count *co
         row = row ? row : tally_row(tally, count->service);
         if (!row)
             return tally_no_row(tally, counting->error);
-        tally_row_add(row, (enum level)level, step, entries);
+        tally_row_add(row, (enum level)level, step, entries, (double)entries);
     }
     return 0;
 }
@@ -50,6 +51,8 @@ static int count_service(struct counting *counting, const struct index_count *co
 static int count_index(void *argument, const struct index_entry *index) {
     struct counting *counting = argument;
     size_t step = tally_step_of(counting->steps, index->min_timestamp_ns);
+    if (index->weighed && !counting->total_only)
+        return 0;
     if (!counting->countable || !filter_covers(counting->filter, index) ||
         step != tally_step_of(counting->steps, index->max_timestamp_ns))
         return 0;
@@ -75,6 +78,22 @@ static int load_columns(const struct counting *counting, struct block *block, st
     return status;
 }
 
+/* Only where an entry of the block has a key that says that it stands for others. */
+static int load_weights(struct block *block, bool *ret_weighed, struct error *error) {
+    static const struct text keys[] = { TEXT_INITIALIZER(ENTRY_SAMPLE_SHARE), TEXT_INITIALIZER(ENTRY_REPEATED) };
+    int status = 0;
+    uint32_t key;
+    for (size_t i = 0; i < COUNT_OF(keys) && status == 0; i++)
+        status = block_load_metadata_key(block, keys[i], &key, error);
+    *ret_weighed = status > 0;
+    return status > 0 ? block_load(block, BLOCK_METADATA, error) : status;
+}
+
+static double weight_of(const struct block *block, uint32_t row) {
+    struct text metadata = block_text(block, BLOCK_METADATA, row);
+    return stored_metadata_is_sound(metadata) ? entry_weight(metadata) : 1;
+}
+
 /* The row of each service that is among the matches. Rows move while others are made: so all are made first. */
 static int find_rows(struct tally *tally, const struct block *block, const struct row_set *set,
                      struct tally_service **rows, struct error *error) {
@@ -96,7 +115,10 @@ static int find_rows(struct tally *tally, const struct block *block, const struc
 
 static int count_rows(const struct counting *counting, struct tally *tally, struct block *block,
                       const struct row_set *set, struct error *error) {
+    bool weighed = false;
     int status = load_columns(counting, block, error);
+    if (status == 0)
+        status = load_weights(block, &weighed, error);
     if (status < 0)
         return status;
     struct tally_service **rows = calloc(block_dictionary_size(block, BLOCK_SERVICE), sizeof(struct tally_service *));
@@ -105,7 +127,9 @@ static int count_rows(const struct counting *counting, struct tally *tally, stru
     for (uint32_t i = 0; i < set->count && status == 0; i++) {
         uint32_t row = set->rows[i];
         size_t step = counting->steps->count ? tally_step_of(counting->steps, block_timestamp(block, row)) : 0;
-        tally_row_add(rows[indexes[row]], block_level(block, row), step, 1);
+        double weight = weighed ? weight_of(block, row) : 1;
+        tally->weighed |= weight > 1;
+        tally_row_add(rows[indexes[row]], block_level(block, row), step, 1, weight);
     }
     free(rows);
     return status;

@@ -27,6 +27,7 @@ typedef uint64_t tally_levels[LEVEL_COUNT];
 struct tally_service {
     struct text service; /* owned by the tally */
     tally_levels by_level;
+    double estimated[LEVEL_COUNT]; /* what was there before sampling and dedup (entry_weight) */
     tally_levels *by_step; /* steps.count of them; NULL: none asked for */
 };
 
@@ -36,6 +37,7 @@ struct tally {
     size_t service_count, service_capacity;
     struct tally_steps steps;
     uint64_t first_ns, last_ns; /* of the blocks counted, cut to the filter's time range; 0 when nothing was counted */
+    bool weighed;               /* some entry stands for others: the estimates differ from the counts */
     bool too_many;              /* services times steps */
     uint64_t blocks_opened;     /* for tests: what the index could not answer */
 };

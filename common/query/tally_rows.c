@@ -87,6 +87,7 @@ int tally_no_row(const struct tally *tally, struct error *error) {
 int tally_add(struct tally *tally, const struct tally *other, struct error *error) {
     tally->total += other->total;
     tally->blocks_opened += other->blocks_opened;
+    tally->weighed |= other->weighed;
     if (other->last_ns > 0)
         tally_stretch(tally, other->first_ns, other->last_ns);
     for (size_t i = 0; i < other->service_count; i++) {
@@ -95,6 +96,8 @@ int tally_add(struct tally *tally, const struct tally *other, struct error *erro
         if (!row)
             return tally_no_row(tally, error);
         add_levels(row->by_level, from->by_level);
+        for (unsigned level = 0; level < LEVEL_COUNT; level++)
+            row->estimated[level] += from->estimated[level];
         for (size_t step = 0; step < tally->steps.count; step++)
             add_levels(row->by_step[step], from->by_step[step]);
     }

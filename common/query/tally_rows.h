@@ -16,8 +16,10 @@ static inline size_t tally_step_of(const struct tally_steps *steps, uint64_t tim
     return step < steps->count ? (size_t)step : steps->count - 1;
 }
 
-static inline void tally_row_add(struct tally_service *row, enum level level, size_t step, uint64_t entries) {
+static inline void tally_row_add(struct tally_service *row, enum level level, size_t step, uint64_t entries,
+                                 double weight) {
     row->by_level[level] += entries;
+    row->estimated[level] += weight;
     if (row->by_step)
         row->by_step[step][level] += entries;
 }

@@ -97,6 +97,7 @@ static void value_run_clear(struct value_run *run) {
 }
 
 void block_builder_clear(struct block_builder *builder) {
+    builder->weighed = false;
     builder->count = 0;
     builder->raw_size = 0;
     for (unsigned i = 0; i < BLOCK_NAMES; i++)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/base/check.h"
 #include "common/base/hash.h"
 #include "common/model/pack.h"
 #include "common/store/block_private.h"
@@ -89,6 +90,8 @@ int block_metadata_add(struct block_builder *builder, struct text metadata, uint
         number = BLOCK_SHAPE_WHOLE;
         shape.count = 1;
         shape.values[0] = metadata;
+        builder->weighed |= memmem(metadata.data, metadata.length, ENTRY_SAMPLE_SHARE, sizeof(ENTRY_SAMPLE_SHARE) - 1) ||
+                            memmem(metadata.data, metadata.length, ENTRY_REPEATED, sizeof(ENTRY_REPEATED) - 1);
     } else {
         shape.count = 0;
     }
@@ -97,6 +100,14 @@ int block_metadata_add(struct block_builder *builder, struct text metadata, uint
         result = value_run_add(&builder->values, shape.values[i]);
     builder->shape_rows[row] = (uint16_t)number;
     return result;
+}
+
+bool block_metadata_is_weighed(const struct block_builder *builder) {
+    static const struct text keys[] = { TEXT_INITIALIZER(ENTRY_SAMPLE_SHARE), TEXT_INITIALIZER(ENTRY_REPEATED) };
+    bool weighed = builder->weighed;
+    for (size_t i = 0; i < COUNT_OF(keys) && builder->keys.size > 0; i++)
+        weighed |= dictionary_find(&builder->keys, keys[i], hash_bytes(keys[i].data, keys[i].length)) >= 0;
+    return weighed;
 }
 
 /* --- packing --- */

@@ -106,6 +106,7 @@ struct block_builder {
     struct value_run values;
     uint16_t guesses[SHAPE_GUESSES];    /* the key at each place of the map before */
     uint16_t last_shape;
+    bool weighed; /* by metadata that is kept whole */
     struct text_run texts[BLOCK_TEXTS]; /* but message and metadata */
     struct buffer host;                 /* the partition's */
     struct buffer scratch;
@@ -149,6 +150,8 @@ uint32_t block_gaps(struct text template);
 
 /* Put a row's metadata into shapes, keys and values of the builder; -ENOMEM. */
 int block_metadata_add(struct block_builder *builder, struct text metadata, uint32_t row);
+/* Whether entries that stand for others (entry_weight) may be among the rows. */
+bool block_metadata_is_weighed(const struct block_builder *builder);
 
 /* --- integers, little-endian wherever they stand --- */
 

@@ -5,7 +5,7 @@
  *   |magic | version| flags | first | count  | services| flushes | id filter | word filter| min | max | templates|
  *   +------+--------+-------+-------+--------+---------+---------+-----------+------------+-----+-----+----------+---
  *   services: u16 length, bytes, a varint for each level; flushes: varint first row, u64 time; templates: u64 id, varint number of rows, the
- *   most frequent first (flag 1: there are more); the two filters; u64 checksum (XXH3) of all before
+ *   most frequent first (flag 1: there are more; flag 2: entries that stand for others are among them); the two filters; u64 checksum (XXH3) of all before
  *
  * Version 1 had no templates: what follows begins at 52.
  *
@@ -28,6 +28,7 @@
 enum {
     INDEX_VERSION = 2,  /* 1 is read, too */
     FLAG_TEMPLATES = 1, /* the rarest templates are not listed */
+    FLAG_WEIGHED = 2,   /* an entry may stand for others (entry_weight) */
     FIXED_SIZE = 56,
     FIXED_SIZE_1 = 52,
     TEMPLATES_MAX = 512, /* listed */
@@ -375,7 +376,8 @@ int index_encode(const struct block_builder *builder, uint64_t first_sequence, c
     }
     append_u32(out, INDEX_MAGIC);
     append_u16(out, INDEX_VERSION);
-    append_u16(out, builder->templates.size > TEMPLATES_MAX ? FLAG_TEMPLATES : 0);
+    append_u16(out, (uint16_t)((builder->templates.size > TEMPLATES_MAX ? FLAG_TEMPLATES : 0) |
+                               (block_metadata_is_weighed(builder) ? FLAG_WEIGHED : 0)));
     append_u64(out, first_sequence);
     append_u32(out, builder->count);
     append_u32(out, builder->names[block_name_of(BLOCK_SERVICE)].size);
@@ -477,7 +479,8 @@ int index_decode(struct text encoded, struct index_entry *ret) {
                                  .min_timestamp_ns = get_u64(bytes + 36),
                                  .max_timestamp_ns = get_u64(bytes + 44),
                                  .template_count = version == 1 ? 0 : get_u32(bytes + 52),
-                                 .has_more_templates = version == 1 || get_u16(bytes + 6) & FLAG_TEMPLATES };
+                                 .has_more_templates = version == 1 || get_u16(bytes + 6) & FLAG_TEMPLATES,
+                                 .weighed = version > 1 && get_u16(bytes + 6) & FLAG_WEIGHED };
     size_t id_size = get_u32(bytes + 28), word_size = get_u32(bytes + 32);
     if (entry.count == 0 || entry.count > BLOCK_ENTRIES_MAX || entry.count_count > entry.count ||
         entry.flush_count == 0 || entry.flush_count > entry.count || entry.template_count > TEMPLATES_MAX ||

@@ -39,6 +39,7 @@ struct index_entry {
     uint32_t template_count;
     bool
         has_more_templates; /* than are listed: the rarest of very many, or all in a value of version 1, which lists none */
+    bool weighed; /* entries that stand for others, by repeats or sampling, may be among them: counts are of what is stored */
     struct text id_filter, word_filter; /* encoded */
 };
 

@@ -72,6 +72,21 @@ static void append_buckets(const struct tally *tally, struct buffer *out) {
     buffer_append_char(out, ']');
 }
 
+/* What was written, by what sampling and dedup left of it. */
+static double estimate_of(const struct tally_service *service) {
+    double sum = 0;
+    for (unsigned level = 0; level < LEVEL_COUNT; level++)
+        sum += service->estimated[level];
+    return sum;
+}
+
+static void append_estimate(const struct tally *tally, struct buffer *out) {
+    double sum = 0;
+    for (size_t i = 0; i < tally->service_count; i++)
+        sum += estimate_of(&tally->services[i]);
+    buffer_append_format(out, ",\"estimated_total\":%.0f", sum);
+}
+
 static void append_services(const struct tally *tally, struct buffer *out) {
     buffer_append_string(out, ",\"services\":[");
     for (size_t i = 0; i < tally->service_count; i++) {
@@ -79,6 +94,8 @@ static void append_services(const struct tally *tally, struct buffer *out) {
         json_append_string(out, tally->services[i].service);
         buffer_append_char(out, ',');
         append_counts(out, tally->services[i].by_level);
+        if (tally->weighed)
+            buffer_append_format(out, ",\"estimated_total\":%.0f", estimate_of(&tally->services[i]));
         buffer_append_char(out, '}');
     }
     buffer_append_char(out, ']');
@@ -112,6 +129,8 @@ static void answer_stats(struct store_reader *reader, struct text service, const
     json_append_string(out, service.length ? service : TEXT_LITERAL("all"));
     buffer_append_char(out, ',');
     append_counts(out, by_level);
+    if (tally.weighed)
+        append_estimate(&tally, out);
     append_period(filter, &tally, out);
     append_services(&tally, out);
     if (steps.count > 0)

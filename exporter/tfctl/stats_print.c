@@ -29,6 +29,22 @@ static void append_json_counts(struct buffer *out, const uint64_t *by_level) {
     buffer_append_char(out, '}');
 }
 
+static double estimate_of(const struct tally_service *service) {
+    double sum = 0;
+    for (unsigned level = 0; level < LEVEL_COUNT; level++)
+        sum += service->estimated[level];
+    return sum;
+}
+
+/* What was written, by what sampling and dedup left of it. */
+static void append_json_estimate(struct buffer *out, const struct tally_service *service) {
+    buffer_append_format(out, ",\"estimated_total\":%.0f,\"estimated_levels\":{", estimate_of(service));
+    for (unsigned level = 0; level < LEVEL_COUNT; level++)
+        buffer_append_format(out, "%s\"%s\":%.0f", level ? "," : "", level_name((enum level)level),
+                             service->estimated[level]);
+    buffer_append_char(out, '}');
+}
+
 static void append_json_period(struct buffer *out, uint64_t first_ns, uint64_t last_ns) {
     char time[CLOCK_RFC3339_SIZE];
     clock_format(first_ns, time);
@@ -51,6 +67,8 @@ static void json_services(struct buffer *out, const struct tally *tally) {
     for (size_t i = 0; i < tally->service_count; i++) {
         append_json_service(out, tally->services[i].service);
         append_json_counts(out, tally->services[i].by_level);
+        if (tally->weighed)
+            append_json_estimate(out, &tally->services[i]);
         buffer_append_char(out, ',');
         append_json_period(out, tally->first_ns, tally->last_ns);
         buffer_append_string(out, "}\n");
@@ -120,6 +138,18 @@ static void append_csv_name(struct buffer *out, struct text name) {
     buffer_finish(&printable);
 }
 
+static void append_estimates(struct buffer *out, const struct tally *tally) {
+    for (size_t i = 0; i < tally->service_count; i++) {
+        const struct tally_service *service = &tally->services[i];
+        uint64_t stored = sum_from(service->by_level, LEVEL_TRACE);
+        if (estimate_of(service) <= (double)stored)
+            continue;
+        format_printable(out, service->service);
+        buffer_append_format(out, ": some %.0f were written; sampling and dedup stored %llu\n", estimate_of(service),
+                             (unsigned long long)stored);
+    }
+}
+
 static void table_services(struct buffer *out, const struct stats_style *style, const struct tally *tally) {
     bool csv = style->format == STATS_CSV;
     tally_levels total = { 0 };
@@ -143,6 +173,8 @@ static void table_services(struct buffer *out, const struct stats_style *style, 
         append_padded(out, TEXT_LITERAL("(all)"), width);
         append_numbers(out, csv, total);
     }
+    if (tally->weighed)
+        append_estimates(out, tally);
     buffer_append_string(out, "from ");
     format_time(out, tally->first_ns, style->utc);
     buffer_append_string(out, " to ");

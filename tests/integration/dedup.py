@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Repeats are stored once with a count, and none is lost or doubled: at the end of a window, at a stop, over kills at each point of a commit."""
 
+import json
 import pathlib
 import sys
 
@@ -38,6 +39,20 @@ def repeats_are_stored_once_with_a_count_when_the_window_ends():
         first, told = instance.query("-s", "shop", "-F", "again")
         expect(first["metadata"] == {} and set(told["metadata"]) == {"repeated", "repeated_first", "repeated_last"}, str(told))
         expect(first["timestamp"] < told["metadata"]["repeated_first"] <= told["metadata"]["repeated_last"] == told["timestamp"], str(told))
+
+
+def statistics_tell_what_was_written():
+    with Instance() as instance:
+        with_window(instance, "1h")
+        collector = instance.start("collector")
+        write(instance, ["again"] * 50 + ["other"])
+        instance.run("tflog", "-s", "sampled", "--metadata", '{"sample_share": 0.25}', "--wait", "10s", "one of four")
+        collector.stop()
+        rows = {row["service"]: row for row in map(json.loads, instance.run("tfctl", "stats", "-o", "json").stdout.splitlines())}
+        expect(rows["shop"]["total_logs"] == 3 and rows["shop"]["estimated_total"] == 51, str(rows["shop"]))
+        expect(rows["sampled"]["total_logs"] == 1 and rows["sampled"]["estimated_levels"]["info"] == 4, str(rows["sampled"]))
+        text = instance.run("tfctl", "stats").stdout.decode()
+        expect("shop: some 51 were written; sampling and dedup stored 3" in text, text)
 
 
 def a_stop_tells_what_was_counted():
@@ -116,6 +131,7 @@ if __name__ == "__main__":
         main(
             [
                 repeats_are_stored_once_with_a_count_when_the_window_ends,
+                statistics_tell_what_was_written,
                 a_stop_tells_what_was_counted,
                 repeats_of_errors_do_not_wait_for_the_window,
                 an_alert_counts_repeats,
