@@ -28,6 +28,11 @@ void room_set(struct room *room, uint64_t max_size, uint64_t headroom) {
     room->max_size = max_size;
 }
 
+enum {
+    BESIDE_SHARE = 32, /* the last part of the store's size is for commits alone */
+    ATTEMPTS = 100,    /* at a look during which no commit grows its file */
+};
+
 /* --- what there is --- */
 
 static bool ends_with(const char *name, const char *end) {
@@ -103,7 +108,7 @@ static bool remove_oldest(const struct room *room) {
 /* The lock is held. */
 static void make_room(struct room *room, uint64_t more) {
     uint64_t used, max_size = room->max_size;
-    while ((used = room_used(room, NULL) + more) > max_size) {
+    while ((used = room_used(room, NULL) + room->promised + more) > max_size) {
         room->pressed = true;
         if (!remove_set_aside(room) && !remove_oldest(room))
             return;
@@ -115,6 +120,7 @@ static void make_room(struct room *room, uint64_t more) {
 int room_grow(void *argument, int fd, uint64_t from, uint64_t to) {
     struct room *room = argument;
     pthread_mutex_lock(&room->mutex);
+    room->growths++;
     if (room->max_size)
         make_room(room, to - from);
     int code = fd < 0 ? 0 : partition_grow_file(fd, from, to);
@@ -122,12 +128,24 @@ int room_grow(void *argument, int fd, uint64_t from, uint64_t to) {
     return code;
 }
 
+/* The one who calls this may be put off for long at any line, and whoever commits must not wait for that: nothing is looked at, and
+ * nothing grows, under the lock. What is about to grow is counted as if it had. */
 int room_grow_beside(void *argument, int fd, uint64_t from, uint64_t to) {
     struct room *room = argument;
-    uint64_t max_size = room->max_size;
+    uint64_t more = to - from, max_size = room->max_size, most = max_size - max_size / BESIDE_SHARE;
+    bool taken = false;
+    for (unsigned attempt = 0; max_size && !taken; attempt++) {
+        uint64_t seen = room->growths;
+        if (attempt == ATTEMPTS || room_used(room, NULL) + more > most)
+            return ENOSPC;
+        pthread_mutex_lock(&room->mutex);
+        taken = room->growths == seen;
+        room->promised += taken ? more : 0;
+        pthread_mutex_unlock(&room->mutex);
+    }
+    int code = partition_grow_file(fd, from, to);
     pthread_mutex_lock(&room->mutex);
-    uint64_t most = max_size - max_size / 32;
-    int code = max_size && room_used(room, NULL) + (to - from) > most ? ENOSPC : partition_grow_file(fd, from, to);
+    room->promised -= taken ? more : 0;
     pthread_mutex_unlock(&room->mutex);
     return code;
 }

@@ -17,6 +17,8 @@
 struct room {
     pthread_mutex_t mutex; /* held while a file grows, is removed, or takes another's place */
     char data_dir[PATHS_MAX];
+    uint64_t promised;         /* mutex: bytes by which what is built beside is about to grow */
+    _Atomic uint64_t growths;  /* of the partition that is written */
     _Atomic uint64_t max_size; /* 0: no limit yet */
     _Atomic uint64_t headroom; /* below that much of it the curator is woken */
     _Atomic bool pressed;      /* room was scarce: what is being written anew is given up */

@@ -12,7 +12,7 @@
 #define BUILD_MAP_SIZE (UINT64_C(64) << 30) /* address space, no memory */
 
 enum {
-    COMMIT_BYTES = 4 * 1024 * 1024, /* put in one transaction: what is held in memory, and what a sync has to write */
+    COMMIT_BYTES = 1024 * 1024, /* put in one transaction: what is held in memory, and what a sync has to write */
     ROWS_FULL = 4 * BLOCK_ENTRIES_FULL, /* of a block, with those that are gone */
 };
 
