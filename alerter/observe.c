@@ -78,6 +78,8 @@ bool observer_collector_lives(const struct observer *observer) {
 
 /* --- windows by arrival --- */
 
+static const struct index_want when = { .flushes = true };
+
 struct window {
     uint64_t since_ns;
     uint64_t from; /* the first sequence that arrived in it */
@@ -98,7 +100,7 @@ static int find_start(void *argument, const struct index_entry *index) {
 static int window_start(struct observer *observer, uint64_t now_ns, uint64_t length_ns, uint64_t *ret,
                         struct error *error) {
     struct window window = { .since_ns = now_ns > length_ns ? now_ns - length_ns : 0, .from = observer->end };
-    int result = store_reader_walk(observer->reader, 0, observer->end, true, find_start, &window, error);
+    int result = store_reader_walk_parts(observer->reader, 0, observer->end, true, &when, find_start, &window, error);
     *ret = window.from;
     return result < 0 ? result : 0;
 }
@@ -114,8 +116,8 @@ static int refresh(struct observer *observer, struct error *error) {
         result = store_reader_end(observer->reader, &observer->end, error);
     observer->first_arrival_ns = UINT64_MAX;
     if (result == 0)
-        result = store_reader_walk(observer->reader, 0, observer->end, false, take_first_arrival,
-                                   &observer->first_arrival_ns, error);
+        result = store_reader_walk_parts(observer->reader, 0, observer->end, false, &when, take_first_arrival,
+                                         &observer->first_arrival_ns, error);
     return result < 0 ? result : 0;
 }
 

@@ -104,10 +104,13 @@ int candidates_collect(struct store_reader *reader, const struct filter *filter,
                                      .range = { from, to, 0 },
                                      .error = error };
     int status = 0;
+    struct index_want want;
+    filter_want(filter, &want);
     for (bool more = true; more && status == 0;) {
         struct range *range = &collecting.range;
         if (range->from < range->to)
-            status = store_reader_walk(reader, range->from, range->to, false, collect_one, &collecting, error);
+            status =
+                store_reader_walk_parts(reader, range->from, range->to, false, &want, collect_one, &collecting, error);
         if (status == 0)
             status = note_gap(&collecting, range->from, range->to);
         more = collecting.gap_count > 0;
@@ -133,10 +136,11 @@ int candidate_locate(struct store_reader *reader, uint64_t from, uint64_t to, st
     int status = -ENOENT;
     for (int attempt = 0, empty = 0; attempt < LOCATE_ATTEMPTS && status == -ENOENT; attempt++) {
         uint64_t first;
+        const struct index_want want = { 0 };
         if (attempt > 0 && (status = store_reader_refresh(reader, error)) < 0)
             return status;
         status = -ENOENT;
-        int found = store_reader_walk(reader, from, to, false, note_first, &first, error);
+        int found = store_reader_walk_parts(reader, from, to, false, &want, note_first, &first, error);
         if (found < 0 || (found == 0 && ++empty == GAP_ATTEMPTS))
             return found;
         if (found == 0)

@@ -164,6 +164,8 @@ int filter_entry(const struct filter *filter, const struct entry *entry, struct 
 
 /* Could a block hold a match, by its index value alone? 1, 0, negative errno. Never 0 wrongly. */
 int filter_index(const struct filter *filter, const struct index_entry *index, struct error *error);
+/* What it reads of one. */
+void filter_want(const struct filter *filter, struct index_want *ret);
 
 /* Only time, level and service are asked for: an index can answer for a block that lies inside the time range. */
 bool filter_is_countable(const struct filter *filter);

@@ -22,17 +22,28 @@ static const enum index_filter_kind id_kinds[] = {
     [FILTER_ORGANIZATION_ID] = INDEX_ORGANIZATION,
 };
 
-static bool may_have_id(const struct filter_matcher *matcher, const struct index_entry *index) {
-    if (matcher->op != FILTER_EQUAL || matcher->value.length == 0)
-        return true;
-    if (matcher->field == FILTER_TEMPLATE)
-        return index_may_have_template(index, matcher->template);
-    if ((size_t)matcher->field >= COUNT_OF(id_kinds) || id_kinds[matcher->field] == 0)
-        return true;
-    struct text value = matcher->value;
+/* The id that every match has, as the index knows it: false when the matcher names none. */
+static bool names_id(const struct filter_matcher *matcher, enum index_filter_kind *ret_kind, struct text *ret_value) {
+    if (matcher->op != FILTER_EQUAL || matcher->value.length == 0 || (size_t)matcher->field >= COUNT_OF(id_kinds) ||
+        id_kinds[matcher->field] == 0)
+        return false;
+    *ret_kind = id_kinds[matcher->field];
+    *ret_value = matcher->value;
     if (matcher->field == FILTER_USER_ID || matcher->field == FILTER_ORGANIZATION_ID)
-        value = (struct text) { (const char *)matcher->uuid.bytes, UUID_SIZE };
-    return index_may_have_id(index, id_kinds[matcher->field], value);
+        *ret_value = (struct text) { (const char *)matcher->uuid.bytes, UUID_SIZE };
+    return true;
+}
+
+static bool names_template(const struct filter_matcher *matcher) {
+    return matcher->field == FILTER_TEMPLATE && matcher->op == FILTER_EQUAL && matcher->value.length > 0;
+}
+
+static bool may_have_id(const struct filter_matcher *matcher, const struct index_entry *index) {
+    enum index_filter_kind kind;
+    struct text value;
+    if (names_template(matcher))
+        return index_may_have_template(index, matcher->template);
+    return !names_id(matcher, &kind, &value) || index_may_have_id(index, kind, value);
 }
 
 static bool may_have_line(const struct filter_line *line, const struct index_entry *index) {
@@ -54,6 +65,20 @@ int filter_index(const struct filter *filter, const struct index_entry *index, s
         if (!may_have_line(&filter->lines[i], index))
             return 0;
     return may_have_service(filter, index, error);
+}
+
+void filter_want(const struct filter *filter, struct index_want *ret) {
+    *ret = (struct index_want) { 0 };
+    for (uint32_t i = 0; i < filter->matcher_count; i++) {
+        enum index_filter_kind kind;
+        struct text value;
+        ret->templates |= names_template(&filter->matchers[i]);
+        if (names_id(&filter->matchers[i], &kind, &value))
+            index_want_id(ret, kind, value);
+    }
+    for (uint32_t i = 0; i < filter->line_count; i++)
+        for (uint32_t k = 0; k < filter->lines[i].alternative_count && !filter->lines[i].negated; k++)
+            index_want_words(ret, filter->lines[i].alternatives[k].bytes);
 }
 
 bool filter_covers(const struct filter *filter, const struct index_entry *index) {

@@ -2,12 +2,14 @@
  *
  * Time range, counts by service and level, when its rows were flushed, and a filter (64-bit hashes in a
  * split-block Bloom filter, about 10 bits for each distinct value) over trace, span and correlation ids, users and
- * organisations, and one over the words of messages; and how many rows each template of messages has. A filter says "certainly not" or "perhaps". The layout is drawn in filter_index.c; version 2, version 1 is read; a checksum ends it.
+ * organisations, and one over the words of messages; and how many rows each template of messages has. A filter says "certainly not" or "perhaps". The
+ * layout is drawn in filter_index_private.h; version 2, version 1 is read. Each part has its checksum, and nothing is used before it is checked.
  */
 #ifndef TASKFORGE_COMMON_STORE_FILTER_INDEX_H
 #define TASKFORGE_COMMON_STORE_FILTER_INDEX_H
 
 #include "common/store/block.h"
+#include "common/store/index_parts.h"
 
 struct index_count {
     struct text service;
@@ -26,11 +28,25 @@ struct index_template { /* of messages: its id (block.h) and how many rows have 
 
 enum index_filter_kind { INDEX_TRACE = 1, INDEX_SPAN, INDEX_CORRELATION, INDEX_USER, INDEX_ORGANIZATION, INDEX_WORD };
 
-/* One decoded index value; texts borrow from the bytes given to index_decode, the arrays are owned. */
+/* Between which times lies everything that stands in the partition before a block; nothing does: min > max. */
+struct index_before {
+    uint64_t min_ns, max_ns;
+};
+#define INDEX_BEFORE_NOTHING ((struct index_before) { UINT64_MAX, 0 })
+#define INDEX_BEFORE_UNKNOWN ((struct index_before) { 0, UINT64_MAX })
+
+struct index_filter { /* where it lies in the value */
+    size_t at, size;  /* the size without its checksums */
+    bool in_pieces;   /* with a checksum each */
+};
+
+/* One decoded index value; texts borrow from the bytes that were decoded, the arrays are owned. What was not in the parts that were decoded answers
+ * "perhaps", and is empty. */
 struct index_entry {
     uint64_t first_sequence;
     uint32_t count;
     uint64_t min_timestamp_ns, max_timestamp_ns;
+    struct index_before before;
     struct index_count *counts;
     uint32_t count_count;
     struct index_flush *flushes; /* at least one, ascending */
@@ -40,15 +56,25 @@ struct index_entry {
     bool
         has_more_templates; /* than are listed: the rarest of very many, or all in a value of version 1, which lists none */
     bool weighed; /* entries that stand for others, by repeats or sampling, may be among them: counts are of what is stored */
-    struct text id_filter, word_filter; /* encoded */
+    struct index_filter id_filter, word_filter;
+    struct index_parts parts;
+    uint32_t count_capacity, flush_capacity, template_capacity;
 };
 
-int index_decode(struct text encoded, struct index_entry *ret); /* -EBADMSG, -ENOMEM */
+int index_decode(struct text encoded, struct index_entry *ret); /* all of it; -EBADMSG, -ENOMEM */
+/* What there is of it. The entry is zeroed, or was decoded before: then its arrays are used again. To be finished in any case. */
+int index_decode_parts(const struct index_parts *parts, struct index_entry *entry);
 void index_entry_finish(struct index_entry *entry);
+
+/* What stands before the block that follows this one. */
+struct index_before index_before_next(const struct index_entry *entry);
 
 /* Make the index value of what a builder holds. `flushes` as above for these rows. */
 int index_encode(const struct block_builder *builder, uint64_t first_sequence, const struct index_flush *flushes,
                  uint32_t flush_count, struct buffer *out);
+/* Likewise, where it is known what stands before the block in its partition. */
+int index_encode_behind(const struct block_builder *builder, uint64_t first_sequence, struct index_before before,
+                        const struct index_flush *flushes, uint32_t flush_count, struct buffer *out);
 
 /* Could the block hold a row with this id (the id's text as it stands in entries; 16 raw bytes for users and organisations)? */
 bool index_may_have_id(const struct index_entry *entry, enum index_filter_kind kind, struct text value);
@@ -60,5 +86,9 @@ bool index_may_have_template(const struct index_entry *entry, uint64_t id);
  * (a separator on both sides within it), so it never says no wrongly; but what is sealed has no
  * words, and is not found by its code. */
 bool index_may_contain(const struct index_entry *entry, struct text fixed);
+
+/* Want what these questions need: as index_may_have_id, index_may_contain. */
+void index_want_id(struct index_want *want, enum index_filter_kind kind, struct text value);
+void index_want_words(struct index_want *want, struct text fixed);
 
 #endif

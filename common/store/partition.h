@@ -29,6 +29,7 @@
 #include "common/base/error.h"
 #include "common/base/id.h"
 #include "common/base/text.h"
+#include "common/store/index_parts.h"
 
 enum { PARTITION_VERSION = 2, PARTITION_STATE_KEY_MAX = 400, PARTITION_PATH_MAX = 1024 };
 
@@ -101,23 +102,20 @@ int partition_block_seek(struct partition_txn *txn, uint64_t first_sequence, boo
 int partition_index_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_key,
                          struct text *ret_index, struct error *error);
 
-/* Some index values in a row, copied: of a walk over many, the cheap way. Reused from batch to batch. */
+/* Some index values in a row, or parts of them, copied: of a walk over many, the cheap way. Reused from batch to batch. */
 enum { PARTITION_BATCH_MAX = 64 };
 struct partition_batch {
     struct buffer bytes;
     size_t count;
     struct {
         uint64_t key;
-        size_t begin, length; /* in bytes */
+        struct index_parts parts; /* borrowed from bytes */
     } values[PARTITION_BATCH_MAX];
 };
-static inline struct text partition_batch_value(const struct partition_batch *batch, size_t index) {
-    return (struct text) { batch->bytes.data + batch->values[index].begin, batch->values[index].length };
-}
-/* As partition_index_seek, and those that follow in that direction: at most `most`, at least one where there is one. The number, 0 at
- * the end. */
+/* As partition_index_seek, and those that follow in that direction: at most `most`, at least one where there is one. want: what of each
+ * (NULL: all). The number, 0 at the end. */
 int partition_index_batch(struct partition_txn *txn, uint64_t first_sequence, bool descending, size_t most,
-                          struct partition_batch *batch, struct error *error);
+                          const struct index_want *want, struct partition_batch *batch, struct error *error);
 
 int partition_state_put(struct partition_txn *txn, struct text key, struct text value, struct error *error);
 int partition_state_delete(struct partition_txn *txn, struct text key, struct error *error); /* absent is fine */

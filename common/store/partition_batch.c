@@ -19,6 +19,7 @@ struct filling {
     uint64_t sequence;
     bool descending;
     size_t most;
+    const struct index_want *want;
     uint64_t longest; /* a value's length is the file's word */
     size_t need;      /* of the first value, where there is no room for it */
 };
@@ -36,24 +37,34 @@ static int first_value(const struct filling *filling, MDB_cursor *cursor, MDB_va
     return mdb_cursor_get(cursor, key, value, code == 0 ? MDB_PREV : MDB_LAST);
 }
 
-/* 1: there was no room for it. */
+/* 1: there was no room for it. The file may change under us: what says which places are taken is a copy, too. */
 static int take_value(struct filling *filling, const MDB_val *key, const MDB_val *value) {
     struct partition_batch *batch = filling->batch;
     struct buffer *bytes = &batch->bytes;
+    struct index_parts *parts = &batch->values[batch->count].parts;
     uint64_t big;
+    char peek[INDEX_PEEK] = { 0 };
+    size_t need = 0;
     if (key->mv_size != KEY_SIZE || value->mv_size > filling->longest)
         return MDB_CORRUPTED;
-    if (value->mv_size > bytes->capacity - bytes->length) {
-        filling->need = batch->count == 0 ? value->mv_size : 0;
+    if (value->mv_size > 0)
+        memcpy(peek, value->mv_data, value->mv_size < sizeof(peek) ? value->mv_size : sizeof(peek));
+    index_find_places(peek, value->mv_size, filling->want, parts);
+    for (unsigned i = 0; i < parts->count; i++)
+        need += parts->places[i].length;
+    if (need > bytes->capacity - bytes->length) {
+        filling->need = batch->count == 0 ? need : 0;
         return 1;
     }
     memcpy(&big, key->mv_data, KEY_SIZE);
-    if (value->mv_size > 0)
-        memcpy(bytes->data + bytes->length, value->mv_data, value->mv_size);
-    batch->values[batch->count].key = be64toh(big);
-    batch->values[batch->count].begin = bytes->length;
-    batch->values[batch->count++].length = value->mv_size;
-    bytes->length += value->mv_size;
+    batch->values[batch->count++].key = be64toh(big);
+    for (unsigned i = 0; i < parts->count; i++) {
+        struct index_place *place = &parts->places[i];
+        place->bytes = bytes->data + bytes->length;
+        if (place->length > 0)
+            memcpy(bytes->data + bytes->length, (const char *)value->mv_data + place->at, place->length);
+        bytes->length += place->length;
+    }
     return 0;
 }
 
@@ -89,12 +100,13 @@ static int fill(struct filling *filling, struct error *error) {
 }
 
 int partition_index_batch(struct partition_txn *txn, uint64_t first_sequence, bool descending, size_t most,
-                          struct partition_batch *batch, struct error *error) {
+                          const struct index_want *want, struct partition_batch *batch, struct error *error) {
     struct filling filling = { .txn = txn,
                                .batch = batch,
                                .sequence = first_sequence,
                                .descending = descending,
                                .most = most < PARTITION_BATCH_MAX ? most : PARTITION_BATCH_MAX,
+                               .want = want,
                                .longest = txn->used_before + txn->bytes_put };
     check(most > 0 && !txn->failed);
     buffer_clear(&batch->bytes);

@@ -60,6 +60,7 @@ int store_reader_end(struct store_reader *reader, uint64_t *ret_sequence, struct
 struct walk {
     uint64_t from, to;
     bool descending;
+    const struct index_want *want;
     int (*visit)(void *argument, const struct index_entry *index);
     void *argument;
     int verdict;   /* what the visitor said last */
@@ -83,13 +84,12 @@ static int first_of(struct store_reader *reader, struct member *member, const st
     return 0;
 }
 
-/* A block's turn, and walk->seek moves behind it: 0 to go on, WALK_ENDS. Finishes the index value. */
-static int visit_block(struct walk *walk, struct index_entry *index) {
+/* A block's turn, and walk->seek moves behind it: 0 to go on, WALK_ENDS. */
+static int visit_block(struct walk *walk, const struct index_entry *index) {
     uint64_t first = index->first_sequence, end = first + index->count;
     bool inside = first < walk->to && end > walk->from;
     if (inside)
         walk->verdict = walk->visit(walk->argument, index);
-    index_entry_finish(index);
     if (!inside || walk->verdict != 0 || (walk->descending ? first == 0 : end == UINT64_MAX))
         return WALK_ENDS;
     walk->seek = walk->descending ? first - 1 : end;
@@ -97,17 +97,15 @@ static int visit_block(struct walk *walk, struct index_entry *index) {
 }
 
 /* One value of a batch: 0 to go on with the next, WALK_ENDS, WALK_LOOK, negative. */
-static int walk_value(struct walk *walk, uint64_t key, struct text value, struct error *error) {
-    struct index_entry index;
+static int walk_value(struct walk *walk, struct reader_batch *batch, size_t number, struct error *error) {
+    uint64_t key = batch->values.values[number].key;
     if (walk->descending ? key > walk->seek : key < walk->seek) /* inside the block visited last */
         return 0;
-    int result = reader_decode_index(value, key, &index, error);
+    int result = reader_decode_index(&batch->values.values[number].parts, key, &batch->index, error);
     if (result < 0)
         return result == -EILSEQ ? WALK_LOOK : result;
-    if (!reader_leaves_gap(&index, walk->seek, walk->descending))
-        return visit_block(walk, &index);
-    index_entry_finish(&index);
-    return WALK_LOOK;
+    return reader_leaves_gap(&batch->index, walk->seek, walk->descending) ? WALK_LOOK
+                                                                          : visit_block(walk, &batch->index);
 }
 
 /* The next block by itself, with all care. */
@@ -115,8 +113,11 @@ static int walk_step(struct store_reader *reader, struct member *member, struct 
     struct index_entry index;
     uint64_t key;
     int result = reader_next_block(reader, member, walk->seek, walk->descending, &key, &index, error);
-    if (result == 1)
-        return visit_block(walk, &index);
+    if (result == 1) {
+        result = visit_block(walk, &index);
+        index_entry_finish(&index);
+        return result;
+    }
     if (result != -EILSEQ)
         return result < 0 ? result : WALK_ENDS;
     reader_tell_once(reader, member, error->text); /* only this block is lost */
@@ -133,25 +134,25 @@ static int take_batch(struct member *member, const struct walk *walk, size_t mos
     int result = partition_begin(member->partition, false, &txn, error);
     if (result < 0)
         return result;
-    result = partition_index_batch(txn, walk->seek, walk->descending, most, batch, error);
+    result = partition_index_batch(txn, walk->seek, walk->descending, most, walk->want, batch, error);
     partition_abort(txn);
     return result;
 }
 
 /* Visit one partition's blocks. Negative: the partition is damaged, or out of what a reader needs. */
 static int walk_member(struct store_reader *reader, struct member *member, struct walk *walk,
-                       struct partition_batch *batch, struct error *error) {
+                       struct reader_batch *batch, struct error *error) {
     size_t most = WALK_FIRST; /* who wants one block only does not pay for a hundred */
     int result = 0;
     walk->seek = walk->to - 1;
     if (!walk->descending)
         result = first_of(reader, member, walk, &walk->seek, error);
     while (result == 0 && member->partition) { /* the visitor may find it damaged, which closes it */
-        int count = take_batch(member, walk, most, batch, error);
+        int count = take_batch(member, walk, most, &batch->values, error);
         if (count < 0)
             return count;
         for (int i = 0; i < count && result == 0; i++)
-            result = walk_value(walk, batch->values[i].key, partition_batch_value(batch, (size_t)i), error);
+            result = walk_value(walk, batch, (size_t)i, error);
         if ((count == 0 || result == WALK_LOOK) && member->partition)
             result = walk_step(reader, member, walk, error);
         most = most * 4 < PARTITION_BATCH_MAX ? most * 4 : PARTITION_BATCH_MAX;
@@ -160,19 +161,21 @@ static int walk_member(struct store_reader *reader, struct member *member, struc
 }
 
 /* The visitor may walk, too: it gets a batch of its own. */
-static struct partition_batch *borrow_batch(struct store_reader *reader) {
-    struct partition_batch *batch = reader->batch;
+static struct reader_batch *borrow_batch(struct store_reader *reader) {
+    struct reader_batch *batch = reader->batch;
     reader->batch = NULL;
     return batch ? batch : calloc(1, sizeof(*batch));
 }
 
-void reader_free_batch(struct partition_batch *batch) {
-    if (batch)
-        buffer_finish(&batch->bytes);
+void reader_free_batch(struct reader_batch *batch) {
+    if (batch) {
+        buffer_finish(&batch->values.bytes);
+        index_entry_finish(&batch->index);
+    }
     free(batch);
 }
 
-static void return_batch(struct store_reader *reader, struct partition_batch *batch) {
+static void return_batch(struct store_reader *reader, struct reader_batch *batch) {
     reader_free_batch(reader->batch);
     reader->batch = batch;
 }
@@ -191,10 +194,19 @@ static bool may_hold(const struct store_reader *reader, size_t at, const struct 
 int store_reader_walk(struct store_reader *reader, uint64_t from, uint64_t to, bool descending,
                       int (*visit)(void *argument, const struct index_entry *index), void *argument,
                       struct error *error) {
-    struct walk walk = { .from = from, .to = to, .descending = descending, .visit = visit, .argument = argument };
+    return store_reader_walk_parts(reader, from, to, descending, NULL, visit, argument, error);
+}
+
+int store_reader_walk_parts(struct store_reader *reader, uint64_t from, uint64_t to, bool descending,
+                            const struct index_want *want,
+                            int (*visit)(void *argument, const struct index_entry *index), void *argument,
+                            struct error *error) {
+    struct walk walk = {
+        .from = from, .to = to, .descending = descending, .want = want, .visit = visit, .argument = argument
+    };
     if (from >= to)
         return 0;
-    struct partition_batch *batch = borrow_batch(reader);
+    struct reader_batch *batch = borrow_batch(reader);
     if (!batch)
         return error_set(error, -ENOMEM, "out of memory");
     int result = 0;

@@ -35,6 +35,11 @@ int store_reader_end(struct store_reader *reader, uint64_t *ret_sequence, struct
 int store_reader_walk(struct store_reader *reader, uint64_t from, uint64_t to, bool descending,
                       int (*visit)(void *argument, const struct index_entry *index), void *argument,
                       struct error *error);
+/* Likewise, but only what is wanted of each index value is read, or a little more; the rest of it is empty, and answers "perhaps". */
+int store_reader_walk_parts(struct store_reader *reader, uint64_t from, uint64_t to, bool descending,
+                            const struct index_want *want,
+                            int (*visit)(void *argument, const struct index_entry *index), void *argument,
+                            struct error *error);
 
 /* Copy out the block that starts at first_sequence, as the walk named it. -ENOENT when it was merged or retired meanwhile: walk
  * again from that sequence. */

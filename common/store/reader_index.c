@@ -94,15 +94,13 @@ static int make_anew(struct store_reader *reader, struct member *member, struct 
 
 /* --- along the index --- */
 
-int reader_decode_index(struct text value, uint64_t key, struct index_entry *index, struct error *error) {
-    int result = index_decode(value, index);
+int reader_decode_index(const struct index_parts *parts, uint64_t key, struct index_entry *index, struct error *error) {
+    int result = index_decode_parts(parts, index);
     if (result < 0)
         return error_set(error, result == -ENOMEM ? result : -EILSEQ, "the index value of block %llu is damaged",
                          (unsigned long long)key);
-    if (index->first_sequence != key || index->count == 0 || index->count > UINT64_MAX - key) {
-        index_entry_finish(index);
+    if (index->first_sequence != key || index->count == 0 || index->count > UINT64_MAX - key)
         return error_set(error, -EILSEQ, "the index value of block %llu is another block's", (unsigned long long)key);
-    }
     return 0;
 }
 
@@ -118,8 +116,13 @@ static int next_value(struct store_reader *reader, struct partition_txn *txn, ui
     if (descending ? key > sequence : key < sequence) /* so that a walk over a damaged tree always ends */
         return error_set(error, -EBADMSG, "the index is out of order");
     result = reader_take_copy(reader, value, error);
-    if (result == 0)
-        result = reader_decode_index(buffer_text(&reader->value), key, index, error);
+    if (result < 0)
+        return result;
+    const struct index_parts whole = { reader->value.length, 1, { { 0, reader->value.length, reader->value.data } } };
+    *index = (struct index_entry) { 0 };
+    result = reader_decode_index(&whole, key, index, error);
+    if (result < 0)
+        index_entry_finish(index);
     return result < 0 ? result : 1;
 }
 

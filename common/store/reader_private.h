@@ -22,14 +22,16 @@ struct member {                  /* one partition file */
     char why[ERROR_TEXT_SIZE];      /* of the damage in it, told once; "" */
 };
 
+struct reader_batch;
+
 struct store_reader {
     char data_dir[PARTITION_PATH_MAX];
     void (*damaged)(void *argument, const char *path, const char *why);
     void *argument;
     struct member **members; /* ascending by (first sequence, created) */
     size_t count, capacity;
-    struct buffer value; /* a private copy of what LMDB gave */
-    struct partition_batch *batch; /* a walk takes it and puts it back; NULL: a walk is under way, or none was yet */
+    struct buffer value;        /* a private copy of what LMDB gave */
+    struct reader_batch *batch; /* a walk takes it and puts it back; NULL: a walk is under way, or none was yet */
 };
 
 /* --- reader_members.c --- */
@@ -48,8 +50,8 @@ bool reader_is_passing(int result);
  * there is none; -EILSEQ: the partition may be sound, but neither index value nor block at *ret_key is. */
 int reader_next_block(struct store_reader *reader, struct member *member, uint64_t sequence, bool descending,
                       uint64_t *ret_key, struct index_entry *index, struct error *error);
-/* Decode what stands at `key` and check that it belongs there: 0; -EILSEQ: the partition may be sound, but this value is not. */
-int reader_decode_index(struct text value, uint64_t key, struct index_entry *index, struct error *error);
+/* Decode what stands at `key` into an entry that is zeroed or was decoded before, and check that it belongs there: 0; -EILSEQ: the partition may be sound, but this value is not. */
+int reader_decode_index(const struct index_parts *parts, uint64_t key, struct index_entry *index, struct error *error);
 /* Between `sequence`, where a block was looked for, and the one found there may stand one that the index does not know. */
 bool reader_leaves_gap(const struct index_entry *index, uint64_t sequence, bool descending);
 /* A private copy in reader->value of what LMDB gave: the file may be cut at any moment. */
@@ -57,6 +59,10 @@ int reader_take_copy(struct store_reader *reader, struct text text, struct error
 
 /* --- reader.c --- */
 
-void reader_free_batch(struct partition_batch *batch); /* NULL is fine */
+struct reader_batch {
+    struct partition_batch values;
+    struct index_entry index; /* the one that is visited; its arrays are used again and again */
+};
+void reader_free_batch(struct reader_batch *batch); /* NULL is fine */
 
 #endif
