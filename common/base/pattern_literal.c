@@ -189,7 +189,7 @@ size_t pattern_required_literal(struct text source, char out[PATTERN_LITERAL_MAX
 size_t pattern_required_run(struct text source) {
     struct walk walk = { .at = source.data, .end = source.data + source.length };
     size_t count = 0;
-    if (source.length == 0 || memchr(source.data, '|', source.length) || memmem(source.data, source.length, "(?", 2) ||
+    if (!source.data || source.length == 0 || memchr(source.data, '|', source.length) || memmem(source.data, source.length, "(?", 2) ||
         memmem(source.data, source.length, "(*", 2) || memmem(source.data, source.length, "\\Q", 2))
         return 0;
     if (walk.end - walk.at > 2 && walk.at[0] == '\\' && strchr("bBA", walk.at[1]))

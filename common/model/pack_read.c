@@ -206,7 +206,7 @@ bool pack_enter_map(struct text packed_map, struct pack_reader *ret, uint32_t *r
 
 int pack_find(struct text packed_map, struct text key, struct pack_value *ret) {
     struct pack_reader reader;
-    struct pack_value name, value;
+    struct pack_value name = { .type = PACK_NIL }, value;
     uint32_t pairs;
     int found = 0;
     if (!pack_enter_map(packed_map, &reader, &pairs))
