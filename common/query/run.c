@@ -26,6 +26,7 @@ struct run {
     struct buffer text; /* written by run_render: of match i up to ends[i] */
     uint32_t *ends;     /* NULL: not written */
     bool given_up;
+    bool loaded; /* the block's rows are, all that matched */
     struct run_match matches[];
 };
 
@@ -95,12 +96,34 @@ void run_give_up(struct run *run) {
     run_evict(run);
 }
 
+/* Of matches [begin, end), as many as the block holds; first is its first sequence. */
+static int load_rows(const struct run *run, struct block *block, uint64_t first, size_t begin, size_t end,
+                     struct error *error) {
+    uint32_t count = 0, *rows = malloc((end - begin) * sizeof(*rows));
+    if (!rows)
+        return error_set(error, -ENOMEM, "out of memory for entries found");
+    for (size_t i = begin; i < end; i++) {
+        uint64_t sequence = run->matches[i].sequence;
+        if (sequence >= first && sequence - first < block_count(block))
+            rows[count++] = (uint32_t)(sequence - first);
+    }
+    int status = block_load_rows(block, rows, count, error);
+    free(rows);
+    return status;
+}
+
+int run_load(struct run *run, struct error *error) {
+    int status = run->loaded ? 0 : load_rows(run, run->block, run->first_sequence, 0, run->count, error);
+    run->loaded = status == 0;
+    return status;
+}
+
 /* --- written ahead --- */
 
 static int render_all(struct run *run, void (*render)(void *argument, struct buffer *out, const struct entry *entry),
                       void *argument, struct error *error) {
     struct entry entry;
-    int status = block_load_all(run->block, error);
+    int status = run_load(run, error);
     for (size_t i = 0; i < run->count && status == 0; i++) {
         stored_entry(run->block, (uint32_t)(run->matches[i].sequence - run->first_sequence), &entry);
         render(argument, &run->text, &entry);
@@ -130,10 +153,6 @@ int run_render(struct run *run, void (*render)(void *argument, struct buffer *ou
     return status < 0 ? status : 0;
 }
 
-int run_load(struct run *run, struct error *error) {
-    return block_load_all(run->block, error);
-}
-
 bool run_text(const struct run *run, struct text *ret) {
     if (!run->ends)
         return false;
@@ -160,10 +179,11 @@ static int fill_window(struct run *run, struct store_reader *reader, struct erro
     int status = candidate_locate(reader, sequence, sequence + 1, &block, &first, error);
     if (status <= 0)
         return status;
-    status = block_load_all(block, error);
+    size_t end = run->count - run->at < WINDOW_ENTRIES ? run->count : run->at + WINDOW_ENTRIES;
+    status = load_rows(run, block, first, run->at, end, error);
     entry_copies_clear(&run->window);
     run->window_at = run->at;
-    for (size_t i = run->at; i < run->count && i < run->at + WINDOW_ENTRIES && status == 0; i++) {
+    for (size_t i = run->at; i < end && status == 0; i++) {
         sequence = run->matches[i].sequence;
         if (sequence < first || sequence - first >= block_count(block) || run->window.bytes.length > WINDOW_BYTES)
             break;
@@ -181,7 +201,7 @@ int run_entry(struct run *run, struct store_reader *reader, struct entry *ret, s
     if (run->given_up)
         return 0;
     if (run->block) {
-        status = block_load_all(run->block, error);
+        status = run_load(run, error);
         if (status < 0)
             return status;
         stored_entry(run->block, (uint32_t)(run_at(run)->sequence - run->first_sequence), ret);

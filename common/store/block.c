@@ -62,19 +62,28 @@ static int open_checked(struct block *block, struct text encoded, struct error *
         if (result < 0)
             return result;
     }
-    block->columns = malloc(size ? size : 1);
-    if (!block->columns)
-        return no_memory(block, error);
-    memcpy(block->columns, encoded.data + at, size);
+    block->columns = encoded.data + at;
     return 0;
 }
 
 int block_open(struct text encoded, uint64_t first_sequence, struct block **ret, struct error *error) {
-    struct block *block = calloc(1, sizeof(*block));
-    if (!block)
+    char *copy = malloc(encoded.length + 1);
+    if (!copy)
         return error_set(error, -ENOMEM, "block %llu: out of memory", (unsigned long long)first_sequence);
+    if (encoded.length > 0)
+        memcpy(copy, encoded.data, encoded.length);
+    return block_open_taking(copy, encoded.length, first_sequence, ret, error);
+}
+
+int block_open_taking(char *encoded, size_t size, uint64_t first_sequence, struct block **ret, struct error *error) {
+    struct block *block = calloc(1, sizeof(*block));
+    if (!block) {
+        free(encoded);
+        return error_set(error, -ENOMEM, "block %llu: out of memory", (unsigned long long)first_sequence);
+    }
+    block->encoded = encoded;
     block->first_sequence = first_sequence;
-    int result = open_checked(block, encoded, error);
+    int result = open_checked(block, (struct text) { encoded, size }, error);
     if (result < 0) {
         block_destroy(block);
         return result;
@@ -104,8 +113,9 @@ void block_destroy(struct block *block) {
     block_undo_templates(block);
     block_undo_statements(block);
     block_keys_finish(&block->keys);
-    free(block->columns);
+    free(block->encoded);
     free(block->host_copy);
+    free(block->wanted);
     free(block->timestamps);
     free(block->levels);
     free(block->pids);
@@ -215,11 +225,14 @@ static bool is_made(const struct block *block, enum block_column column) {
                               : column == BLOCK_STATEMENT || column == BLOCK_TEMPLATE || column == BLOCK_ARGUMENT;
 }
 
-int block_load(struct block *block, enum block_column column, struct error *error) {
+int block_load_some(struct block *block, enum block_column column, const uint8_t *wanted, struct error *error) {
     check((unsigned)column < BLOCK_COLUMN_COUNT);
     struct error own = { "" };
     if (block->loaded[column])
         return 0;
+    if (block->some[column])
+        undo(block, column);
+    block->some[column] = false;
     error = error ? error : &own;
     int result = load_needs(block, column, error);
     char *plain = NULL;
@@ -229,7 +242,7 @@ int block_load(struct block *block, enum block_column column, struct error *erro
     if (result < 0)
         return result;
     error->text[0] = '\0';
-    result = block_decode(block, column, raw, error);
+    result = block_decode(block, column, raw, &plain, wanted, error);
     free(plain);
     if (result < 0) {
         undo(block, column);
@@ -237,8 +250,13 @@ int block_load(struct block *block, enum block_column column, struct error *erro
             return result;
         return result == -ENOMEM ? no_memory(block, error) : damaged(block, error, "a column makes no sense");
     }
-    block->loaded[column] = true;
+    block->loaded[column] = !wanted;
+    block->some[column] = wanted;
     return 0;
+}
+
+int block_load(struct block *block, enum block_column column, struct error *error) {
+    return block_load_some(block, column, NULL, error);
 }
 
 int block_load_all(struct block *block, struct error *error) {
@@ -301,7 +319,7 @@ const uint16_t *block_dictionary_rows(const struct block *block, enum block_colu
 }
 
 struct text block_text(const struct block *block, enum block_column column, uint32_t row) {
-    check(row < block->count && block->loaded[column]);
+    check(row < block->count && (block->loaded[column] || (block->some[column] && block->wanted[row])));
     if (block_name_of(column) >= 0)
         return block_dictionary_text(block, column, names_of(block, column)->rows[row]);
     int text = block_text_of(column);

@@ -79,6 +79,8 @@ struct block; /* a private copy of an encoded block, columns decoded as they are
 
 /* Check header and table, copy the bytes. -EBADMSG and a sentence for anything that does not fit. */
 int block_open(struct text encoded, uint64_t first_sequence, struct block **ret, struct error *error);
+/* The same of bytes that were allocated: it takes them over, where it fails, too. */
+int block_open_taking(char *encoded, size_t size, uint64_t first_sequence, struct block **ret, struct error *error);
 /* What stands where the block says "the partition's host"; copied. Before block_load. -ENOMEM. */
 int block_set_host(struct block *block, struct text host);
 void block_destroy(struct block *block);
@@ -87,6 +89,8 @@ uint32_t block_count(const struct block *block);
 /* Decode one column (checksum first); called for what a query needs. -EBADMSG, -ENOMEM. Decoding twice is free. */
 int block_load(struct block *block, enum block_column column, struct error *error);
 int block_load_all(struct block *block, struct error *error);
+/* The same for block_entry of these rows alone, until rows are asked for anew: where they are few, texts are put together for them only. */
+int block_load_rows(struct block *block, const uint32_t *rows, uint32_t count, struct error *error);
 
 /* Values of row 0 .. count - 1 of a loaded column; borrowed until block_destroy. */
 uint64_t block_timestamp(const struct block *block, uint32_t row);
@@ -138,7 +142,7 @@ struct text block_metadata_value(const struct block *block, uint32_t key, uint32
 void block_entry_arguments(const struct block *block, uint32_t row, struct entry_argument room[ENTRY_ARGUMENTS_MAX],
                            struct entry *entry);
 
-/* The whole entry of a row; all columns loaded. Borrows from the block. */
+/* The whole entry of a row; all columns loaded, or its row. Borrows from the block until rows are asked for anew. */
 void block_entry(const struct block *block, uint32_t row, struct entry *ret);
 
 #endif

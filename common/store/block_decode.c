@@ -162,14 +162,14 @@ static int decode_texts(struct block *block, struct run *run, struct text raw) {
     return 0;
 }
 
-static int decode_hex(struct block *block, struct run *run, struct text raw) {
+static int decode_hex(struct block *block, struct run *run, struct text raw, const uint8_t *wanted) {
     run->offsets = calloc((size_t)block->count + 1, sizeof(uint32_t));
     if (!run->offsets)
         return -ENOMEM;
     if (raw.length == 0)
         return 0;
     struct buffer bytes = BUFFER_EMPTY;
-    int result = block_hex_unpack(raw, block->count, &bytes, run->offsets + 1);
+    int result = block_hex_unpack(raw, block->count, wanted, &bytes, run->offsets + 1);
     run->bytes = bytes.data;
     return result;
 }
@@ -219,11 +219,12 @@ static int decode_pids(struct block *block, struct text raw) {
 }
 
 static int decode_ids(struct block *block, struct text raw) {
-    block->uuids[0] = calloc(block->count, sizeof(struct uuid));
+    block->uuids[0] = malloc(block->count * sizeof(struct uuid));
     return block->uuids[0] ? block_ids_unpack(raw, block->timestamps, block->count, block->uuids[0]) : -ENOMEM;
 }
 
-int block_decode(struct block *block, enum block_column column, struct text raw, struct error *error) {
+int block_decode(struct block *block, enum block_column column, struct text raw, char **plain, const uint8_t *wanted,
+                 struct error *error) {
     bool old = block->version == 1;
     int text = block_text_of(column);
     if (block_name_of(column) >= 0)
@@ -239,7 +240,7 @@ int block_decode(struct block *block, enum block_column column, struct text raw,
         return old ? block_make_template(block) : block_decode_templates(block, raw);
     case BLOCK_ARGUMENT:
         if (!old)
-            return block_decode_arguments(block, raw, error);
+            return block_decode_arguments(block, raw, plain, error);
         block->arguments = block->texts[block_text_of(BLOCK_MESSAGE)];
         return 0;
     case BLOCK_ID:
@@ -253,11 +254,11 @@ int block_decode(struct block *block, enum block_column column, struct text raw,
     case BLOCK_TRACE_ID:
     case BLOCK_SPAN_ID:
     case BLOCK_CORRELATION_ID:
-        return decode_hex(block, &block->texts[text], raw);
+        return decode_hex(block, &block->texts[text], raw, wanted);
     case BLOCK_MESSAGE:
-        return old ? decode_texts(block, &block->texts[text], raw) : block_assemble_messages(block);
+        return old ? decode_texts(block, &block->texts[text], raw) : block_assemble_messages(block, wanted);
     case BLOCK_METADATA:
-        return old ? decode_texts(block, &block->texts[text], raw) : block_assemble_metadata(block, error);
+        return old ? decode_texts(block, &block->texts[text], raw) : block_assemble_metadata(block, wanted, error);
     default:
         return decode_texts(block, &block->texts[text], raw);
     }

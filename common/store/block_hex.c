@@ -69,61 +69,65 @@ void block_hex_pack(const struct text_run *run, uint32_t count, struct buffer *o
 }
 
 static void append_hex(struct buffer *out, const unsigned char *raw, size_t size) {
+    if (!buffer_reserve(out, 2 * size))
+        return;
+    char *at = out->data + out->length;
     for (size_t i = 0; i < size; i++) {
-        buffer_append_char(out, digits[raw[i] >> 4]);
-        buffer_append_char(out, digits[raw[i] & 15]);
+        *at++ = digits[raw[i] >> 4];
+        *at++ = digits[raw[i] & 15];
     }
+    out->length += 2 * size;
 }
 
-/* The bytes of one row behind its code: appended to out; how many were used, -EBADMSG. */
-static int unpack_one(unsigned code, const unsigned char *at, size_t left, struct buffer *out) {
+/* How many of the `left` bytes at `at` a row with this code has behind it; -EBADMSG. */
+static int measure_one(unsigned code, const unsigned char *at, size_t left) {
+    size_t size = code == ABSENT ? 0 : code == DASHED ? UUID_SIZE : code == PLAIN ? 1 : code - HEX;
+    if (size > left || (code >= HEX && size > ENTRY_TRACE_BYTES / 2))
+        return -EBADMSG;
+    if (code == PLAIN)
+        size += at[0];
+    return size > left ? -EBADMSG : (int)size;
+}
+
+/* The text of a row: measured. */
+static void unpack_one(unsigned code, const unsigned char *at, size_t size, struct buffer *out) {
     char text[UUID_TEXT_SIZE];
     struct uuid uuid;
-    if (code == ABSENT)
-        return 0;
     if (code == DASHED) {
-        if (left < UUID_SIZE)
-            return -EBADMSG;
         memcpy(uuid.bytes, at, UUID_SIZE);
         uuid_format(&uuid, text);
         buffer_append(out, text, UUID_TEXT_SIZE - 1);
-        return UUID_SIZE;
+    } else if (code == PLAIN) {
+        buffer_append(out, at + 1, size - 1);
+    } else if (code != ABSENT) {
+        append_hex(out, at, size);
     }
-    if (code == PLAIN) {
-        if (left < 1 || left - 1 < at[0])
-            return -EBADMSG;
-        buffer_append(out, at + 1, at[0]);
-        return 1 + at[0];
-    }
-    size_t size = code - HEX;
-    if (size > ENTRY_TRACE_BYTES / 2 || left < size)
-        return -EBADMSG;
-    append_hex(out, at, size);
-    return (int)size;
 }
 
-int block_hex_unpack(struct text packed, uint32_t count, struct buffer *out, uint32_t *ret_ends) {
+int block_hex_unpack(struct text packed, uint32_t count, const uint8_t *wanted, struct buffer *out,
+                     uint32_t *ret_ends) {
     if (packed.length < count)
         return -EBADMSG;
     const unsigned char *codes = (const unsigned char *)packed.data;
-    const unsigned char *at = codes + count, *end = codes + packed.length;
-    size_t before = 0, before_length = 0;
+    const unsigned char *at = codes + count, *end = codes + packed.length, *last = at;
+    unsigned code = ABSENT; /* of the last row that was not like the one before; its bytes are at `last` */
+    size_t size = 0;
     for (uint32_t i = 0; i < count; i++) {
-        size_t begin = out->length;
-        if (codes[i] == SAME) {
-            if (before_length == 0 || !buffer_reserve(out, before_length))
-                return before_length == 0 ? -EBADMSG : -ENOMEM;
-            buffer_append(out, out->data + before, before_length);
-        } else {
-            int used = unpack_one(codes[i], at, (size_t)(end - at), out);
+        if (codes[i] != SAME) {
+            int used = measure_one(codes[i], at, (size_t)(end - at));
             if (used < 0)
                 return used;
+            code = codes[i];
+            size = (size_t)used;
+            last = at;
             at += used;
+        } else if (size <= (code == PLAIN)) { /* as nothing at all */
+            return -EBADMSG;
         }
+        if (!wanted || wanted[i])
+            unpack_one(code, last, size, out);
         if (out->failed)
             return -ENOMEM;
-        before = begin;
-        before_length = out->length - begin;
         ret_ends[i] = (uint32_t)out->length;
     }
     return at == end ? 0 : -EBADMSG;

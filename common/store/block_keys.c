@@ -249,6 +249,31 @@ static struct text group_get(const struct group *group, uint32_t index) {
 
 /* --- whole maps --- */
 
+/* Rows whose maps nobody wants move the groups' values on all the same: they are counted by shape, and added up before a row that is wanted. */
+struct passed {
+    uint32_t *next;   /* the value of each group that comes next */
+    uint32_t *rows;   /* of each shape, not yet added to `next` */
+    uint16_t *shapes; /* which of those are not 0 */
+    uint32_t count;
+};
+
+static void pass_row(struct passed *passed, uint16_t shape) {
+    if (passed->rows[shape]++ == 0)
+        passed->shapes[passed->count++] = shape;
+}
+
+static void add_passed(const struct keys *keys, struct passed *passed) {
+    for (uint32_t i = 0; i < passed->count; i++) {
+        uint16_t shape = passed->shapes[i];
+        const uint16_t *list = shape_keys(keys, shape);
+        size_t size = shape_size(keys, shape);
+        for (size_t k = 0; k < size; k++)
+            passed->next[group_of(list, k)] += passed->rows[shape];
+        passed->rows[shape] = 0;
+    }
+    passed->count = 0;
+}
+
 static int append_map(struct keys *keys, uint16_t shape, uint32_t *next, struct buffer *out) {
     const uint16_t *list = shape_keys(keys, shape);
     size_t size = shape_size(keys, shape);
@@ -271,24 +296,48 @@ static int append_map(struct keys *keys, uint16_t shape, uint32_t *next, struct 
     return out->length > BLOCK_RAW_MAX ? -EBADMSG : 0;
 }
 
-int block_assemble_metadata(struct block *block, struct error *error) {
+/* The values that the wanted rows are made of. */
+static int load_groups(struct block *block, const uint8_t *wanted, struct error *error) {
+    struct keys *keys = &block->keys;
+    int result = 0;
+    for (uint32_t i = 0; i <= keys->count && result == 0 && !wanted; i++)
+        result = load_group(block, i, error);
+    for (uint32_t row = 0; row < block->count && result == 0 && wanted; row++) {
+        const uint16_t *list = shape_keys(keys, keys->rows[row]);
+        size_t size = wanted[row] ? shape_size(keys, keys->rows[row]) : 0;
+        for (size_t k = 0; k < size && result == 0; k++)
+            result = load_group(block, group_of(list, k), error);
+    }
+    return result;
+}
+
+int block_assemble_metadata(struct block *block, const uint8_t *wanted, struct error *error) {
     struct run *run = &block->texts[block_text_of(BLOCK_METADATA)];
     struct buffer out = BUFFER_EMPTY;
     int result = load_shapes(block, error);
     if (result < 0)
         return result;
     struct keys *keys = &block->keys;
-    for (uint32_t i = 0; i <= keys->count && result == 0; i++)
-        result = load_group(block, i, error);
-    uint32_t *next = calloc((size_t)keys->count + 1, sizeof(*next));
+    result = load_groups(block, wanted, error);
+    size_t shapes = (size_t)keys->shape_count + BLOCK_SHAPES_FIXED;
+    struct passed passed = { .next = calloc((size_t)keys->count + 1, sizeof(uint32_t)),
+                             .rows = calloc(shapes, sizeof(uint32_t)),
+                             .shapes = calloc(shapes, sizeof(uint16_t)) };
     run->offsets = calloc((size_t)block->count + 1, sizeof(uint32_t));
-    if (!next || !run->offsets)
+    if (!passed.next || !passed.rows || !passed.shapes || !run->offsets)
         result = result < 0 ? result : -ENOMEM;
     for (uint32_t row = 0; row < block->count && result == 0; row++) {
-        result = append_map(keys, keys->rows[row], next, &out);
+        if (wanted && !wanted[row]) {
+            pass_row(&passed, keys->rows[row]);
+        } else {
+            add_passed(keys, &passed);
+            result = append_map(keys, keys->rows[row], passed.next, &out);
+        }
         run->offsets[row + 1] = (uint32_t)out.length;
     }
-    free(next);
+    free(passed.next);
+    free(passed.rows);
+    free(passed.shapes);
     run->bytes = out.data;
     return result;
 }

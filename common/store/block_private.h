@@ -241,7 +241,7 @@ int block_ids_unpack(struct text packed, const uint64_t *timestamps, uint32_t co
 
 /* Trace, span and correlation ids: hex as raw bytes; see block_hex.c. ends: count ends in out, whose bytes they are. */
 void block_hex_pack(const struct text_run *run, uint32_t count, struct buffer *out);
-int block_hex_unpack(struct text packed, uint32_t count, struct buffer *out, uint32_t *ret_ends);
+int block_hex_unpack(struct text packed, uint32_t count, const uint8_t *wanted, struct buffer *out, uint32_t *ret_ends);
 
 /* One packed column into packed and table; -ENOMEM. (block_pack.c) */
 struct block_packing {

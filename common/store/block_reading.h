@@ -75,9 +75,12 @@ struct block {
     bool has_partition_host;
     struct text partition_host;
     char *host_copy; /* its bytes */
-    char *columns; /* the packed columns, private copy */
+    char *encoded;   /* the whole of it, private copy */
+    const char *columns; /* in that: the packed columns */
     struct place places[BLOCK_PLACES];
     bool loaded[BLOCK_COLUMN_COUNT];
+    bool some[BLOCK_COLUMN_COUNT]; /* decoded for `wanted` rows only, the others are empty */
+    uint8_t *wanted;               /* a byte for each row; NULL: none yet */
     uint64_t *timestamps;
     uint8_t *levels;
     uint32_t *pids;
@@ -100,13 +103,16 @@ static inline struct text run_get(const struct run *run, uint32_t index) {
 /* The plain bytes of a column, BLOCK_SLACK more allocated (free(*ret)); none: empty. -EBADMSG for a wrong checksum, -ENOMEM. */
 int block_plain(struct block *block, unsigned column, char **ret, struct text *ret_text, struct error *error);
 
-/* Decode a column whose needs are loaded. */
-int block_decode(struct block *block, enum block_column column, struct text raw, struct error *error);
+/* Decode a column whose needs are loaded; `plain` is what raw stands in: who keeps it makes it NULL. `wanted` as block_load_some takes it. */
+int block_decode(struct block *block, enum block_column column, struct text raw, char **plain, const uint8_t *wanted,
+                 struct error *error);
+/* Load a column of texts that are put together: for the wanted rows (a byte for each row; NULL: all of them). */
+int block_load_some(struct block *block, enum block_column column, const uint8_t *wanted, struct error *error);
 /* Of that, in files of their own: the column's plain bytes to what is above; 0, -EBADMSG, -ENOMEM. What is half done stays for `undo`. */
 int block_decode_statements(struct block *block, struct text raw);
 int block_decode_templates(struct block *block, struct text raw);
-int block_decode_arguments(struct block *block, struct text raw, struct error *error);
-int block_assemble_messages(struct block *block);
+int block_decode_arguments(struct block *block, struct text raw, char **plain, struct error *error);
+int block_assemble_messages(struct block *block, const uint8_t *wanted);
 /* The same of blocks of version 1: statements without templates; one template, a gap. */
 int block_make_statements(struct block *block);
 int block_make_template(struct block *block);
@@ -114,7 +120,7 @@ void block_undo_statements(struct block *block);
 void block_undo_templates(struct block *block);
 void block_undo_arguments(struct block *block);
 
-int block_assemble_metadata(struct block *block, struct error *error);
+int block_assemble_metadata(struct block *block, const uint8_t *wanted, struct error *error);
 void block_keys_finish(struct keys *keys);
 
 static inline struct text block_argument(const struct block *block, uint32_t template, uint32_t gap, uint32_t rank) {

@@ -113,12 +113,23 @@ int block_decode_templates(struct block *block, struct text raw) {
     return result < 0 ? result : order_rows(block);
 }
 
-int block_decode_arguments(struct block *block, struct text raw, struct error *error) {
+/* The column's plain bytes are the arguments: they stay where they are. */
+static bool keep_arguments(struct block *block, size_t size, char **plain) {
+    char *bytes = *plain ? *plain : malloc(BLOCK_SLACK);
+    if (!bytes)
+        return false;
+    *plain = NULL;
+    memset(bytes + size, 0, BLOCK_SLACK);
+    block->arguments.bytes = bytes;
+    return true;
+}
+
+int block_decode_arguments(struct block *block, struct text raw, char **plain, struct error *error) {
     const struct templates *templates = &block->templates;
     uint32_t total = templates->argument_begins[templates->count];
-    char *plain;
+    char *lengths;
     struct text packed;
-    int result = block_plain(block, BLOCK_ARGUMENT_LENGTH, &plain, &packed, error);
+    int result = block_plain(block, BLOCK_ARGUMENT_LENGTH, &lengths, &packed, error);
     if (result < 0)
         return result;
     struct lengths_reader reader = { (const unsigned char *)packed.data,
@@ -133,7 +144,7 @@ int block_decode_arguments(struct block *block, struct text raw, struct error *e
     }
     if (result == 0 && reader.at != reader.end)
         result = -EBADMSG;
-    free(plain);
+    free(lengths);
     uint64_t sum = 0;
     for (uint32_t i = 1; i <= total && result == 0; i++) {
         sum += offsets[i];
@@ -142,12 +153,7 @@ int block_decode_arguments(struct block *block, struct text raw, struct error *e
     }
     if (result < 0 || sum != raw.length)
         return result < 0 ? result : -EBADMSG;
-    block->arguments.bytes = malloc(raw.length + BLOCK_SLACK);
-    if (!block->arguments.bytes)
-        return -ENOMEM;
-    memcpy(block->arguments.bytes, raw.data, raw.length);
-    memset(block->arguments.bytes + raw.length, 0, BLOCK_SLACK);
-    return 0;
+    return keep_arguments(block, raw.length, plain) ? 0 : -ENOMEM;
 }
 
 /* --- blocks of version 1 --- */
@@ -248,9 +254,26 @@ static uint64_t messages_size(const struct block *block) {
     return size;
 }
 
-int block_assemble_messages(struct block *block) {
+static size_t message_size(const struct block *block, uint32_t row) {
+    const struct templates *templates = &block->templates;
+    uint32_t template = block->statements[block->statement_rows[row]].template, rank = templates->ranks[row];
+    uint32_t gaps = templates->gap_begins[template + 1] - templates->gap_begins[template];
+    size_t size = templates->ends[template] - (template ? templates->ends[template - 1] : 0) - gaps;
+    for (uint32_t gap = 0; gap < gaps; gap++)
+        size += block_argument(block, template, gap, rank).length;
+    return size;
+}
+
+static uint64_t wanted_size(const struct block *block, const uint8_t *wanted) {
+    uint64_t size = 0;
+    for (uint32_t row = 0; row < block->count; row++)
+        size += wanted[row] ? message_size(block, row) : 0;
+    return size;
+}
+
+int block_assemble_messages(struct block *block, const uint8_t *wanted) {
     struct run *run = &block->texts[block_text_of(BLOCK_MESSAGE)];
-    uint64_t size = messages_size(block);
+    uint64_t size = wanted ? wanted_size(block, wanted) : messages_size(block);
     if (size > BLOCK_RAW_MAX)
         return -EBADMSG;
     run->offsets = calloc((size_t)block->count + 1, sizeof(uint32_t));
@@ -259,7 +282,8 @@ int block_assemble_messages(struct block *block) {
         return -ENOMEM;
     char *at = run->bytes;
     for (uint32_t row = 0; row < block->count; row++) {
-        at = put_message(block, row, at);
+        if (!wanted || wanted[row])
+            at = put_message(block, row, at);
         run->offsets[row + 1] = (uint32_t)(at - run->bytes);
     }
     return 0;
@@ -271,12 +295,7 @@ void block_append_message(const struct block *block, uint32_t row, struct buffer
         buffer_append_text(out, run_get(&block->texts[block_text_of(BLOCK_MESSAGE)], row));
         return;
     }
-    const struct templates *templates = &block->templates;
-    uint32_t template = block->statements[block->statement_rows[row]].template, rank = templates->ranks[row];
-    size_t size = templates->ends[template] - (template ? templates->ends[template - 1] : 0);
-    for (uint32_t gap = 0; gap < templates->gap_begins[template + 1] - templates->gap_begins[template]; gap++)
-        size += block_argument(block, template, gap, rank).length;
-    if (!buffer_reserve(out, size + BLOCK_SLACK))
+    if (!buffer_reserve(out, message_size(block, row) + BLOCK_SLACK))
         return;
     out->length = (size_t)(put_message(block, row, out->data + out->length) - out->data);
 }

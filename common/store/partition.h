@@ -93,6 +93,9 @@ int partition_block_put(struct partition_txn *txn, uint64_t first_sequence, stru
 int partition_block_delete(struct partition_txn *txn, uint64_t first_sequence, struct error *error);
 /* Borrowed until the transaction ends; copy before use (block_open does). -ENOENT. */
 int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, struct text *ret, struct error *error);
+/* The same as the caller's own: free(*ret). */
+int partition_block_take(struct partition_txn *txn, uint64_t first_sequence, char **ret, size_t *ret_size,
+                         struct error *error);
 
 /* The first sequence >= first_sequence (descending: the last <= it) at which a block stands, whether or not the index knows it: 1, 0 at the end. */
 int partition_block_seek(struct partition_txn *txn, uint64_t first_sequence, bool descending, uint64_t *ret_first,

@@ -98,31 +98,42 @@ static int delete_key(struct partition_txn *txn, enum partition_database databas
 
 /* LMDB's answers point into the map, which may be cut at any moment, and their lengths are the file's word. */
 struct take {
-    struct partition_copy *copy;
+    char *to;
     const MDB_val *value;
 };
 
 static int take_guarded(void *argument) {
     const struct take *take = argument;
-    memcpy(take->copy->bytes, take->value->mv_data, take->value->mv_size);
+    memcpy(take->to, take->value->mv_data, take->value->mv_size);
+    return 0;
+}
+
+/* A copy behind `head` bytes of room; free it. */
+static int take_value(struct partition_txn *txn, const MDB_val *value, size_t head, void *ret, struct error *error) {
+    uint64_t longest = txn->used_before + txn->bytes_put;
+    if (value->mv_size > longest)
+        return partition_error(error, txn->partition, "read it", MDB_CORRUPTED);
+    char *copy = malloc(head + value->mv_size + 1);
+    if (!copy)
+        return error_set(error, -ENOMEM, "%s: out of memory", txn->partition->path);
+    struct take take = { .to = copy + head, .value = value };
+    if (value->mv_size > 0 && guard_run(GUARD_ALL, take_guarded, &take) < 0) {
+        free(copy);
+        txn->partition->faulted = true;
+        return partition_error(error, txn->partition, "read it", -EFAULT);
+    }
+    memcpy(ret, &copy, sizeof(copy));
     return 0;
 }
 
 int partition_answer(struct partition_txn *txn, const MDB_val *value, struct text *ret, struct error *error) {
-    uint64_t longest = txn->used_before + txn->bytes_put;
-    if (value->mv_size > longest)
-        return partition_error(error, txn->partition, "read it", MDB_CORRUPTED);
-    struct take take = { .copy = malloc(sizeof(*take.copy) + value->mv_size), .value = value };
-    if (!take.copy)
-        return error_set(error, -ENOMEM, "%s: out of memory", txn->partition->path);
-    if (value->mv_size > 0 && guard_run(GUARD_ALL, take_guarded, &take) < 0) {
-        free(take.copy);
-        txn->partition->faulted = true;
-        return partition_error(error, txn->partition, "read it", -EFAULT);
-    }
-    take.copy->next = txn->copies;
-    txn->copies = take.copy;
-    *ret = (struct text) { take.copy->bytes, value->mv_size };
+    struct partition_copy *copy = NULL;
+    int result = take_value(txn, value, sizeof(*copy), &copy, error);
+    if (result < 0)
+        return result;
+    copy->next = txn->copies;
+    txn->copies = copy;
+    *ret = (struct text) { copy->bytes, value->mv_size };
     return 0;
 }
 
@@ -180,7 +191,7 @@ int partition_meta_put(struct partition_txn *txn, const struct partition_meta *m
 
 int partition_meta_get(struct partition_txn *txn, struct partition_meta *ret, struct error *error) {
     struct call call = { .kind = CALL_GET, .txn = txn, .database = PARTITION_META, .key = partition_value(meta_key) };
-    struct text found;
+    struct text found = TEXT_EMPTY;
     int code = partition_call(&call, "read its meta record", error);
     if (code == MDB_NOTFOUND)
         return error_set(error, -EBADMSG, "%s: not a partition (it has no meta record)", txn->partition->path);
@@ -228,7 +239,7 @@ int partition_block_delete(struct partition_txn *txn, uint64_t first_sequence, s
     return result < 0 ? result : delete_key(txn, PARTITION_INDEX, key, "delete from the index", error);
 }
 
-int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, struct text *ret, struct error *error) {
+static int find_block(struct partition_txn *txn, uint64_t first_sequence, MDB_val *ret, struct error *error) {
     unsigned char room[KEY_SIZE];
     struct call call = {
         .kind = CALL_GET, .txn = txn, .database = PARTITION_BLOCKS, .key = sequence_key(first_sequence, room)
@@ -237,7 +248,24 @@ int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, stru
     if (code == MDB_NOTFOUND)
         return error_set(error, -ENOENT, "%s: there is no block %llu", txn->partition->path,
                          (unsigned long long)first_sequence);
-    return code < 0 ? code : partition_answer(txn, &call.value, ret, error);
+    *ret = call.value;
+    return code;
+}
+
+int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, struct text *ret, struct error *error) {
+    MDB_val value;
+    int result = find_block(txn, first_sequence, &value, error);
+    return result < 0 ? result : partition_answer(txn, &value, ret, error);
+}
+
+int partition_block_take(struct partition_txn *txn, uint64_t first_sequence, char **ret, size_t *ret_size,
+                         struct error *error) {
+    MDB_val value;
+    int result = find_block(txn, first_sequence, &value, error);
+    if (result == 0)
+        result = take_value(txn, &value, 0, ret, error);
+    *ret_size = result == 0 ? value.mv_size : 0;
+    return result;
 }
 
 static int take_key(struct partition_txn *txn, const MDB_val *value, const char *what, uint64_t *ret,

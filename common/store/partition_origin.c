@@ -156,13 +156,21 @@ const struct partition_origin *partition_origin(const struct partition *partitio
     return &partition->origin;
 }
 
-int partition_block_open(const struct partition *partition, struct text encoded, uint64_t first_sequence,
-                         struct block **ret, struct error *error) {
-    int result = block_open(encoded, first_sequence, ret, error);
+static int set_host(const struct partition *partition, int result, struct block **ret, struct error *error) {
     if (result < 0 || block_set_host(*ret, partition->origin.host) == 0)
         return result;
     block_destroy(*ret);
     return error_set(error, -ENOMEM, "%s: out of memory", partition->path);
+}
+
+int partition_block_open(const struct partition *partition, struct text encoded, uint64_t first_sequence,
+                         struct block **ret, struct error *error) {
+    return set_host(partition, block_open(encoded, first_sequence, ret, error), ret, error);
+}
+
+int partition_block_open_taking(const struct partition *partition, char *encoded, size_t size, uint64_t first_sequence,
+                                struct block **ret, struct error *error) {
+    return set_host(partition, block_open_taking(encoded, size, first_sequence, ret, error), ret, error);
 }
 
 bool partition_origin_label(const struct partition_origin *origin, struct text name, struct text *ret) {

@@ -47,6 +47,9 @@ const struct partition_origin *partition_origin(const struct partition *partitio
 /* As block_open, of a block that stands in the partition: entries whose block names no host are the partition's. */
 int partition_block_open(const struct partition *partition, struct text encoded, uint64_t first_sequence,
                          struct block **ret, struct error *error);
+/* As block_open_taking. */
+int partition_block_open_taking(const struct partition *partition, char *encoded, size_t size, uint64_t first_sequence,
+                                struct block **ret, struct error *error);
 
 bool partition_origin_label(const struct partition_origin *origin, struct text name, struct text *ret);
 

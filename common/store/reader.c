@@ -237,19 +237,16 @@ static int judge_missing(struct partition_txn *txn, uint64_t first_sequence, str
     return result < 0 ? result : -ENOENT;
 }
 
-/* The encoded block, copied: 0, -ENOENT, -EILSEQ, or the partition's own fault. */
-static int copy_block(struct store_reader *reader, struct member *member, uint64_t first_sequence,
+/* The encoded block, copied once: 0, -ENOENT, -EILSEQ, or the partition's own fault. */
+static int take_block(struct member *member, uint64_t first_sequence, char **ret, size_t *ret_size,
                       struct error *error) {
     struct partition_txn *txn;
-    struct text encoded;
     int result = partition_begin(member->partition, false, &txn, error);
     if (result < 0)
         return result;
-    result = partition_block_get(txn, first_sequence, &encoded, error);
+    result = partition_block_take(txn, first_sequence, ret, ret_size, error);
     if (result == -ENOENT)
         result = judge_missing(txn, first_sequence, error);
-    if (result == 0)
-        result = reader_take_copy(reader, encoded, error);
     partition_abort(txn);
     return result;
 }
@@ -261,11 +258,13 @@ int store_reader_block(struct store_reader *reader, uint64_t first_sequence, str
         struct error why = { "" };
         if (!member->partition || member->meta.first_sequence > first_sequence || !reader_use(reader, member))
             continue;
-        int result = copy_block(reader, member, first_sequence, &why);
+        char *encoded = NULL;
+        size_t size = 0;
+        int result = take_block(member, first_sequence, &encoded, &size, &why);
         if (result == -ENOENT)
             continue;
         if (result == 0)
-            result = partition_block_open(member->partition, buffer_text(&reader->value), first_sequence, ret, &why);
+            result = partition_block_open_taking(member->partition, encoded, size, first_sequence, ret, &why);
         else if (result != -EILSEQ && !reader_is_passing(result))
             reader_tell_damaged(reader, member, why.text);
         bool lost =

@@ -105,6 +105,42 @@ static void gives_back_every_field_of_every_entry(void **state) {
     }
 }
 
+static void same_rows(struct block *block, const struct sample *samples, const uint32_t *rows, uint32_t count) {
+    assert_int_equal(block_load_rows(block, rows, count, NULL), 0);
+    for (uint32_t i = 0; i < count; i++) {
+        struct entry entry;
+        block_entry(block, rows[i], &entry);
+        same(&entry, &samples[rows[i]].entry);
+    }
+}
+
+static void gives_back_the_entries_of_a_few_rows(void **state) {
+    (void)state;
+    static struct sample samples[ROWS];
+    static uint32_t rows[ROWS], one[1];
+    make(samples, ROWS);
+    struct buffer out = BUFFER_EMPTY;
+    struct block *block;
+    block_builder_destroy(build(samples, ROWS, 77, &out));
+    assert_int_equal(block_open(buffer_text(&out), 77, &block, NULL), 0);
+    for (uint32_t step = ROWS - 1; step > 1;
+         step = step * 2 / 3) { /* few, then more, then so many that all are loaded */
+        uint32_t count = 0;
+        for (uint32_t row = step / 2; row < ROWS; row += step)
+            rows[count++] = row;
+        same_rows(block, samples, rows, count);
+    }
+    block_destroy(block);
+    assert_int_equal(block_open(buffer_text(&out), 77, &block, NULL), 0);
+    for (one[0] = 0; one[0] < ROWS; one[0] += 7) /* each alone: ids like those of rows that are not wanted */
+        same_rows(block, samples, one, 1);
+    assert_int_equal(block_load(block, BLOCK_MESSAGE, NULL), 0); /* the whole column, after some of it */
+    for (uint32_t row = 0; row < ROWS; row++)
+        assert_true(text_equal(block_text(block, BLOCK_MESSAGE, row), samples[row].entry.message));
+    block_destroy(block);
+    buffer_finish(&out);
+}
+
 static void begins_anew_after_a_clear(void **state) {
     (void)state;
     static struct sample samples[300];
@@ -216,6 +252,7 @@ static void encodes_as_many_rows_as_it_takes_though_no_two_have_a_value_in_commo
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_back_every_field_of_every_entry),
+        cmocka_unit_test(gives_back_the_entries_of_a_few_rows),
         cmocka_unit_test(begins_anew_after_a_clear),
         cmocka_unit_test(encodes_as_many_rows_as_it_takes_though_no_two_have_a_value_in_common),
         cmocka_unit_test(is_no_block_under_another_sequence),

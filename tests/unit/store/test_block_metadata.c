@@ -57,6 +57,20 @@ static struct block *build_all(struct buffer *out) {
     return build(metadata, ROWS, out);
 }
 
+static void gives_the_maps_of_a_few_rows_alone(void **state) {
+    (void)state;
+    struct buffer out = BUFFER_EMPTY;
+    struct block *block = build_all(&out);
+    for (uint32_t first = 0; first < 40; first++) {
+        const uint32_t rows[] = { first, first * 3 + 1, first * 5 + 300, ROWS - 1 };
+        assert_int_equal(block_load_rows(block, rows, COUNT_OF(rows), NULL), 0);
+        for (uint32_t i = 0; i < COUNT_OF(rows); i++)
+            assert_true(text_equal(block_text(block, BLOCK_METADATA, rows[i]), shapes[rows[i] * 7 % COUNT_OF(shapes)]));
+    }
+    block_destroy(block);
+    buffer_finish(&out);
+}
+
 static void gives_every_map_back_as_it_was(void **state) {
     (void)state;
     struct buffer encoded = BUFFER_EMPTY;
@@ -133,6 +147,7 @@ static void keeps_maps_of_very_many_keys(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gives_the_maps_of_a_few_rows_alone),
         cmocka_unit_test(gives_every_map_back_as_it_was),
         cmocka_unit_test(gives_the_value_of_a_key_however_the_map_is_kept),
         cmocka_unit_test(says_at_once_that_no_row_has_a_key),
