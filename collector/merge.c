@@ -178,9 +178,10 @@ static int write_merged(struct partition_txn *txn, const struct merge_block *blo
                         struct block_builder *builder, const struct flush_table *table, struct error *error) {
     _cleanup_buffer_ struct buffer block = BUFFER_EMPTY, index = BUFFER_EMPTY;
     uint64_t first = blocks[0].first_sequence;
+    struct index_before before = index_before(txn, first);
     int result = block_builder_encode(builder, first, &block);
     if (result == 0)
-        result = index_encode(builder, first, table->flushes, (uint32_t)table->count, &index);
+        result = index_encode_behind(builder, first, &before, table->flushes, (uint32_t)table->count, &index);
     if (result < 0)
         return error_set(error, result, "cannot encode a merged block: %s", strerror(-result));
     for (size_t i = 0; i < count && result == 0; i++)

@@ -186,9 +186,10 @@ static int put_block(struct writer *writer, struct partition_txn *txn, uint64_t 
                      struct merge_tail *tail, struct error *error) {
     _cleanup_buffer_ struct buffer block = BUFFER_EMPTY, index = BUFFER_EMPTY;
     const struct index_flush flush = { 0, flush_ns };
+    struct index_before before = index_before(txn, first);
     int result = block_builder_encode(writer->builder, first, &block);
     if (result == 0)
-        result = index_encode(writer->builder, first, &flush, 1, &index);
+        result = index_encode_behind(writer->builder, first, &before, &flush, 1, &index);
     if (result < 0)
         return error_set(error, result, "cannot encode a block: %s", strerror(-result));
     result = partition_block_put(txn, first, buffer_text(&block), buffer_text(&index), error);

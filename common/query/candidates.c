@@ -32,24 +32,30 @@ struct collecting {
     struct error *error;
 };
 
-static int add(struct collecting *collecting, const struct index_entry *index, uint64_t end) {
-    struct candidates *candidates = collecting->candidates;
-    if (candidates->count == candidates->capacity) {
+int candidates_append(struct candidates *candidates, const struct candidate *items, size_t count, struct error *error) {
+    if (count > candidates->capacity - candidates->count) {
         size_t capacity = candidates->capacity ? candidates->capacity * 2 : 64;
+        capacity = capacity < candidates->count + count ? candidates->count + count : capacity;
         struct candidate *grown = realloc(candidates->items, capacity * sizeof(*grown));
         if (!grown)
-            return error_set(collecting->error, -ENOMEM, "out of memory for the plan of a query");
+            return error_set(error, -ENOMEM, "out of memory for the plan of a query");
         candidates->items = grown;
         candidates->capacity = capacity;
     }
-    candidates->items[candidates->count++] = (struct candidate) {
+    for (size_t i = 0; i < count; i++)
+        candidates->items[candidates->count++] = items[i];
+    return 0;
+}
+
+static int add(struct collecting *collecting, const struct index_entry *index, uint64_t end) {
+    const struct candidate candidate = {
         .block = index->first_sequence,
         .from = index->first_sequence > collecting->range.from ? index->first_sequence : collecting->range.from,
         .to = end < collecting->range.to ? end : collecting->range.to,
         .min_timestamp_ns = index->min_timestamp_ns,
         .max_timestamp_ns = index->max_timestamp_ns,
     };
-    return 0;
+    return candidates_append(collecting->candidates, &candidate, 1, collecting->error);
 }
 
 /* The reader walks in short transactions: a block merged with one that was visited already is passed over by the next. So what seems
@@ -106,6 +112,7 @@ int candidates_collect(struct store_reader *reader, const struct filter *filter,
     int status = 0;
     struct index_want want;
     filter_want(filter, &want);
+    want.counts |= answered != NULL;
     for (bool more = true; more && status == 0;) {
         struct range *range = &collecting.range;
         if (range->from < range->to)

@@ -19,6 +19,7 @@ struct candidates {
 };
 
 void candidates_finish(struct candidates *candidates);
+int candidates_append(struct candidates *candidates, const struct candidate *items, size_t count, struct error *error);
 
 /* Plan [from, to). `answered` (may be NULL) is asked first about each block that may match and lies in the range whole: 1 means that
  * its index value was enough and the block is left out; negative ends the plan. */

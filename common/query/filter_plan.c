@@ -2,6 +2,14 @@
 #include "common/base/check.h"
 #include "common/query/filter.h"
 
+/* Else every block has such. */
+static bool asks_for_counts(const struct filter *filter) {
+    bool asks = filter->levels != FILTER_ALL_LEVELS || filter->service_count > 0;
+    for (uint32_t i = 0; i < filter->matcher_count; i++)
+        asks |= filter->matchers[i].field == FILTER_SERVICE;
+    return asks;
+}
+
 static int may_have_service(const struct filter *filter, const struct index_entry *index, struct error *error) {
     for (uint32_t i = 0; i < index->count_count; i++) {
         bool level = false;
@@ -64,11 +72,11 @@ int filter_index(const struct filter *filter, const struct index_entry *index, s
     for (uint32_t i = 0; i < filter->line_count; i++)
         if (!may_have_line(&filter->lines[i], index))
             return 0;
-    return may_have_service(filter, index, error);
+    return asks_for_counts(filter) ? may_have_service(filter, index, error) : 1;
 }
 
 void filter_want(const struct filter *filter, struct index_want *ret) {
-    *ret = (struct index_want) { 0 };
+    *ret = (struct index_want) { .counts = asks_for_counts(filter) };
     for (uint32_t i = 0; i < filter->matcher_count; i++) {
         enum index_filter_kind kind;
         struct text value;

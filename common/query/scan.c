@@ -8,7 +8,7 @@
 #include "common/query/feed.h"
 #include "common/query/run.h"
 
-/* By arrival, a limit is mostly reached long before the end: the plan is made for so many sequences, then for four times as many ... */
+/* By arrival and newest first, a limit is mostly reached long before the end: the plan is made for so many sequences, then for four times as many ... */
 enum { PIECE_FIRST = 65536, PIECE_FACTOR = 4 };
 
 struct scan {
@@ -20,8 +20,9 @@ struct scan {
     struct feed *feed;
     uint64_t left_from, left_to; /* sequences that are not planned yet */
     uint64_t piece;
-    bool ahead;        /* threads decode or write whole entries */
-    struct run **heap; /* the run with the next match on top */
+    uint64_t left_latest_ns; /* newest first: nothing in them is later */
+    bool ahead;              /* threads decode or write whole entries */
+    struct run **heap;       /* the run with the next match on top */
     size_t run_count, run_capacity;
     size_t
         resident; /* bytes of open blocks, decoded or written: those beyond the options' memory keep only their matches */
@@ -183,8 +184,8 @@ static int start_feed(struct scan *scan, struct error *error) {
     return feed_open(&plan, &scan->feed, error);
 }
 
-/* Plan the next piece of what is left, and begin to feed on it. Nothing of the pieces before is in use any more. */
-static int plan_piece(struct scan *scan, struct error *error) {
+/* The next piece of what is left: [*ret_from, *ret_to). */
+static void cut_piece(struct scan *scan, uint64_t *ret_from, uint64_t *ret_to) {
     uint64_t from = scan->left_from, to = scan->left_to;
     if (to - from > scan->piece) {
         from = scan->options.reverse ? to - scan->piece : from;
@@ -195,11 +196,42 @@ static int plan_piece(struct scan *scan, struct error *error) {
         scan->left_to = from;
     else
         scan->left_from = to;
+    *ret_from = from;
+    *ret_to = to;
+}
+
+/* By time: how late an entry can be that is not in any piece yet. */
+static int look_ahead(struct scan *scan, struct error *error) {
+    struct index_before before;
+    if (scan->options.by_arrival || scan->left_from >= scan->left_to)
+        return 0;
+    int status = store_reader_before(scan->reader, scan->left_to, &before, error);
+    if (status < 0)
+        return status;
+    scan->left_latest_ns = before.max_ns;
+    if (before.max_ns < scan->filter->since_ns)
+        scan->left_to = scan->left_from;
+    return 0;
+}
+
+/* Plan the next piece, and begin to feed on it and on what is not opened yet of those before. */
+static int plan_piece(struct scan *scan, struct error *error) {
+    uint64_t from, to;
+    struct candidates candidates;
+    cut_piece(scan, &from, &to);
     feed_close(scan->feed);
     scan->feed = NULL;
+    int status = candidates_collect(scan->reader, scan->filter, from, to, NULL, NULL, &candidates, error);
+    if (status < 0)
+        return status;
+    if (scan->next_candidate < scan->candidates.count)
+        status = candidates_append(&candidates, scan->candidates.items + scan->next_candidate,
+                                   scan->candidates.count - scan->next_candidate, error);
     candidates_finish(&scan->candidates);
+    scan->candidates = candidates;
     scan->next_candidate = 0;
-    int status = candidates_collect(scan->reader, scan->filter, from, to, NULL, NULL, &scan->candidates, error);
+    if (status == 0)
+        status = look_ahead(scan, error);
     if (status < 0)
         return status;
     if (scan->candidates.count > 1)
@@ -208,13 +240,13 @@ static int plan_piece(struct scan *scan, struct error *error) {
     return start_feed(scan, error);
 }
 
-/* All at once, but by arrival with a limit. */
+/* All at once, but with a limit by arrival or newest first: what is stored knows how late the rest of it can be, not how early. */
 static int plan(struct scan *scan, struct error *error) {
     const struct scan_options *options = &scan->options;
     scan->left_from = options->from_sequence;
     scan->left_to = options->to_sequence;
     scan->piece = UINT64_MAX;
-    if (options->by_arrival && options->limit < UINT64_MAX) {
+    if ((options->by_arrival || options->reverse) && options->limit < UINT64_MAX) {
         uint64_t end;
         int status = store_reader_end(scan->reader, &end, error);
         if (status < 0)
@@ -257,9 +289,17 @@ void scan_close(struct scan *scan) {
 
 /* --- reading --- */
 
+/* May an entry that is in no piece yet come before the top run's match? */
+static bool piece_is_due(const struct scan *scan) {
+    if (scan->left_from >= scan->left_to)
+        return false;
+    return scan->run_count == 0 ||
+           (!scan->options.by_arrival && run_at(scan->heap[0])->timestamp_ns < scan->left_latest_ns);
+}
+
 static int open_next(struct scan *scan, struct error *error) {
     int status = open_due(scan, error);
-    while (status == 0 && scan->run_count == 0 && scan->left_from < scan->left_to) {
+    while (status == 0 && piece_is_due(scan)) {
         status = plan_piece(scan, error);
         if (status == 0)
             status = open_due(scan, error);

@@ -12,6 +12,7 @@
 #include "common/store/reader.h"
 
 enum {
+    TALLY_GUESSES = 128,
     TALLY_STEPS_MAX = 20000,
     TALLY_CELLS_MAX = 400000, /* services times steps: 48 bytes each, for each thread */
 };
@@ -35,6 +36,7 @@ struct tally {
     uint64_t total;
     struct tally_service *services; /* ascending by name; empty when only the total was asked for */
     size_t service_count, service_capacity;
+    uint32_t guesses[TALLY_GUESSES]; /* by a name's hash: where its row was lately */
     struct tally_steps steps;
     uint64_t first_ns, last_ns; /* of the blocks counted, cut to the filter's time range; 0 when nothing was counted */
     bool weighed;               /* some entry stands for others: the estimates differ from the counts */

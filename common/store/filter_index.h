@@ -1,7 +1,7 @@
 /* filter_index.h - what the store knows of a block without opening it: one small index value for each block.
  *
  * Time range, counts by service and level, when its rows were flushed, and a filter (64-bit hashes in a
- * split-block Bloom filter, about 10 bits for each distinct value) over trace, span and correlation ids, users and
+ * split-block Bloom filter, 10 or 16 bits for each distinct value) over trace, span and correlation ids, users and
  * organisations, and one over the words of messages; and how many rows each template of messages has. A filter says "certainly not" or "perhaps". The
  * layout is drawn in filter_index_private.h; version 2, version 1 is read. Each part has its checksum, and nothing is used before it is checked.
  */
@@ -66,15 +66,19 @@ int index_decode(struct text encoded, struct index_entry *ret); /* all of it; -E
 int index_decode_parts(const struct index_parts *parts, struct index_entry *entry);
 void index_entry_finish(struct index_entry *entry);
 
-/* What stands before the block that follows this one. */
-struct index_before index_before_next(const struct index_entry *entry);
+/* What stands before the block that follows one. */
+struct index_before index_before_next(struct index_before before, uint64_t min_ns, uint64_t max_ns);
 
 /* Make the index value of what a builder holds. `flushes` as above for these rows. */
 int index_encode(const struct block_builder *builder, uint64_t first_sequence, const struct index_flush *flushes,
                  uint32_t flush_count, struct buffer *out);
-/* Likewise, where it is known what stands before the block in its partition. */
-int index_encode_behind(const struct block_builder *builder, uint64_t first_sequence, struct index_before before,
+/* Likewise, where it is known what stands before the block in its partition; then what stands before the next. */
+int index_encode_behind(const struct block_builder *builder, uint64_t first_sequence, struct index_before *before,
                         const struct index_flush *flushes, uint32_t flush_count, struct buffer *out);
+
+struct partition_txn;
+/* What stands in the partition before a sequence at which a block may begin. Unknown where the index is damaged there. */
+struct index_before index_before(struct partition_txn *txn, uint64_t first_sequence);
 
 /* Could the block hold a row with this id (the id's text as it stands in entries; 16 raw bytes for users and organisations)? */
 bool index_may_have_id(const struct index_entry *entry, enum index_filter_kind kind, struct text value);

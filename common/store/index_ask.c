@@ -94,11 +94,9 @@ bool index_may_have_template(const struct index_entry *entry, uint64_t id) {
     return entry->has_more_templates;
 }
 
-struct index_before index_before_next(const struct index_entry *entry) {
-    struct index_before before = entry->before;
-    before.min_ns = entry->min_timestamp_ns < before.min_ns ? entry->min_timestamp_ns : before.min_ns;
-    before.max_ns = entry->max_timestamp_ns > before.max_ns ? entry->max_timestamp_ns : before.max_ns;
-    return before;
+struct index_before index_before_next(struct index_before before, uint64_t min_ns, uint64_t max_ns) {
+    return (struct index_before) { min_ns < before.min_ns ? min_ns : before.min_ns,
+                                   max_ns > before.max_ns ? max_ns : before.max_ns };
 }
 
 /* --- what has to be read --- */
@@ -151,6 +149,7 @@ static void add_probe(struct index_parts *parts, const struct index_filter *filt
 
 void index_find_places(const char *peek, size_t length, const struct index_want *want, struct index_parts *ret) {
     ret->length = length;
+    ret->no_counts = want && !want->counts;
     ret->count = 1;
     ret->places[0] = (struct index_place) { 0, length, NULL };
     if (!want || length < INDEX_FIXED_SIZE || get_u16(peek + 4) != INDEX_VERSION)

@@ -37,7 +37,11 @@ static int decode_counts(struct index_entry *entry, const unsigned char **at, co
         count->service = (struct text) { (const char *)*at, length };
         *at += length;
         for (unsigned level = 0; level < LEVEL_COUNT; level++) {
-            unsigned used = varint_get(*at, end, &count->by_level[level]);
+            unsigned used = 1;
+            if (*at < end && **at < 0x80) /* as most are */
+                count->by_level[level] = **at;
+            else
+                used = varint_get(*at, end, &count->by_level[level]);
             if (used == 0 || count->by_level[level] > entry->count)
                 return -EBADMSG;
             *at += used;
@@ -175,9 +179,11 @@ static int decode_2(const struct index_parts *parts, struct index_entry *entry) 
     entry->id_filter.in_pieces = entry->word_filter.in_pieces = true;
     if (entry->template_count > INDEX_TEMPLATES_MAX)
         return -EBADMSG;
-    int result = decode_counts(entry, &at, end);
-    if (result < 0 || at != end)
+    int result = parts->no_counts ? 0 : decode_counts(entry, &at, end);
+    if (result < 0 || (!parts->no_counts && at != end))
         return result < 0 ? result : -EBADMSG;
+    if (parts->no_counts)
+        entry->count_count = 0;
     result = decode_part(parts, layout.flushes, layout.templates, sum, entry, decode_flushes);
     if (result == 0)
         entry->flush_count = 0;
@@ -226,7 +232,7 @@ int index_decode_parts(const struct index_parts *parts, struct index_entry *entr
 }
 
 int index_decode(struct text encoded, struct index_entry *ret) {
-    const struct index_parts whole = { encoded.length, 1, { { 0, encoded.length, encoded.data } } };
+    const struct index_parts whole = { encoded.length, false, 1, { { 0, encoded.length, encoded.data } } };
     *ret = (struct index_entry) { 0 };
     int result = index_decode_parts(&whole, ret);
     if (result < 0)

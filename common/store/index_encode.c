@@ -7,7 +7,13 @@
 #include "common/base/check.h"
 #include "common/store/filter_index_private.h"
 
-enum { FILTER_BITS_A_VALUE = 10, SET_FIRST = 64, LATELY = 2048, LATELY_SHIFT = 64 - 11 };
+enum {
+    ID_BITS = 16 /* for each distinct one: a block opened for nothing costs more */,
+    WORD_BITS = 10,
+    SET_FIRST = 64,
+    LATELY = 2048,
+    LATELY_SHIFT = 64 - 11
+};
 
 /* --- a set of hashes --- */
 
@@ -60,8 +66,8 @@ static void set_bits(char *block, uint64_t hash) {
 }
 
 /* Leaves room for the checksums of its pieces. */
-static void append_filter(const struct hash_set *set, struct buffer *out, uint32_t *ret_size) {
-    size_t blocks = (set->size * FILTER_BITS_A_VALUE + FILTER_BLOCK * 8 - 1) / (FILTER_BLOCK * 8);
+static void append_filter(const struct hash_set *set, size_t bits, struct buffer *out, uint32_t *ret_size) {
+    size_t blocks = (set->size * bits + FILTER_BLOCK * 8 - 1) / (FILTER_BLOCK * 8);
     size_t begin = out->length, size = blocks * FILTER_BLOCK;
     *ret_size = (uint32_t)size;
     if (blocks == 0 || !buffer_reserve(out, index_filter_room(size)))
@@ -285,8 +291,8 @@ static int append_filters(const struct block_builder *builder, size_t begin, str
     struct hash_set ids = { 0 }, words = { 0 };
     uint32_t id_size = 0, word_size = 0;
     int result = gather(builder, &ids, &words);
-    append_filter(&ids, out, &id_size);
-    append_filter(&words, out, &word_size);
+    append_filter(&ids, ID_BITS, out, &id_size);
+    append_filter(&words, WORD_BITS, out, &word_size);
     put_u32(out, begin + INDEX_AT_IDS, id_size);
     put_u32(out, begin + INDEX_AT_WORDS, word_size);
     if (ids.failed || words.failed)
@@ -318,7 +324,7 @@ static void seal(char *value) {
     seal_filter(value, layout.words, layout.end, sum);
 }
 
-static void append_fixed(const struct block_builder *builder, uint64_t first_sequence, struct index_before before,
+static void append_fixed(const struct block_builder *builder, uint64_t first_sequence, struct index_before *before,
                          uint32_t flush_count, struct buffer *out) {
     uint64_t min = UINT64_MAX, max = 0;
     uint32_t templates = builder->templates.size;
@@ -340,11 +346,12 @@ static void append_fixed(const struct block_builder *builder, uint64_t first_seq
     append_u32(out, templates < INDEX_TEMPLATES_MAX ? templates : INDEX_TEMPLATES_MAX);
     append_u32(out, 0); /* the parts' sizes */
     append_u64(out, 0);
-    append_u64(out, before.min_ns);
-    append_u64(out, before.max_ns);
+    append_u64(out, before->min_ns);
+    append_u64(out, before->max_ns);
+    *before = index_before_next(*before, min, max);
 }
 
-int index_encode_behind(const struct block_builder *builder, uint64_t first_sequence, struct index_before before,
+int index_encode_behind(const struct block_builder *builder, uint64_t first_sequence, struct index_before *before,
                         const struct index_flush *flushes, uint32_t flush_count, struct buffer *out) {
     size_t begin = out->length;
     check(builder->count > 0 && flush_count > 0 && flushes[0].first_row == 0);
@@ -361,5 +368,6 @@ int index_encode_behind(const struct block_builder *builder, uint64_t first_sequ
 
 int index_encode(const struct block_builder *builder, uint64_t first_sequence, const struct index_flush *flushes,
                  uint32_t flush_count, struct buffer *out) {
-    return index_encode_behind(builder, first_sequence, INDEX_BEFORE_UNKNOWN, flushes, flush_count, out);
+    struct index_before before = INDEX_BEFORE_UNKNOWN;
+    return index_encode_behind(builder, first_sequence, &before, flushes, flush_count, out);
 }

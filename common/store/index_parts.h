@@ -10,9 +10,9 @@
 
 enum { INDEX_PROBES_MAX = 8, INDEX_PLACES_MAX = INDEX_PROBES_MAX + 3 };
 
-/* What will be asked of it. The head, with times, counts and sizes, is always wanted. Zeroed: no more than that. */
+/* What will be asked of it. Sequences and times are always wanted. Zeroed: no more than that. */
 struct index_want {
-    bool flushes, templates;
+    bool counts, flushes, templates;
     bool filters; /* whole */
     uint32_t probe_count;
     struct index_probe { /* where one value is looked for in a filter */
@@ -28,7 +28,8 @@ struct index_place {
 
 /* A value, or places of it; the first begins at 0. */
 struct index_parts {
-    size_t length; /* of the whole */
+    size_t length;  /* of the whole */
+    bool no_counts; /* they need not be decoded */
     unsigned count;
     struct index_place places[INDEX_PLACES_MAX];
 };

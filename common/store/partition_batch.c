@@ -10,6 +10,8 @@
 
 enum {
     KEY_SIZE = 8,
+    CACHE_LINE = 64,
+    FETCHED = 512,
     BATCH_BYTES = 128 * 1024, /* where the values are larger than that all together, the batch is shorter */
 };
 
@@ -68,6 +70,12 @@ static int take_value(struct filling *filling, const MDB_val *key, const MDB_val
     return 0;
 }
 
+/* Each value lies on pages of its own, which no cache has yet: its head comes while the one before is copied. */
+static void fetch_ahead(const MDB_val *value) {
+    for (size_t at = 0; at < FETCHED && at < value->mv_size; at += CACHE_LINE)
+        __builtin_prefetch((const char *)value->mv_data + at);
+}
+
 /* Under the guard: copies into room that is there, and owns nothing but the cursor. */
 static int fill_guarded(void *argument) {
     struct filling *filling = argument;
@@ -79,10 +87,14 @@ static int fill_guarded(void *argument) {
         return code;
     code = first_value(filling, cursor, &key, &value);
     while (code == 0) {
-        code = take_value(filling, &key, &value);
-        if (code != 0 || filling->batch->count >= filling->most)
-            break;
-        code = mdb_cursor_get(cursor, &key, &value, filling->descending ? MDB_PREV : MDB_NEXT);
+        MDB_val this_key = key, this_value = value;
+        bool last = filling->batch->count + 1 >= filling->most;
+        int next =
+            last ? MDB_NOTFOUND : mdb_cursor_get(cursor, &key, &value, filling->descending ? MDB_PREV : MDB_NEXT);
+        if (next == 0)
+            fetch_ahead(&value);
+        code = take_value(filling, &this_key, &this_value);
+        code = code == 0 ? next : code;
     }
     mdb_cursor_close(cursor);
     return code == 1 || code == MDB_NOTFOUND ? 0 : code;

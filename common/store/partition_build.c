@@ -24,10 +24,11 @@ struct partition_build {
     char path[PARTITION_PATH_MAX];
     struct index_flush *flushes;
     uint32_t flush_count, flush_capacity;
-    uint64_t next;    /* sequence of the next row */
-    uint64_t first;   /* of the block in the builder */
-    uint64_t gone;    /* rows in hand behind the builder's last: none goes in before an entry follows */
-    uint64_t entries; /* all */
+    uint64_t next;              /* sequence of the next row */
+    uint64_t first;             /* of the block in the builder */
+    struct index_before before; /* it */
+    uint64_t gone;              /* rows in hand behind the builder's last: none goes in before an entry follows */
+    uint64_t entries;           /* all */
     uint32_t block_entries;
     uint64_t bytes_put;
     struct entry filler; /* a row that is gone; its time is the one before */
@@ -42,6 +43,7 @@ int partition_build_begin(const char *path, const struct partition_build_options
     build->options.meta.version = PARTITION_VERSION;
     build->options.meta.ready = 0;
     build->next = options->meta.first_sequence;
+    build->before = INDEX_BEFORE_NOTHING;
     snprintf(build->path, sizeof(build->path), "%s", path);
     int result = block_builder_create(&build->builder);
     if (result == 0)
@@ -99,7 +101,8 @@ static int put_block(struct partition_build *build, struct error *error) {
         return 0;
     int result = block_builder_encode(build->builder, build->first, &block);
     if (result == 0)
-        result = index_encode(build->builder, build->first, build->flushes, build->flush_count, &index);
+        result = index_encode_behind(build->builder, build->first, &build->before, build->flushes, build->flush_count,
+                                     &index);
     if (result < 0)
         return error_set(error, result, "%s: cannot encode a block: %s", build->path, strerror(-result));
     result = need_txn(build, error);

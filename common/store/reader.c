@@ -226,6 +226,28 @@ int store_reader_walk_parts(struct store_reader *reader, uint64_t from, uint64_t
     return result < 0 ? result : walk.verdict;
 }
 
+static void widen(struct index_before *before, struct index_before other) {
+    *before = index_before_next(*before, other.min_ns, other.max_ns);
+}
+
+int store_reader_before(struct store_reader *reader, uint64_t sequence, struct index_before *ret, struct error *error) {
+    *ret = INDEX_BEFORE_NOTHING;
+    for (size_t i = 0; i < reader->count; i++) {
+        struct member *member = reader->members[i];
+        struct partition_txn *txn;
+        struct error why = { "" };
+        if (!member->partition || member->meta.first_sequence >= sequence || !reader_use(reader, member))
+            continue;
+        int result = partition_begin(member->partition, false, &txn, &why);
+        if (reader_is_passing(result))
+            return error_set(error, result, "%s", why.text);
+        widen(ret, result < 0 ? INDEX_BEFORE_UNKNOWN : index_before(txn, sequence));
+        if (result == 0)
+            partition_abort(txn);
+    }
+    return 0;
+}
+
 /* There is no such block: merged or retired (-ENOENT), or the index still tells of it (-EILSEQ): then it is lost. */
 static int judge_missing(struct partition_txn *txn, uint64_t first_sequence, struct error *error) {
     uint64_t key;

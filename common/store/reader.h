@@ -41,6 +41,9 @@ int store_reader_walk_parts(struct store_reader *reader, uint64_t from, uint64_t
                             int (*visit)(void *argument, const struct index_entry *index), void *argument,
                             struct error *error);
 
+/* Between which times lies all that stands before the sequence in the whole store; unknown where an index does not tell. */
+int store_reader_before(struct store_reader *reader, uint64_t sequence, struct index_before *ret, struct error *error);
+
 /* Copy out the block that starts at first_sequence, as the walk named it. -ENOENT when it was merged or retired meanwhile: walk
  * again from that sequence. */
 int store_reader_block(struct store_reader *reader, uint64_t first_sequence, struct block **ret, struct error *error);

@@ -118,7 +118,7 @@ static int next_value(struct store_reader *reader, struct partition_txn *txn, ui
     result = reader_take_copy(reader, value, error);
     if (result < 0)
         return result;
-    const struct index_parts whole = { reader->value.length, 1, { { 0, reader->value.length, reader->value.data } } };
+    const struct index_parts whole = { reader->value.length, false, 1, { { 0, reader->value.length, reader->value.data } } };
     *index = (struct index_entry) { 0 };
     result = reader_decode_index(&whole, key, index, error);
     if (result < 0)

@@ -112,6 +112,18 @@ int store_reader_walk_parts(struct store_reader *reader, uint64_t from, uint64_t
     return 0;
 }
 
+int store_reader_before(struct store_reader *reader, uint64_t sequence, struct index_before *ret, struct error *error) {
+    (void)error;
+    *ret = INDEX_BEFORE_NOTHING;
+    for (size_t i = 0; i < reader->count && reader->blocks[i].first < sequence; i++) {
+        struct index_entry index;
+        check(index_decode(buffer_text(&reader->blocks[i].index), &index) == 0);
+        *ret = index_before_next(*ret, index.min_timestamp_ns, index.max_timestamp_ns);
+        index_entry_finish(&index);
+    }
+    return 0;
+}
+
 int store_reader_block(struct store_reader *reader, uint64_t first_sequence, struct block **ret, struct error *error) {
     if (reader->before_open)
         reader->before_open(reader, first_sequence);
