@@ -4,6 +4,8 @@
 
 #include "common/query/match_private.h"
 
+enum { FEW = 16 }; /* rows whose messages are put together sooner than a whole block is searched */
+
 /* Every alternative names bytes that have to be there: rows without any of them need no look. */
 static bool can_be_marked(const struct filter_line *line) {
     for (uint32_t i = 0; i < line->alternative_count; i++)
@@ -20,6 +22,9 @@ static bool needs_judging(const struct filter_line *line) {
 }
 
 static int judge_message(struct matching *matching, const struct filter_line *line, uint32_t row) {
+    int status = block_load(matching->block, BLOCK_ARGUMENT, matching->error); /* once */
+    if (status < 0)
+        return status;
     buffer_clear(&matching->scratch);
     block_append_message(matching->block, row, &matching->scratch);
     if (matching->scratch.failed)
@@ -63,12 +68,10 @@ int match_by_lines(struct matching *matching) {
     const struct filter *filter = matching->filter;
     struct row_set *set = matching->set;
     int status = 0;
-    if (filter->line_count > 0 && set->count > 0)
-        status = block_load(matching->block, BLOCK_ARGUMENT, matching->error);
     for (uint32_t i = 0; i < filter->line_count && set->count > 0 && status == 0; i++) {
         const struct filter_line *line = &filter->lines[i];
-        bool dense = set->count > (set->rows[set->count - 1] - set->rows[0]) / 8;
-        status = dense && can_be_marked(line) ? by_marks(matching, line) : by_row(matching, line);
+        bool some = set->count > FEW;
+        status = some && can_be_marked(line) ? by_marks(matching, line) : by_row(matching, line);
     }
     return status;
 }

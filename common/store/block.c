@@ -119,6 +119,7 @@ void block_destroy(struct block *block) {
     free(block->timestamps);
     free(block->levels);
     free(block->pids);
+    free(block->looks);
     for (unsigned i = 0; i < COUNT_OF(block->uuids); i++)
         free(block->uuids[i]);
     for (unsigned i = 0; i < BLOCK_NAMES; i++) {
@@ -158,6 +159,7 @@ static void undo(struct block *block, enum block_column column) {
     void *const all[] = { column == BLOCK_TIMESTAMP         ? (void *)&block->timestamps
                           : column == BLOCK_LEVEL           ? (void *)&block->levels
                           : column == BLOCK_PID             ? (void *)&block->pids
+                          : column == BLOCK_LOOK            ? (void *)&block->looks
                           : column == BLOCK_ID              ? (void *)&block->uuids[0]
                           : column == BLOCK_USER_ID         ? (void *)&block->uuids[1]
                           : column == BLOCK_ORGANIZATION_ID ? (void *)&block->uuids[2]
@@ -203,8 +205,10 @@ static const struct needs needs[BLOCK_COLUMN_COUNT] = {
     [BLOCK_MODULE] = { 1, { BLOCK_STATEMENT } },   [BLOCK_OPERATION] = { 1, { BLOCK_STATEMENT } },
     [BLOCK_TEMPLATE] = { 1, { BLOCK_STATEMENT } }, [BLOCK_ARGUMENT] = { 1, { BLOCK_TEMPLATE } },
     [BLOCK_MESSAGE] = { 1, { BLOCK_ARGUMENT } },   [BLOCK_ID] = { 1, { BLOCK_TIMESTAMP } },
+    [BLOCK_LOOK] = { 1, { BLOCK_TEMPLATE } },
 };
 static const struct needs needs_1[BLOCK_COLUMN_COUNT] = {
+    [BLOCK_LOOK] = { 1, { BLOCK_TEMPLATE } },
     [BLOCK_STATEMENT] = { 4, { BLOCK_LEVEL, BLOCK_SERVICE, BLOCK_MODULE, BLOCK_OPERATION } },
     [BLOCK_TEMPLATE] = { 1, { BLOCK_STATEMENT } },
     [BLOCK_ARGUMENT] = { 2, { BLOCK_TEMPLATE, BLOCK_MESSAGE } },
@@ -222,7 +226,8 @@ static int load_needs(struct block *block, enum block_column column, struct erro
 /* Columns that are made of others have no bytes of their own. */
 static bool is_made(const struct block *block, enum block_column column) {
     return block->version > 1 ? column == BLOCK_LEVEL || column == BLOCK_MESSAGE || column == BLOCK_METADATA
-                              : column == BLOCK_STATEMENT || column == BLOCK_TEMPLATE || column == BLOCK_ARGUMENT;
+                              : column == BLOCK_STATEMENT || column == BLOCK_TEMPLATE || column == BLOCK_ARGUMENT ||
+                                    column == BLOCK_LOOK;
 }
 
 int block_load_some(struct block *block, enum block_column column, const uint8_t *wanted, struct error *error) {

@@ -47,6 +47,7 @@ enum block_column {
     BLOCK_STATEMENT, /* which statement each row is of: loads what level, names and message are made from */
     BLOCK_TEMPLATE,  /* the texts of the statements' messages, with gaps for the arguments */
     BLOCK_ARGUMENT,  /* what stands in the gaps */
+    BLOCK_LOOK,      /* what bytes the arguments of each gap are of, by which searches pass gaps over */
     BLOCK_COLUMN_COUNT,
 };
 enum { BLOCK_GAP = 0x11 }; /* the byte of a template that stands for an argument */
@@ -126,7 +127,8 @@ int block_template_of(const struct entry *entry, struct buffer *scratch, uint64_
 void block_append_message(const struct block *block, uint32_t row, struct buffer *out);
 
 /* marks[row - from] = 1 for each row of [from, to) whose message contains the bytes (not empty), other marks are left alone. Loads
- * BLOCK_ARGUMENT; puts messages together only where that alone tells. -EBADMSG, -ENOMEM. */
+ * BLOCK_TEMPLATE and BLOCK_LOOK, and BLOCK_ARGUMENT only when arguments may hold some of the bytes; puts messages together only where that alone
+ * tells. -EBADMSG, -ENOMEM. */
 int block_mark_messages(struct block *block, struct text needle, uint32_t from, uint32_t to, uint8_t *marks,
                         struct error *error);
 

@@ -239,10 +239,9 @@ int block_decode(struct block *block, enum block_column column, struct text raw,
     case BLOCK_TEMPLATE:
         return old ? block_make_template(block) : block_decode_templates(block, raw);
     case BLOCK_ARGUMENT:
-        if (!old)
-            return block_decode_arguments(block, raw, plain, error);
-        block->arguments = block->texts[block_text_of(BLOCK_MESSAGE)];
-        return 0;
+        return old ? block_make_arguments(block) : block_decode_arguments(block, raw, plain, error);
+    case BLOCK_LOOK:
+        return old ? 0 : block_decode_looks(block, raw);
     case BLOCK_ID:
         return decode_ids(block, raw);
     case BLOCK_USER_ID:

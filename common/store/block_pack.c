@@ -7,6 +7,7 @@
  *   template              u32 number of texts; a varint length each, then all bytes; 0x11 where an argument stands
  *   argument lengths      of each template, of each of its gaps: the lengths of the arguments of all its rows
  *   argument              their bytes in the same order
+ *   look                  block_looks.c
  *   metadata              u32 number of keys; u16 length and bytes of each, u8 its column (0: none of its own); u32 number of shapes, each u16 number of
  *                         keys and u16 each; then the shape of each row: 0 absent, 1 kept whole, 2 the first shape
  *   metadata key          the lengths of the values of all rows that have the key, then their bytes (msgpack)
@@ -259,9 +260,11 @@ static void pack_error_details(struct block_builder *builder, struct buffer *out
 /* --- arguments, gathered by template and gap --- */
 
 struct arguments {
-    uint32_t *rows;    /* by template */
-    uint32_t *begins;  /* of each template in rows; one more */
-    uint32_t *lengths; /* of one gap */
+    uint32_t *rows;           /* by template */
+    uint32_t *begins;         /* of each template in rows; one more */
+    uint32_t *lengths;        /* of one gap */
+    struct block_look *looks; /* of all gaps */
+    uint32_t look_count;
 };
 
 /* The rows by their templates: a counting sort. */
@@ -278,28 +281,34 @@ static void order_rows(const struct block_builder *builder, struct arguments *ar
 }
 
 static void pack_gap(const struct block_builder *builder, const uint32_t *rows, uint32_t count, uint32_t gap,
-                     uint32_t *lengths, struct buffer *out_lengths, struct buffer *out_bytes) {
+                     struct arguments *arguments, struct buffer *out_lengths, struct buffer *out_bytes) {
     const struct value_run *run = &builder->arguments;
+    struct block_look look = BLOCK_LOOK_NONE;
+    uint32_t *lengths = arguments->lengths;
     char *to = out_bytes->data + out_bytes->length; /* reserved: all arguments together */
     for (uint32_t i = 0; i < count; i++) {
         uint32_t argument = builder->first_arguments[rows[i]] + gap;
         uint32_t begin = argument ? run->ends[argument - 1] : 0;
         lengths[i] = run->ends[argument] - begin;
         memcpy(to, run->bytes.data + begin, lengths[i]);
+        block_look_add(&look, (struct text) { to, lengths[i] });
         to += lengths[i];
     }
     out_bytes->length = (size_t)(to - out_bytes->data);
     block_lengths_pack(lengths, count, out_lengths);
+    arguments->looks[arguments->look_count++] = look;
 }
 
 static int pack_arguments(struct block_packing *packing) {
     struct block_builder *builder = packing->builder;
     _cleanup_buffer_ struct buffer lengths = BUFFER_EMPTY;
     uint32_t templates = builder->templates.size;
+    struct text all = buffer_text(&builder->templates.bytes);
     struct arguments arguments = { .rows = calloc(builder->count, sizeof(uint32_t)),
                                    .begins = calloc((size_t)templates + 1, sizeof(uint32_t)),
-                                   .lengths = calloc(builder->count, sizeof(uint32_t)) };
-    int result = arguments.rows && arguments.begins && arguments.lengths &&
+                                   .lengths = calloc(builder->count, sizeof(uint32_t)),
+                                   .looks = calloc((size_t)block_gaps(all) + 1, sizeof(*arguments.looks)) };
+    int result = arguments.rows && arguments.begins && arguments.lengths && arguments.looks &&
                          buffer_reserve(&builder->column, builder->arguments.bytes.length + 1)
                      ? 0
                      : -ENOMEM;
@@ -308,16 +317,22 @@ static int pack_arguments(struct block_packing *packing) {
     for (uint32_t i = 0; i < templates && result == 0 && builder->arguments.count > 0; i++) {
         uint32_t begin = arguments.begins[i], gaps = block_gaps(dictionary_get(&builder->templates, i));
         for (uint32_t gap = 0; gap < gaps; gap++)
-            pack_gap(builder, arguments.rows + begin, arguments.begins[i + 1] - begin, gap, arguments.lengths, &lengths,
+            pack_gap(builder, arguments.rows + begin, arguments.begins[i + 1] - begin, gap, &arguments, &lengths,
                      &builder->column);
     }
     if (result == 0)
         result = block_pack_column(packing, BLOCK_ARGUMENT, &builder->column);
     if (result == 0)
         result = block_pack_column(packing, BLOCK_ARGUMENT_LENGTH, &lengths);
+    buffer_clear(&builder->column);
+    if (result == 0) {
+        block_looks_pack(arguments.looks, arguments.look_count, &builder->column);
+        result = block_pack_column(packing, BLOCK_LOOK, &builder->column);
+    }
     free(arguments.rows);
     free(arguments.begins);
     free(arguments.lengths);
+    free(arguments.looks);
     return result;
 }
 

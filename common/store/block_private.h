@@ -146,6 +146,28 @@ void block_mine_whole(struct text message, struct mined *ret);
 void block_mine_template(struct text message, const struct mined *mined, struct buffer *out);
 /* How many gaps a template has. */
 uint32_t block_gaps(struct text template);
+
+/* --- the looks of arguments (block_looks.c) --- */
+
+#define BLOCK_CLASS_DIGITS UINT64_C(1)
+#define BLOCK_CLASS_ALL_HAVE_DIGITS (UINT64_C(1) << 55) /* not a class: there is one in every argument */
+
+struct block_look { /* of all arguments in a gap; begin with BLOCK_LOOK_NONE */
+    uint64_t classes;
+    uint32_t shortest, longest;
+};
+#define BLOCK_LOOK_NONE ((struct block_look) { BLOCK_CLASS_ALL_HAVE_DIGITS, BLOCK_RAW_MAX, 0 })
+
+/* A bit for each class of bytes that the text has. */
+uint64_t block_classes(struct text text);
+void block_look_add(struct block_look *look, struct text argument);
+void block_looks_pack(const struct block_look *looks, uint32_t count, struct buffer *out);
+/* May an argument have the text in it; may it begin with the text, or be the beginning of it, with the rest in what is behind the gap (`last`: nothing
+ * follows that); may it end with it? NULL: nothing is known of the gap. `classes` are the text's. */
+bool block_may_hold(const struct block_look *look, struct text text, uint64_t classes);
+bool block_may_begin(const struct block_look *look, struct text text, struct text behind, bool last);
+bool block_may_end(const struct block_look *look, struct text text);
+
 /* --- metadata by key (block_metadata.c) --- */
 
 /* Put a row's metadata into shapes, keys and values of the builder; -ENOMEM. */

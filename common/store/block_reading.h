@@ -30,6 +30,7 @@ struct templates {
     uint32_t *ends;
     uint32_t *gap_begins; /* of each template in gaps; one more */
     uint32_t *gaps;       /* where in bytes each gap is */
+    /* and these with the arguments: */
     uint32_t *row_begins; /* of each template in rows; one more */
     uint16_t *rows;       /* by template */
     uint16_t *ranks;      /* of each row among its template's */
@@ -92,6 +93,7 @@ struct block {
     uint16_t *statement_rows;
     struct templates templates;
     struct run arguments; /* of version 1: the messages */
+    struct block_look *looks; /* of each gap, or NULL: the block tells none */
     struct keys keys;
 };
 
@@ -111,11 +113,13 @@ int block_load_some(struct block *block, enum block_column column, const uint8_t
 /* Of that, in files of their own: the column's plain bytes to what is above; 0, -EBADMSG, -ENOMEM. What is half done stays for `undo`. */
 int block_decode_statements(struct block *block, struct text raw);
 int block_decode_templates(struct block *block, struct text raw);
+int block_decode_looks(struct block *block, struct text raw);
 int block_decode_arguments(struct block *block, struct text raw, char **plain, struct error *error);
 int block_assemble_messages(struct block *block, const uint8_t *wanted);
 /* The same of blocks of version 1: statements without templates; one template, a gap. */
 int block_make_statements(struct block *block);
 int block_make_template(struct block *block);
+int block_make_arguments(struct block *block);
 void block_undo_statements(struct block *block);
 void block_undo_templates(struct block *block);
 void block_undo_arguments(struct block *block);

@@ -34,7 +34,7 @@ int block_decode_statements(struct block *block, struct text raw) {
     return block_rows_unpack(rows, block->count, size, block->statement_rows);
 }
 
-/* Where gaps are, and which rows each template has. */
+/* Where gaps are. */
 static int find_gaps(struct templates *templates) {
     uint32_t total = block_gaps((struct text) { templates->bytes, templates->ends[templates->count - 1] });
     templates->gap_begins = calloc((size_t)templates->count + 1, sizeof(uint32_t));
@@ -42,9 +42,12 @@ static int find_gaps(struct templates *templates) {
     if (!templates->gap_begins || !templates->gaps)
         return -ENOMEM;
     for (uint32_t i = 0, at = 0, gap = 0; i < templates->count; i++) {
-        for (; at < templates->ends[i]; at++)
-            if (templates->bytes[at] == BLOCK_GAP)
-                templates->gaps[gap++] = at;
+        const char *found;
+        while (at < templates->ends[i] && (found = memchr(templates->bytes + at, BLOCK_GAP, templates->ends[i] - at))) {
+            templates->gaps[gap++] = (uint32_t)(found - templates->bytes);
+            at = templates->gaps[gap - 1] + 1;
+        }
+        at = templates->ends[i];
         templates->gap_begins[i + 1] = gap;
         if (gap - templates->gap_begins[i] > ENTRY_ARGUMENTS_MAX)
             return -EBADMSG;
@@ -52,6 +55,7 @@ static int find_gaps(struct templates *templates) {
     return 0;
 }
 
+/* Which rows each template has; only arguments stand in that order. */
 static int order_rows(struct block *block) {
     struct templates *templates = &block->templates;
     uint32_t *begins = templates->row_begins = calloc((size_t)templates->count + 2, sizeof(uint32_t));
@@ -109,8 +113,7 @@ int block_decode_templates(struct block *block, struct text raw) {
     memcpy(templates->bytes, at, total);
     memset(templates->bytes + total, 0, BLOCK_SLACK);
     templates->count = size;
-    int result = find_gaps(templates);
-    return result < 0 ? result : order_rows(block);
+    return find_gaps(templates);
 }
 
 /* The column's plain bytes are the arguments: they stay where they are. */
@@ -126,12 +129,14 @@ static bool keep_arguments(struct block *block, size_t size, char **plain) {
 
 int block_decode_arguments(struct block *block, struct text raw, char **plain, struct error *error) {
     const struct templates *templates = &block->templates;
-    uint32_t total = templates->argument_begins[templates->count];
     char *lengths;
     struct text packed;
-    int result = block_plain(block, BLOCK_ARGUMENT_LENGTH, &lengths, &packed, error);
+    int result = order_rows(block);
+    if (result == 0)
+        result = block_plain(block, BLOCK_ARGUMENT_LENGTH, &lengths, &packed, error);
     if (result < 0)
         return result;
+    uint32_t total = templates->argument_begins[templates->count];
     struct lengths_reader reader = { (const unsigned char *)packed.data,
                                      (const unsigned char *)packed.data + packed.length };
     uint32_t *offsets = block->arguments.offsets = calloc((size_t)total + 1, sizeof(uint32_t));
@@ -184,6 +189,11 @@ int block_make_template(struct block *block) {
     return block_decode_templates(block, (struct text) { one, sizeof(one) });
 }
 
+int block_make_arguments(struct block *block) {
+    block->arguments = block->texts[block_text_of(BLOCK_MESSAGE)];
+    return order_rows(block);
+}
+
 /* --- undoing --- */
 
 void block_undo_statements(struct block *block) {
@@ -195,10 +205,7 @@ void block_undo_statements(struct block *block) {
 
 void block_undo_templates(struct block *block) {
     struct templates *templates = &block->templates;
-    void *const arrays[] = {
-        templates->bytes,      templates->ends, templates->gap_begins, templates->gaps,
-        templates->row_begins, templates->rows, templates->ranks,      templates->argument_begins
-    };
+    void *const arrays[] = { templates->bytes, templates->ends, templates->gap_begins, templates->gaps };
     for (unsigned i = 0; i < COUNT_OF(arrays); i++)
         free(arrays[i]);
     *templates = (struct templates) { 0 };
@@ -210,6 +217,13 @@ void block_undo_arguments(struct block *block) {
     if (block->arguments.offsets != block->texts[0].offsets)
         free(block->arguments.offsets);
     block->arguments = (struct run) { NULL, NULL };
+    struct templates *templates = &block->templates;
+    free(templates->row_begins);
+    free(templates->rows);
+    free(templates->ranks);
+    free(templates->argument_begins);
+    templates->row_begins = templates->argument_begins = NULL;
+    templates->rows = templates->ranks = NULL;
 }
 
 /* --- messages --- */
