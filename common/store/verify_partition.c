@@ -94,6 +94,9 @@ static void check_index(struct verify_run *run, uint64_t key, struct text encode
         fault_at(run, key, "its index value is another block's");
     else if (run->result.next != 0 && (run->rewritten ? key < run->result.next : key != run->result.next))
         fault_at(run, key, key < run->result.next ? "it overlaps the block before" : "entries are missing before it");
+    if (index.before.min_ns > run->before.min_ns || index.before.max_ns < run->before.max_ns)
+        fault_at(run, key, "entries before it lie outside the time range that its index value gives");
+    run->before = index_before_next(run->before, index.min_timestamp_ns, index.max_timestamp_ns);
     (void)check_block(run, key, &index);
     note_extent(run, key, index.count, index_count_gone(&index));
     index_entry_finish(&index);
@@ -104,6 +107,7 @@ static void check_blocks(struct verify_run *run) {
     struct text index;
     uint64_t key = 0, seek = 0;
     int result;
+    run->before = INDEX_BEFORE_NOTHING;
     while ((result = partition_index_seek(run->txn, seek, false, &key, &index, &error)) == 1 && key >= seek &&
            key != UINT64_MAX) {
         check_index(run, key, index);

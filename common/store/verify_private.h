@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "common/store/filter_index.h"
 #include "common/store/verify.h"
 
 enum { VERIFY_FAULTS_MAX = 1000 }; /* told of one partition; a file full of noise has no end of them */
@@ -13,6 +14,7 @@ struct verify_run {
     struct partition *partition;
     struct partition_txn *txn;
     bool rewritten; /* entries were taken out of it: blocks may be missing */
+    struct index_before before; /* the block that comes next, by the blocks themselves */
     struct verify_result result;
 };
 

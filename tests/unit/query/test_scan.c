@@ -199,6 +199,49 @@ static void goes_from_piece_to_piece_by_arrival(void **state) {
     filter_finish(&filter);
 }
 
+/* Each a block; times that go to and fro. */
+static void goes_from_piece_to_piece_newest_first(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t first, time;
+    } made[] = { { 5, 700 },
+                 { 66000, 9000 },
+                 { 300000, 300 },
+                 { 400000, 800 },
+                 { 400003, 800 },
+                 { 90000000, 100 },
+                 { UINT64_C(1) << 60, 750 },
+                 { (UINT64_C(1) << 60) + 1, 9000 } };
+    static const unsigned order_of[] = { 7, 1, 4, 3, 6, 0, 2, 5 };
+    enum { COUNT = sizeof(made) / sizeof(made[0]) };
+    struct sample sample = { .random = 3 };
+    struct filter filter;
+    filter_init(&filter);
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct entry entry = sample_entry(&sample, i);
+        entry.timestamp_ns = made[i].time;
+        fake_add(&store, made[i].first, &entry, 1);
+    }
+    for (unsigned limit = 0; limit <= COUNT + 1; limit++)
+        for (unsigned since = 0; since < 2; since++) {
+            struct scan_options options = SCAN_EVERYTHING;
+            struct scan *scan;
+            uint64_t sequence;
+            unsigned found = 0, all = since ? 5 : COUNT;
+            filter.since_ns = since ? 750 : 0;
+            options.reverse = true;
+            options.limit = limit;
+            assert_int_equal(scan_open(&store, &filter, &options, &scan, NULL), 0);
+            while (scan_next(scan, &sequence, NULL) > 0) {
+                assert_true(found < COUNT);
+                assert_int_equal(sequence, made[order_of[found++]].first);
+            }
+            assert_int_equal(found, limit < all ? limit : all);
+            scan_close(scan);
+        }
+    filter_finish(&filter);
+}
+
 /* --- the collector at work meanwhile --- */
 
 static void merge_now_and_then(struct store_reader *reader, uint64_t first) {
@@ -459,6 +502,7 @@ int main(void) {
         cmocka_unit_test_teardown(gives_what_passes_in_order_whatever_is_asked, teardown),
         cmocka_unit_test_teardown(reads_windows_where_too_many_blocks_overlap, teardown),
         cmocka_unit_test_teardown(goes_from_piece_to_piece_by_arrival, teardown),
+        cmocka_unit_test_teardown(goes_from_piece_to_piece_newest_first, teardown),
         cmocka_unit_test_teardown(loses_and_doubles_nothing_while_blocks_are_merged, teardown),
         cmocka_unit_test_teardown(goes_on_behind_a_block_that_was_retired, teardown),
         cmocka_unit_test_teardown(passes_over_a_damaged_block_and_says_so, teardown),

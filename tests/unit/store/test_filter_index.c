@@ -142,6 +142,121 @@ static void notices_any_flipped_bit_and_any_cut(void **state) {
         assert_int_equal(index_decode((struct text) { small.data, length }, &got), -EBADMSG);
 }
 
+/* What a walk takes of it, as the partition copies it; *ret_room is to be freed. */
+static struct index_parts take_parts(const struct buffer *value, const struct index_want *want, char **ret_room) {
+    struct index_parts parts;
+    size_t taken = 0;
+    char *room = malloc(value->length);
+    assert_non_null(room);
+    index_find_places(value->data, value->length, want, &parts);
+    for (unsigned i = 0; i < parts.count; i++) {
+        struct index_place *place = &parts.places[i];
+        assert_true(place->at + place->length <= value->length && taken + place->length <= value->length);
+        memcpy(room + taken, value->data + place->at, place->length);
+        place->bytes = room + taken;
+        taken += place->length;
+    }
+    *ret_room = room;
+    return parts;
+}
+
+static void parts_of_it_answer_what_was_asked(void **state) {
+    (void)state;
+    struct index_want want = { 0 };
+    struct made_entry made;
+    struct index_entry got = { 0 };
+    char *room;
+    make_entry(1001, &made);
+    index_want_id(&want, INDEX_TRACE, made.entry.trace_id);
+    index_want_id(&want, INDEX_TRACE, TEXT_LITERAL("no such trace"));
+    index_want_words(&want, TEXT_LITERAL(" zeppelin "));
+    struct index_parts parts = take_parts(&encoded, &want, &room);
+    size_t taken = 0;
+    for (unsigned i = 0; i < parts.count; i++)
+        taken += parts.places[i].length;
+    assert_true(taken < encoded.length / 2);
+    must(index_decode_parts(&parts, &got));
+    assert_int_equal(got.count, ROWS);
+    assert_int_equal(got.max_timestamp_ns, entry.max_timestamp_ns);
+    assert_int_equal(got.count_count + got.flush_count + got.template_count, 0);
+    assert_true(index_may_have_id(&got, INDEX_TRACE, made.entry.trace_id));
+    assert_false(index_may_have_id(&got, INDEX_TRACE, TEXT_LITERAL("no such trace")));
+    assert_false(index_may_contain(&got, TEXT_LITERAL(" zeppelin ")));
+    assert_true(index_may_have_template(&got, 1)); /* not read: perhaps */
+    unsigned perhaps = 0;
+    for (uint64_t sequence = 100000; sequence < 100100; sequence++) {
+        make_entry(sequence, &made);
+        perhaps += index_may_have_id(&got, INDEX_TRACE, made.entry.trace_id);
+    }
+    assert_true(perhaps > 20);
+    free(room);
+    index_entry_finish(&got);
+}
+
+static void what_is_wanted_is_all_there(void **state) {
+    (void)state;
+    const struct index_want want = { .counts = true, .flushes = true, .templates = true, .filters = true };
+    struct index_entry got = { 0 };
+    char *room;
+    struct index_parts parts = take_parts(&encoded, &want, &room);
+    for (int again = 0; again < 2; again++) { /* with the arrays of before */
+        must(index_decode_parts(&parts, &got));
+        assert_int_equal(got.count_count, entry.count_count);
+        assert_int_equal(got.flush_count, entry.flush_count);
+        assert_int_equal(got.template_count, entry.template_count);
+        assert_memory_equal(got.templates, entry.templates, got.template_count * sizeof(got.templates[0]));
+    }
+    free(room);
+    index_entry_finish(&got);
+}
+
+static void no_part_is_used_unchecked(void **state) {
+    (void)state;
+    struct index_want want = { .counts = true };
+    struct index_entry got = { 0 };
+    char *room;
+    index_want_id(&want, INDEX_TRACE, TEXT_LITERAL("some trace"));
+    index_want_words(&want, TEXT_LITERAL(" word "));
+    struct index_parts parts = take_parts(&encoded, &want, &room);
+    assert_int_equal(parts.count, 3);
+    for (unsigned i = 0; i < parts.count; i++)
+        for (size_t byte = 0; byte < parts.places[i].length; byte++) {
+            char *at = (char *)(uintptr_t)parts.places[i].bytes + byte;
+            *at ^= 4;
+            assert_int_equal(index_decode_parts(&parts, &got), -EBADMSG);
+            *at ^= 4;
+        }
+    must(index_decode_parts(&parts, &got));
+    /* A piece that stands elsewhere, or in another value, is none. */
+    parts.places[1].at += 8;
+    (void)index_decode_parts(&parts, &got);
+    assert_true(index_may_have_id(&got, INDEX_TRACE, TEXT_LITERAL("some trace")));
+    free(room);
+    index_entry_finish(&got);
+}
+
+static void tells_what_stands_before(void **state) {
+    (void)state;
+    _cleanup_buffer_ struct buffer out = BUFFER_EMPTY;
+    const struct index_flush flush_of_all = { 0, 10 };
+    struct index_before before = { 5, UINT64_MAX - 1 };
+    struct block_builder *builder;
+    struct made_entry made;
+    struct index_entry got;
+    must(block_builder_create(&builder));
+    make_entry(7, &made);
+    must(block_builder_add(builder, &made.entry));
+    must(index_encode_behind(builder, 7, &before, &flush_of_all, 1, &out));
+    must(index_decode(buffer_text(&out), &got));
+    assert_int_equal(got.before.min_ns, 5);
+    assert_int_equal(got.before.max_ns, UINT64_MAX - 1);
+    before = index_before_next(INDEX_BEFORE_NOTHING, got.min_timestamp_ns, got.max_timestamp_ns);
+    assert_int_equal(before.min_ns, made.entry.timestamp_ns);
+    assert_int_equal(before.max_ns, made.entry.timestamp_ns);
+    index_entry_finish(&got);
+    block_builder_destroy(builder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(knows_the_range_and_the_counts),
@@ -152,6 +267,10 @@ int main(void) {
         cmocka_unit_test(rules_out_a_text_by_its_whole_words_only),
         cmocka_unit_test(nothing_was_said_says_no_to_every_id),
         cmocka_unit_test(notices_any_flipped_bit_and_any_cut),
+        cmocka_unit_test(parts_of_it_answer_what_was_asked),
+        cmocka_unit_test(what_is_wanted_is_all_there),
+        cmocka_unit_test(no_part_is_used_unchecked),
+        cmocka_unit_test(tells_what_stands_before),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

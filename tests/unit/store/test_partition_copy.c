@@ -303,6 +303,31 @@ static int grow_not(void *argument, int fd, uint64_t from, uint64_t to) {
     return ENOSPC;
 }
 
+static int is_behind(void *argument, const struct index_entry *index) {
+    struct index_before *before = argument;
+    assert_int_equal(index->before.min_ns, before->min_ns);
+    assert_int_equal(index->before.max_ns, before->max_ns);
+    *before = index_before_next(*before, index->min_timestamp_ns, index->max_timestamp_ns);
+    return 0;
+}
+
+static void each_block_knows_the_times_before_it(void **state) {
+    (void)state;
+    struct store_reader *reader;
+    struct index_before before = INDEX_BEFORE_NOTHING, all;
+    char path[PARTITION_PATH_MAX];
+    snprintf(path, sizeof(path), "%s", fixture_path(FIRST));
+    make_closed(path);
+    (void)copy_without(path);
+    must(store_reader_open(fixture_folder, NULL, NULL, &reader, &error));
+    must(store_reader_walk(reader, 0, UINT64_MAX, false, is_behind, &before, &error));
+    must(store_reader_before(reader, UINT64_MAX, &all, &error));
+    assert_int_equal(all.min_ns, before.min_ns);
+    assert_int_equal(all.max_ns, before.max_ns);
+    assert_true(before.min_ns < before.max_ns);
+    store_reader_close(reader);
+}
+
 static void what_is_given_up_leaves_nothing(void **state) {
     char path[PARTITION_PATH_MAX], fresh[PARTITION_PATH_MAX + 8];
     struct partition *from;
@@ -359,7 +384,7 @@ int main(void) {
         each(a_copy_can_be_copied_again),       each(all_may_go),
         each(a_copy_may_have_other_sequences),  each(a_reader_of_the_old_file_misleads_nobody),
         each(what_is_given_up_leaves_nothing),  each(damage_is_not_copied),
-        each(what_is_written_is_not_copied),
+        each(what_is_written_is_not_copied),    each(each_block_knows_the_times_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
