@@ -3,10 +3,14 @@
 #include "common/process/daemon.h"
 #include "exporter/exporter.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { FILES_WANTED = 4096 };
+enum {
+    FILES_WANTED = 4096,
+    HEAP_KEPT = 4 * 1024 * 1024, /* free at a heap's end, of which each thread that answers queries has one */
+};
 
 /* Connections, and the partitions of the store: as many descriptors as we may have, up to what is enough. */
 static void raise_file_limit(void) {
@@ -33,6 +37,9 @@ int main(int argc, char **argv) {
     if (status != DAEMON_GO_ON)
         return status;
     raise_file_limit();
+    /* Columns of some hundred KiB come and go by the thousand: keep their pages instead of giving each back to the kernel. */
+    mallopt(M_MMAP_THRESHOLD, HEAP_KEPT);
+    mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
     if (exporter_create(daemon.config, daemon.loop, &exporter, &error) < 0) {
         diag_error("%s", error.text);
         status = DAEMON_FAILED;
