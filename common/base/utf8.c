@@ -66,8 +66,21 @@ bool text_is_ascii(struct text text) {
         memcpy(&word, text.data + at, sizeof(word));
         bad |= word | (word - LOW_BITS);
     }
-    for (; at < text.length; at++)
-        bad |= (uint64_t)(unsigned char)text.data[at] | ((uint64_t)(unsigned char)text.data[at] - 1);
+    if (at == text.length)
+        return (bad & HIGH_BITS) == 0;
+    if (at > 0) { /* the last eight bytes, of which some were looked at */
+        memcpy(&word, text.data + text.length - sizeof(word), sizeof(word));
+        bad |= word | (word - LOW_BITS);
+    } else if (text.length >= sizeof(uint32_t)) {
+        uint32_t first, last;
+        memcpy(&first, text.data, sizeof(first));
+        memcpy(&last, text.data + text.length - sizeof(last), sizeof(last));
+        word = (uint64_t)first << 32 | last;
+        bad = word | (word - LOW_BITS);
+    } else {
+        for (; at < text.length; at++)
+            bad |= (uint64_t)(unsigned char)text.data[at] | ((uint64_t)(unsigned char)text.data[at] - 1);
+    }
     return (bad & HIGH_BITS) == 0;
 }
 

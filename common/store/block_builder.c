@@ -13,7 +13,6 @@ enum {
     TEMPLATES_FIRST = 256, /* so many in any block, and one for every so many rows: */
     ROWS_A_TEMPLATE = 8,
     STATEMENTS_TRIED = 16,
-    SLACK = 16,
 };
 
 int block_name_of(enum block_column column) {
@@ -248,15 +247,15 @@ static int add_statement(struct block_builder *builder, const struct entry *entr
 /* The message's arguments behind the others. They are short: a step of 16 bytes with slack behind costs less than a call. */
 static int add_arguments(struct block_builder *builder, struct text message, const struct mined *mined) {
     struct value_run *run = &builder->arguments;
-    if (value_run_reserve(run, mined->count) < 0 || !buffer_reserve(&run->bytes, message.length + SLACK))
+    if (value_run_reserve(run, mined->count) < 0 || !buffer_reserve(&run->bytes, message.length + BUILDER_SLACK))
         return -ENOMEM;
     char *to = run->bytes.data + run->bytes.length;
     const char *end = message.data + message.length;
     for (unsigned i = 0; i < mined->count; i++) {
         const char *from = message.data + mined->arguments[i].begin;
         size_t length = mined->arguments[i].length;
-        if (length <= SLACK && end - from >= SLACK)
-            memcpy(to, from, SLACK);
+        if (length <= BUILDER_SLACK && end - from >= BUILDER_SLACK)
+            memcpy(to, from, BUILDER_SLACK);
         else
             memcpy(to, from, length);
         to += length;

@@ -17,9 +17,34 @@ static const uint8_t values[256] = {
     ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16
 };
 
+#ifdef __SSE2__
+/* 16 digits to 8 bytes. */
+static bool step_to_raw(const char *hex, unsigned char *out) {
+    typedef unsigned char bytes __attribute__((vector_size(16)));
+    typedef char marks __attribute__((vector_size(16)));
+    typedef uint16_t pairs __attribute__((vector_size(16)));
+    typedef short words __attribute__((vector_size(16)));
+    bytes at;
+    memcpy(&at, hex, sizeof(at));
+    bytes number = at - '0', letter = at - 'a';
+    bytes is_number = (bytes)(number < 10), is_letter = (bytes)(letter < 6);
+    bytes value = (number & is_number) | ((letter + 10) & is_letter);
+    pairs pair = (pairs)value; /* the first digit is the low byte */
+    pair = ((pair << 4) | (pair >> 8)) & 0xff;
+    marks packed = (marks)__builtin_ia32_packuswb128((words)pair, (words)pair);
+    memcpy(out, &packed, 8);
+    return __builtin_ia32_pmovmskb128((marks)(is_number | is_letter)) == 0xffff;
+}
+#endif
+
 static bool to_raw(struct text hex, unsigned char *out) {
     bool all = true;
-    for (size_t i = 0; i + 1 < hex.length; i += 2) {
+    size_t i = 0;
+#ifdef __SSE2__
+    for (; i + 16 <= hex.length; i += 16)
+        all &= step_to_raw(hex.data + i, out + i / 2);
+#endif
+    for (; i + 1 < hex.length; i += 2) {
         unsigned high = values[(unsigned char)hex.data[i]], low = values[(unsigned char)hex.data[i + 1]];
         all &= high != 0 && low != 0;
         out[i / 2] = (unsigned char)((high - 1) << 4 | (low - 1));

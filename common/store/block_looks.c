@@ -30,20 +30,50 @@ static const unsigned char class_of[256] = {
 /* clang-format on */
 
 uint64_t block_classes(struct text text) {
-    uint64_t classes = 0;
-    for (size_t i = 0; i < text.length; i++)
-        classes |= UINT64_C(1) << class_of[(unsigned char)text.data[i]];
-    return classes;
+    uint64_t even = 0, odd = 0;
+    size_t i = 0;
+    for (; i + 4 <= text.length; i += 4) {
+        even |= UINT64_C(1) << class_of[(unsigned char)text.data[i]];
+        odd |= UINT64_C(1) << class_of[(unsigned char)text.data[i + 1]];
+        even |= UINT64_C(1) << class_of[(unsigned char)text.data[i + 2]];
+        odd |= UINT64_C(1) << class_of[(unsigned char)text.data[i + 3]];
+    }
+    for (; i < text.length; i++)
+        even |= UINT64_C(1) << class_of[(unsigned char)text.data[i]];
+    return even | odd;
 }
 
-void block_look_add(struct block_look *look, struct text argument) {
-    uint64_t classes = block_classes(argument);
-    uint32_t length = (uint32_t)argument.length;
-    if (!(classes & BLOCK_CLASS_DIGITS))
-        look->classes &= ~BLOCK_CLASS_ALL_HAVE_DIGITS;
-    look->classes |= classes;
-    look->shortest = length < look->shortest ? length : look->shortest;
-    look->longest = length > look->longest ? length : look->longest;
+/* As many bytes as BUILDER_SLACK may be read from `bytes` on. */
+static inline bool has_digit(const char *bytes, uint32_t length) {
+    uint32_t i = 0;
+#ifdef __SSE2__
+    typedef unsigned char vector __attribute__((vector_size(16)));
+    typedef char marks __attribute__((vector_size(16)));
+    vector at;
+    memcpy(&at, bytes, sizeof(at));
+    unsigned digits = (unsigned)__builtin_ia32_pmovmskb128((marks)((vector)(at - '0') < 10));
+    if (length <= sizeof(at))
+        return (digits & ((1u << length) - 1)) != 0;
+    if (digits)
+        return true;
+    i = sizeof(at);
+#endif
+    while (i < length && class_of[(unsigned char)bytes[i]] != 0)
+        i++;
+    return i < length;
+}
+
+struct block_look block_look_make(const char *bytes, const uint32_t *lengths, uint32_t count) {
+    uint32_t shortest = UINT32_MAX, longest = 0, size = 0;
+    bool all = true;
+    for (uint32_t i = 0; i < count; i++) {
+        all = all && has_digit(bytes + size, lengths[i]);
+        shortest = lengths[i] < shortest ? lengths[i] : shortest;
+        longest = lengths[i] > longest ? lengths[i] : longest;
+        size += lengths[i];
+    }
+    return (struct block_look) { block_classes((struct text) { bytes, size }) | (all ? BLOCK_CLASS_ALL_HAVE_DIGITS : 0),
+                                 shortest, longest };
 }
 
 static unsigned length_code(uint32_t length, bool up) {

@@ -134,7 +134,8 @@ void block_mine(const struct entry *entry, struct mined *ret) {
     if (entry->message.length == 0)
         return;
     if (memchr(entry->message.data, BLOCK_GAP, entry->message.length) ||
-        text_starts_with(entry->message, TEXT_LITERAL(ENTRY_SEALED_MARK))) {
+        (entry->message.data[0] == ENTRY_SEALED_MARK[0] &&
+         text_starts_with(entry->message, TEXT_LITERAL(ENTRY_SEALED_MARK)))) {
         block_mine_whole(entry->message, ret);
     } else if (entry->templated && fits(entry)) {
         ret->count = entry->argument_count;

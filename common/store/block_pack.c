@@ -176,6 +176,11 @@ static void pack_templates(struct block_builder *builder, struct buffer *out) {
     buffer_append_text(out, buffer_text(&templates->bytes));
 }
 
+/* Of 4 or 16 bytes. */
+static inline bool is_same_value(const char *a, const char *b, size_t size) {
+    return size == UUID_SIZE ? memcmp(a, b, UUID_SIZE) == 0 : memcmp(a, b, sizeof(uint32_t)) == 0;
+}
+
 /* Fixed-size values as a dictionary; the first `fixed` of it is `zero`. Blocks hold few distinct ones: a hash table of their hashes. */
 static void pack_values(const void *values, size_t size, uint32_t count, struct buffer *out) {
     static const unsigned char zero[UUID_SIZE];
@@ -189,7 +194,7 @@ static void pack_values(const void *values, size_t size, uint32_t count, struct 
     for (uint32_t i = 0; i < count && !failed; i++) {
         struct text text = { (const char *)bytes + i * size, size };
         uint16_t *slot = &seen[(get_u16(text.data) ^ get_u16(text.data + 2)) % SEEN];
-        if (text_equal(dictionary_get(&dictionary, *slot), text)) {
+        if (is_same_value(dictionary.bytes.data + *slot * size, text.data, size)) {
             rows[i] = *slot;
             continue;
         }
@@ -283,20 +288,23 @@ static void order_rows(const struct block_builder *builder, struct arguments *ar
 static void pack_gap(const struct block_builder *builder, const uint32_t *rows, uint32_t count, uint32_t gap,
                      struct arguments *arguments, struct buffer *out_lengths, struct buffer *out_bytes) {
     const struct value_run *run = &builder->arguments;
-    struct block_look look = BLOCK_LOOK_NONE;
+    const char *from = run->bytes.data;
+    size_t first = out_bytes->length;
     uint32_t *lengths = arguments->lengths;
     char *to = out_bytes->data + out_bytes->length; /* reserved: all arguments together */
     for (uint32_t i = 0; i < count; i++) {
         uint32_t argument = builder->first_arguments[rows[i]] + gap;
         uint32_t begin = argument ? run->ends[argument - 1] : 0;
         lengths[i] = run->ends[argument] - begin;
-        memcpy(to, run->bytes.data + begin, lengths[i]);
-        block_look_add(&look, (struct text) { to, lengths[i] });
+        if (lengths[i] <= BUILDER_SLACK)
+            memcpy(to, from + begin, BUILDER_SLACK);
+        else
+            memcpy(to, from + begin, lengths[i]);
         to += lengths[i];
     }
     out_bytes->length = (size_t)(to - out_bytes->data);
     block_lengths_pack(lengths, count, out_lengths);
-    arguments->looks[arguments->look_count++] = look;
+    arguments->looks[arguments->look_count++] = block_look_make(out_bytes->data + first, lengths, count);
 }
 
 static int pack_arguments(struct block_packing *packing) {
@@ -309,7 +317,7 @@ static int pack_arguments(struct block_packing *packing) {
                                    .lengths = calloc(builder->count, sizeof(uint32_t)),
                                    .looks = calloc((size_t)block_gaps(all) + 1, sizeof(*arguments.looks)) };
     int result = arguments.rows && arguments.begins && arguments.lengths && arguments.looks &&
-                         buffer_reserve(&builder->column, builder->arguments.bytes.length + 1)
+                         buffer_reserve(&builder->column, builder->arguments.bytes.length + BUILDER_SLACK)
                      ? 0
                      : -ENOMEM;
     if (result == 0)

@@ -32,6 +32,7 @@ enum {
     BLOCK_SHAPE_WHOLE = 1,
     BLOCK_SHAPES_FIXED = 2,
     SHAPE_GUESSES = 16,
+    BUILDER_SLACK = 16, /* bytes that may be read behind a builder's arguments */
     BLOCK_KEYS_MAX = 1024, /* different ones in a block's shapes, and in one shape; what has more is kept whole */
 };
 static_assert((int)BLOCK_COLUMN_COUNT <= (int)BLOCK_ARGUMENT_LENGTH, "columns of the header have ids of their own");
@@ -152,15 +153,15 @@ uint32_t block_gaps(struct text template);
 #define BLOCK_CLASS_DIGITS UINT64_C(1)
 #define BLOCK_CLASS_ALL_HAVE_DIGITS (UINT64_C(1) << 55) /* not a class: there is one in every argument */
 
-struct block_look { /* of all arguments in a gap; begin with BLOCK_LOOK_NONE */
+struct block_look { /* of all arguments in a gap */
     uint64_t classes;
     uint32_t shortest, longest;
 };
-#define BLOCK_LOOK_NONE ((struct block_look) { BLOCK_CLASS_ALL_HAVE_DIGITS, BLOCK_RAW_MAX, 0 })
 
 /* A bit for each class of bytes that the text has. */
 uint64_t block_classes(struct text text);
-void block_look_add(struct block_look *look, struct text argument);
+/* Of a gap's arguments, which stand one behind the other; from the beginning of each on BUILDER_SLACK bytes may be read. */
+struct block_look block_look_make(const char *bytes, const uint32_t *lengths, uint32_t count);
 void block_looks_pack(const struct block_look *looks, uint32_t count, struct buffer *out);
 /* May an argument have the text in it; may it begin with the text, or be the beginning of it, with the rest in what is behind the gap (`last`: nothing
  * follows that); may it end with it? NULL: nothing is known of the gap. `classes` are the text's. */
