@@ -41,10 +41,11 @@ static int find_gaps(struct templates *templates) {
     templates->gaps = calloc((size_t)total + 1, sizeof(uint32_t));
     if (!templates->gap_begins || !templates->gaps)
         return -ENOMEM;
-    for (uint32_t i = 0, at = 0, gap = 0; i < templates->count; i++) {
-        for (; at < templates->ends[i]; at++)
-            if (templates->bytes[at] == BLOCK_GAP)
-                templates->gaps[gap++] = at;
+    for (uint32_t i = 0, at = 0, gap = 0; i < templates->count; i++, at = templates->ends[i - 1]) {
+        const char *found, *end = templates->bytes + templates->ends[i];
+        for (const char *from = templates->bytes + at; (found = memchr(from, BLOCK_GAP, (size_t)(end - from)));
+             from = found + 1)
+            templates->gaps[gap++] = (uint32_t)(found - templates->bytes);
         templates->gap_begins[i + 1] = gap;
         if (gap - templates->gap_begins[i] > ENTRY_ARGUMENTS_MAX)
             return -EBADMSG;
