@@ -22,8 +22,11 @@ struct generators { /* last low halves, latest first */
 };
 
 static void move_to_front(struct generators *generators, unsigned index, uint64_t low) {
-    memmove(generators->last + 1, generators->last, index * sizeof(generators->last[0]));
-    generators->last[0] = low;
+    for (unsigned i = 0; i <= index; i++) { /* a few, in each row: no call */
+        uint64_t before = generators->last[i];
+        generators->last[i] = low;
+        low = before;
+    }
 }
 
 static void add_front(struct generators *generators, uint64_t low) {
