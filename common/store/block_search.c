@@ -197,8 +197,6 @@ static int search_edges(struct search *search, uint32_t template, uint32_t gap) 
     int ends = before.length ? (unsigned char)before.data[before.length - 1] : -1;
     int begins = behind.length ? (unsigned char)behind.data[0] : -1;
     int result = 0;
-    if (!(ends >= 0 && search->has[ends]) && !(begins < 0 ? !last : search->has[begins]))
-        return 0;
     for (size_t k = 1; k < needle.length && result == 0; k++) {
         struct text rest = { needle.data + k, needle.length - k };
         if ((unsigned char)needle.data[k - 1] == ends && k <= before.length && agrees_before(before, needle, k) &&
@@ -215,10 +213,16 @@ static int search_edges(struct search *search, uint32_t template, uint32_t gap) 
 
 static int search_all_edges(struct search *search, uint32_t template) {
     const struct templates *templates = &search->block->templates;
-    uint32_t gaps = templates->gap_begins[template + 1] - templates->gap_begins[template];
+    uint32_t begin = template ? templates->ends[template - 1] : 0, end = templates->ends[template];
+    uint32_t first = templates->gap_begins[template], last = templates->gap_begins[template + 1];
     int result = 0;
-    for (uint32_t gap = 0; gap < gaps && result == 0; gap++)
-        result = search_edges(search, template, gap);
+    for (uint32_t gap = first; gap < last && result == 0; gap++) {
+        uint32_t at = templates->gaps[gap];
+        const unsigned char *bytes = (const unsigned char *)templates->bytes + at;
+        /* a byte beside it that the needle has, or another gap (of whose byte `has` says so) */
+        if ((at > begin && search->has[bytes[-1]]) || (at + 1 < end && search->has[bytes[1]]))
+            result = search_edges(search, template, gap - first);
+    }
     return result;
 }
 
@@ -231,6 +235,7 @@ int block_mark_messages(struct block *block, struct text needle, uint32_t from, 
         return result;
     for (size_t i = 0; i < needle.length; i++)
         search.has[(unsigned char)needle.data[i]] = true;
+    search.has[BLOCK_GAP] = true;
     search.whole = calloc(block->templates.count, sizeof(*search.whole));
     if (!search.whole)
         return no_memory(&search);
