@@ -8,7 +8,7 @@
 #include "common/query/feed.h"
 #include "common/query/run.h"
 
-/* By arrival and newest first, a limit is mostly reached long before the end: the plan is made for so many sequences, then for four times as many ... */
+/* A limit is mostly reached long before the end: the plan is made for so many sequences, then for four times as many ... */
 enum { PIECE_FIRST = 65536, PIECE_FACTOR = 4 };
 
 struct scan {
@@ -20,9 +20,9 @@ struct scan {
     struct feed *feed;
     uint64_t left_from, left_to; /* sequences that are not planned yet */
     uint64_t piece;
-    uint64_t left_latest_ns; /* newest first: nothing in them is later */
-    bool ahead;              /* threads decode or write whole entries */
-    struct run **heap;       /* the run with the next match on top */
+    uint64_t left_ns;  /* by time: nothing in them is later (reverse) or earlier than this */
+    bool ahead;        /* threads decode or write whole entries */
+    struct run **heap; /* the run with the next match on top */
     size_t run_count, run_capacity;
     size_t
         resident; /* bytes of open blocks, decoded or written: those beyond the options' memory keep only their matches */
@@ -200,16 +200,18 @@ static void cut_piece(struct scan *scan, uint64_t *ret_from, uint64_t *ret_to) {
     *ret_to = to;
 }
 
-/* By time: how late an entry can be that is not in any piece yet. */
+/* By time: how late, or how early, an entry can be that is not in any piece yet. */
 static int look_ahead(struct scan *scan, struct error *error) {
     struct index_before before;
     if (scan->options.by_arrival || scan->left_from >= scan->left_to)
         return 0;
-    int status = store_reader_before(scan->reader, scan->left_to, &before, error);
+    int status = scan->options.reverse ? store_reader_before(scan->reader, scan->left_to, &before, error)
+                                       : store_reader_earliest(scan->reader, scan->left_from, &scan->left_ns, error);
     if (status < 0)
         return status;
-    scan->left_latest_ns = before.max_ns;
-    if (before.max_ns < scan->filter->since_ns)
+    if (scan->options.reverse)
+        scan->left_ns = before.max_ns;
+    if (scan->options.reverse ? scan->left_ns < scan->filter->since_ns : scan->left_ns >= scan->filter->until_ns)
         scan->left_to = scan->left_from;
     return 0;
 }
@@ -240,13 +242,13 @@ static int plan_piece(struct scan *scan, struct error *error) {
     return start_feed(scan, error);
 }
 
-/* All at once, but with a limit by arrival or newest first: what is stored knows how late the rest of it can be, not how early. */
+/* All at once, but where there is a limit. */
 static int plan(struct scan *scan, struct error *error) {
     const struct scan_options *options = &scan->options;
     scan->left_from = options->from_sequence;
     scan->left_to = options->to_sequence;
     scan->piece = UINT64_MAX;
-    if ((options->by_arrival || options->reverse) && options->limit < UINT64_MAX) {
+    if (options->limit < UINT64_MAX) {
         uint64_t end;
         int status = store_reader_end(scan->reader, &end, error);
         if (status < 0)
@@ -293,8 +295,10 @@ void scan_close(struct scan *scan) {
 static bool piece_is_due(const struct scan *scan) {
     if (scan->left_from >= scan->left_to)
         return false;
-    return scan->run_count == 0 ||
-           (!scan->options.by_arrival && run_at(scan->heap[0])->timestamp_ns < scan->left_latest_ns);
+    if (scan->run_count == 0 || scan->options.by_arrival)
+        return scan->run_count == 0;
+    uint64_t top_ns = run_at(scan->heap[0])->timestamp_ns;
+    return scan->options.reverse ? top_ns < scan->left_ns : top_ns > scan->left_ns;
 }
 
 static int open_next(struct scan *scan, struct error *error) {

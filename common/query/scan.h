@@ -2,8 +2,8 @@
  *
  * By time: (timestamp, sequence), however late an entry came. By arrival: sequence, which never changes: what tail, follow and cursors use.
  * Streaming: a block is opened when its turn comes and closed when it is done, so the first entry of a long answer comes at
- * once and a limit stops the work. The plan is made when the scan is opened: what arrives later is not in it (with a limit by arrival or newest
- * first, it is made piece by piece, up to where the store ended then). Blocks that the
+ * once and a limit stops the work. The plan is made when the scan is opened: what arrives later is not in it (with a limit it is made
+ * piece by piece, up to where the store ended then). Blocks that the
  * collector merges meanwhile are found again, and no entry is seen twice or missed. Long scans work ahead with threads of their own
  * (feed.h); the caller is one thread. The reader stays the caller's and must outlive the scan, as must the filter.
  */

@@ -28,12 +28,13 @@ struct index_template { /* of messages: its id (block.h) and how many rows have 
 
 enum index_filter_kind { INDEX_TRACE = 1, INDEX_SPAN, INDEX_CORRELATION, INDEX_USER, INDEX_ORGANIZATION, INDEX_WORD };
 
-/* Between which times lies everything that stands in the partition before a block; nothing does: min > max. */
+/* Between which times lies everything that stands in the partition before a block (nothing does: min > max), and how much earlier a block there began, at
+ * most, than something before it. */
 struct index_before {
-    uint64_t min_ns, max_ns;
+    uint64_t min_ns, max_ns, late_ns;
 };
-#define INDEX_BEFORE_NOTHING ((struct index_before) { UINT64_MAX, 0 })
-#define INDEX_BEFORE_UNKNOWN ((struct index_before) { 0, UINT64_MAX })
+#define INDEX_BEFORE_NOTHING ((struct index_before) { UINT64_MAX, 0, 0 })
+#define INDEX_BEFORE_UNKNOWN ((struct index_before) { 0, UINT64_MAX, UINT64_MAX })
 
 struct index_filter { /* where it lies in the value */
     size_t at, size;  /* the size without its checksums */
@@ -79,6 +80,8 @@ int index_encode_behind(const struct block_builder *builder, uint64_t first_sequ
 struct partition_txn;
 /* What stands in the partition before a sequence at which a block may begin. Unknown where the index is damaged there. */
 struct index_before index_before(struct partition_txn *txn, uint64_t first_sequence);
+/* How early anything can be that stands in the partition at the sequence or behind it; 0: unknown. */
+uint64_t index_earliest(struct partition_txn *txn, uint64_t sequence);
 
 /* Could the block hold a row with this id (the id's text as it stands in entries; 16 raw bytes for users and organisations)? */
 bool index_may_have_id(const struct index_entry *entry, enum index_filter_kind kind, struct text value);

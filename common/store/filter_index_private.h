@@ -1,10 +1,10 @@
 /* filter_index_private.h - what the files of the index value share: its layout, integers little-endian.
  *
- *    0      4        6       8       16       20        24        28          32           36    44    52          56      60        64           68      76       84
- *   +------+--------+-------+-------+--------+---------+---------+-----------+------------+-----+-----+-----------+-------+---------+------------+-------+--------+---
- *   |magic | version| flags | first | count  | services| flushes | id filter | word filter| min | max | templates | head  | flushes | templates  | min   | max    |
- *   |      |        |       |       |        | how many| how many| bytes     | bytes      |     |     | how many  | bytes | bytes   | bytes      | before| before |
- *   +------+--------+-------+-------+--------+---------+---------+-----------+------------+-----+-----+-----------+-------+---------+------------+-------+--------+---
+ *    0      4        6       8       16       20        24        28          32           36    44    52          56      60        64           68      76       84     92
+ *   +------+--------+-------+-------+--------+---------+---------+-----------+------------+-----+-----+-----------+-------+---------+------------+-------+--------+------+---
+ *   |magic | version| flags | first | count  | services| flushes | id filter | word filter| min | max | templates | head  | flushes | templates  | min   | max    | late |
+ *   |      |        |       |       |        | how many| how many| bytes     | bytes      |     |     | how many  | bytes | bytes   | bytes      | before| before |      |
+ *   +------+--------+-------+-------+--------+---------+---------+-----------+------------+-----+-----+-----------+-------+---------+------------+-------+--------+------+---
  *   The head goes on with the services: u16 length, bytes, a varint for each level.
  *   Then the flushes: varint first row, u64 time; the templates: u64 id, varint number of rows, the most frequent first (flag 1: there are more; flag 2: entries
  *   that stand for others are among them); and

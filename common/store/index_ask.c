@@ -95,8 +95,10 @@ bool index_may_have_template(const struct index_entry *entry, uint64_t id) {
 }
 
 struct index_before index_before_next(struct index_before before, uint64_t min_ns, uint64_t max_ns) {
+    uint64_t late_ns = before.max_ns > min_ns ? before.max_ns - min_ns : 0;
     return (struct index_before) { min_ns < before.min_ns ? min_ns : before.min_ns,
-                                   max_ns > before.max_ns ? max_ns : before.max_ns };
+                                   max_ns > before.max_ns ? max_ns : before.max_ns,
+                                   late_ns > before.late_ns ? late_ns : before.late_ns };
 }
 
 /* --- what has to be read --- */

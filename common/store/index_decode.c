@@ -173,7 +173,7 @@ static int decode_2(const struct index_parts *parts, struct index_entry *entry) 
     entry->template_count = get_u32(bytes + 52);
     entry->has_more_templates = get_u16(bytes + 6) & INDEX_MORE_TEMPLATES;
     entry->weighed = get_u16(bytes + 6) & INDEX_WEIGHED;
-    entry->before = (struct index_before) { get_u64(bytes + 68), get_u64(bytes + 76) };
+    entry->before = (struct index_before) { get_u64(bytes + 68), get_u64(bytes + 76), get_u64(bytes + 84) };
     entry->id_filter.at = layout.ids;
     entry->word_filter.at = layout.words;
     entry->id_filter.in_pieces = entry->word_filter.in_pieces = true;

@@ -348,6 +348,7 @@ static void append_fixed(const struct block_builder *builder, uint64_t first_seq
     append_u64(out, 0);
     append_u64(out, before->min_ns);
     append_u64(out, before->max_ns);
+    append_u64(out, before->late_ns);
     *before = index_before_next(*before, min, max);
 }
 

@@ -36,7 +36,7 @@ struct index_parts {
 
 /* The places of a value of `length` bytes to be copied for `want` (NULL: all of it) into ret, but their bytes: by its first bytes, INDEX_PEEK of them or as many as
  * it has, which nobody has checked yet. No place goes beyond the value. Allocates nothing. */
-enum { INDEX_PEEK = 84 };
+enum { INDEX_PEEK = 92 };
 void index_find_places(const char *peek, size_t length, const struct index_want *want, struct index_parts *ret);
 
 #endif

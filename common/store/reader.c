@@ -226,26 +226,53 @@ int store_reader_walk_parts(struct store_reader *reader, uint64_t from, uint64_t
     return result < 0 ? result : walk.verdict;
 }
 
-static void widen(struct index_before *before, struct index_before other) {
-    *before = index_before_next(*before, other.min_ns, other.max_ns);
-}
+struct asking {
+    uint64_t sequence;
+    struct index_before before;
+    uint64_t earliest_ns;
+};
 
-int store_reader_before(struct store_reader *reader, uint64_t sequence, struct index_before *ret, struct error *error) {
-    *ret = INDEX_BEFORE_NOTHING;
+/* Each partition in a transaction (NULL: it cannot be read). 0, or a failure that is not the partition's. */
+static int ask_members(struct store_reader *reader, struct asking *asking,
+                       void (*ask)(struct asking *asking, struct partition_txn *txn), struct error *error) {
     for (size_t i = 0; i < reader->count; i++) {
         struct member *member = reader->members[i];
-        struct partition_txn *txn;
+        struct partition_txn *txn = NULL;
         struct error why = { "" };
-        if (!member->partition || member->meta.first_sequence >= sequence || !reader_use(reader, member))
+        if (!member->partition || !reader_use(reader, member))
             continue;
         int result = partition_begin(member->partition, false, &txn, &why);
         if (reader_is_passing(result))
             return error_set(error, result, "%s", why.text);
-        widen(ret, result < 0 ? INDEX_BEFORE_UNKNOWN : index_before(txn, sequence));
+        ask(asking, result < 0 ? NULL : txn);
         if (result == 0)
             partition_abort(txn);
     }
     return 0;
+}
+
+static void ask_before(struct asking *asking, struct partition_txn *txn) {
+    struct index_before before = txn ? index_before(txn, asking->sequence) : INDEX_BEFORE_UNKNOWN;
+    asking->before = index_before_next(asking->before, before.min_ns, before.max_ns);
+}
+
+static void ask_earliest(struct asking *asking, struct partition_txn *txn) {
+    uint64_t earliest_ns = txn ? index_earliest(txn, asking->sequence) : 0;
+    asking->earliest_ns = earliest_ns < asking->earliest_ns ? earliest_ns : asking->earliest_ns;
+}
+
+int store_reader_before(struct store_reader *reader, uint64_t sequence, struct index_before *ret, struct error *error) {
+    struct asking asking = { .sequence = sequence, .before = INDEX_BEFORE_NOTHING };
+    int result = ask_members(reader, &asking, ask_before, error);
+    *ret = asking.before;
+    return result;
+}
+
+int store_reader_earliest(struct store_reader *reader, uint64_t sequence, uint64_t *ret_ns, struct error *error) {
+    struct asking asking = { .sequence = sequence, .earliest_ns = UINT64_MAX };
+    int result = ask_members(reader, &asking, ask_earliest, error);
+    *ret_ns = asking.earliest_ns;
+    return result;
 }
 
 /* There is no such block: merged or retired (-ENOENT), or the index still tells of it (-EILSEQ): then it is lost. */

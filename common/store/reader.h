@@ -43,6 +43,8 @@ int store_reader_walk_parts(struct store_reader *reader, uint64_t from, uint64_t
 
 /* Between which times lies all that stands before the sequence in the whole store; unknown where an index does not tell. */
 int store_reader_before(struct store_reader *reader, uint64_t sequence, struct index_before *ret, struct error *error);
+/* How early anything can be that stands at the sequence or behind it; 0: unknown. */
+int store_reader_earliest(struct store_reader *reader, uint64_t sequence, uint64_t *ret_ns, struct error *error);
 
 /* Copy out the block that starts at first_sequence, as the walk named it. -ENOENT when it was merged or retired meanwhile: walk
  * again from that sequence. */

@@ -94,7 +94,8 @@ static void check_index(struct verify_run *run, uint64_t key, struct text encode
         fault_at(run, key, "its index value is another block's");
     else if (run->result.next != 0 && (run->rewritten ? key < run->result.next : key != run->result.next))
         fault_at(run, key, key < run->result.next ? "it overlaps the block before" : "entries are missing before it");
-    if (index.before.min_ns > run->before.min_ns || index.before.max_ns < run->before.max_ns)
+    if (index.before.min_ns > run->before.min_ns || index.before.max_ns < run->before.max_ns ||
+        index.before.late_ns < run->before.late_ns)
         fault_at(run, key, "entries before it lie outside the time range that its index value gives");
     run->before = index_before_next(run->before, index.min_timestamp_ns, index.max_timestamp_ns);
     (void)check_block(run, key, &index);

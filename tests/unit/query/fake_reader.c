@@ -124,6 +124,19 @@ int store_reader_before(struct store_reader *reader, uint64_t sequence, struct i
     return 0;
 }
 
+int store_reader_earliest(struct store_reader *reader, uint64_t sequence, uint64_t *ret_ns, struct error *error) {
+    (void)error;
+    *ret_ns = UINT64_MAX;
+    for (size_t i = 0; i < reader->count; i++) {
+        struct index_entry index;
+        check(index_decode(buffer_text(&reader->blocks[i].index), &index) == 0);
+        if (index.first_sequence + index.count > sequence && index.min_timestamp_ns < *ret_ns)
+            *ret_ns = index.min_timestamp_ns;
+        index_entry_finish(&index);
+    }
+    return 0;
+}
+
 int store_reader_block(struct store_reader *reader, uint64_t first_sequence, struct block **ret, struct error *error) {
     if (reader->before_open)
         reader->before_open(reader, first_sequence);

@@ -200,7 +200,7 @@ static void goes_from_piece_to_piece_by_arrival(void **state) {
 }
 
 /* Each a block; times that go to and fro. */
-static void goes_from_piece_to_piece_newest_first(void **state) {
+static void goes_from_piece_to_piece_by_time(void **state) {
     (void)state;
     static const struct {
         uint64_t first, time;
@@ -223,18 +223,20 @@ static void goes_from_piece_to_piece_newest_first(void **state) {
         fake_add(&store, made[i].first, &entry, 1);
     }
     for (unsigned limit = 0; limit <= COUNT + 1; limit++)
-        for (unsigned since = 0; since < 2; since++) {
+        for (unsigned way = 0; way < 4; way++) {
+            bool since = way & 1, reverse = way & 2;
             struct scan_options options = SCAN_EVERYTHING;
             struct scan *scan;
             uint64_t sequence;
             unsigned found = 0, all = since ? 5 : COUNT;
             filter.since_ns = since ? 750 : 0;
-            options.reverse = true;
+            options.reverse = reverse;
             options.limit = limit;
             assert_int_equal(scan_open(&store, &filter, &options, &scan, NULL), 0);
             while (scan_next(scan, &sequence, NULL) > 0) {
                 assert_true(found < COUNT);
-                assert_int_equal(sequence, made[order_of[found++]].first);
+                assert_int_equal(sequence, made[order_of[reverse ? found : all - 1 - found]].first);
+                found++;
             }
             assert_int_equal(found, limit < all ? limit : all);
             scan_close(scan);
@@ -502,7 +504,7 @@ int main(void) {
         cmocka_unit_test_teardown(gives_what_passes_in_order_whatever_is_asked, teardown),
         cmocka_unit_test_teardown(reads_windows_where_too_many_blocks_overlap, teardown),
         cmocka_unit_test_teardown(goes_from_piece_to_piece_by_arrival, teardown),
-        cmocka_unit_test_teardown(goes_from_piece_to_piece_newest_first, teardown),
+        cmocka_unit_test_teardown(goes_from_piece_to_piece_by_time, teardown),
         cmocka_unit_test_teardown(loses_and_doubles_nothing_while_blocks_are_merged, teardown),
         cmocka_unit_test_teardown(goes_on_behind_a_block_that_was_retired, teardown),
         cmocka_unit_test_teardown(passes_over_a_damaged_block_and_says_so, teardown),

@@ -239,7 +239,7 @@ static void tells_what_stands_before(void **state) {
     (void)state;
     _cleanup_buffer_ struct buffer out = BUFFER_EMPTY;
     const struct index_flush flush_of_all = { 0, 10 };
-    struct index_before before = { 5, UINT64_MAX - 1 };
+    struct index_before before = { 5, UINT64_MAX - 1, 3 };
     struct block_builder *builder;
     struct made_entry made;
     struct index_entry got;
@@ -250,6 +250,8 @@ static void tells_what_stands_before(void **state) {
     must(index_decode(buffer_text(&out), &got));
     assert_int_equal(got.before.min_ns, 5);
     assert_int_equal(got.before.max_ns, UINT64_MAX - 1);
+    assert_int_equal(got.before.late_ns, 3);
+    assert_int_equal(before.late_ns, UINT64_MAX - 1 - made.entry.timestamp_ns);
     before = index_before_next(INDEX_BEFORE_NOTHING, got.min_timestamp_ns, got.max_timestamp_ns);
     assert_int_equal(before.min_ns, made.entry.timestamp_ns);
     assert_int_equal(before.max_ns, made.entry.timestamp_ns);

@@ -315,6 +315,7 @@ static void each_block_knows_the_times_before_it(void **state) {
     (void)state;
     struct store_reader *reader;
     struct index_before before = INDEX_BEFORE_NOTHING, all;
+    uint64_t earliest;
     char path[PARTITION_PATH_MAX];
     snprintf(path, sizeof(path), "%s", fixture_path(FIRST));
     make_closed(path);
@@ -325,6 +326,10 @@ static void each_block_knows_the_times_before_it(void **state) {
     assert_int_equal(all.min_ns, before.min_ns);
     assert_int_equal(all.max_ns, before.max_ns);
     assert_true(before.min_ns < before.max_ns);
+    must(store_reader_earliest(reader, 0, &earliest, &error));
+    assert_int_equal(earliest, before.min_ns);
+    must(store_reader_earliest(reader, END - BLOCK, &earliest, &error));
+    assert_true(earliest >= before.min_ns && earliest < before.max_ns);
     store_reader_close(reader);
 }
 
