@@ -313,7 +313,8 @@ static void what_a_batch_has_no_room_for_follows_and_a_kill_does_not_forget_it(v
             struct text text = s.batch.entries[i].message;
             if (text_is(text, "error"))
                 continue;
-            size_t number = strtoul(text.data, NULL, 10);
+            snprintf(message, sizeof(message), "%.*s", TEXT_FORMAT(text)); /* what stands behind it may be a digit, too */
+            size_t number = strtoul(message, NULL, 10);
             assert_true(number < (size_t)LANES * EACH);
             assert_int_equal(seen[number / EACH][number % EACH]++, 0);
             count++;
