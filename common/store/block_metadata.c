@@ -80,6 +80,10 @@ static int add_shape(struct block_builder *builder, const struct shape *shape) {
     return number + BLOCK_SHAPES_FIXED;
 }
 
+static bool holds(struct text text, const char *word) {
+    return text.data && memmem(text.data, text.length, word, strlen(word));
+}
+
 int block_metadata_add(struct block_builder *builder, struct text metadata, uint32_t row) {
     struct shape shape;
     int result = 0, number = BLOCK_SHAPE_ABSENT;
@@ -90,8 +94,7 @@ int block_metadata_add(struct block_builder *builder, struct text metadata, uint
         number = BLOCK_SHAPE_WHOLE;
         shape.count = 1;
         shape.values[0] = metadata;
-        builder->weighed |= memmem(metadata.data, metadata.length, ENTRY_SAMPLE_SHARE, sizeof(ENTRY_SAMPLE_SHARE) - 1) ||
-                            memmem(metadata.data, metadata.length, ENTRY_REPEATED, sizeof(ENTRY_REPEATED) - 1);
+        builder->weighed |= holds(metadata, ENTRY_SAMPLE_SHARE) || holds(metadata, ENTRY_REPEATED);
     } else {
         shape.count = 0;
     }
