@@ -10,11 +10,12 @@
 #include "common/base/diag.h"
 
 void drain_host(char out[ENTRY_HOST_BYTES + 1]) {
-    memset(out, 0, ENTRY_HOST_BYTES + 1);
-    if (gethostname(out, ENTRY_HOST_BYTES) < 0 || !out[0])
-        memcpy(out, "localhost", sizeof("localhost"));
-    if (!text_utf8_valid(text_of(out)))
-        memcpy(out, "unknown", sizeof("unknown"));
+    char name[ENTRY_HOST_BYTES + 1] = "";
+    if (gethostname(name, ENTRY_HOST_BYTES) < 0 || !name[0])
+        memcpy(name, "localhost", sizeof("localhost"));
+    if (!text_utf8_valid(text_of(name)))
+        memcpy(name, "unknown", sizeof("unknown"));
+    memcpy(out, name, sizeof(name));
 }
 
 int drain_init(struct drain *drain, struct rings *rings, struct fold *fold, struct error *error) {
