@@ -25,10 +25,12 @@ enum {
         { "correlation-id", required_argument, NULL, OPTION_CORRELATION_ID },                                          \
         { "user-id", required_argument, NULL, OPTION_USER_ID },                                                        \
         { "organization-id", required_argument, NULL, OPTION_ORGANIZATION_ID },                                        \
-        { "template", required_argument, NULL, OPTION_TEMPLATE }, { "grep", required_argument, NULL, 'g' },            \
-        { "fixed", required_argument, NULL, 'F' }, {                                                                   \
-        "key", required_argument, NULL, OPTION_KEY                                                                     \
+        { "template", required_argument, NULL, OPTION_TEMPLATE }, { "grep", required_argument, NULL, 'g' }, {          \
+        "fixed", required_argument, NULL, 'F'                                                                          \
     }
+/* Of those that show entries, besides. */
+#define KEY_OPTION                                                                                                     \
+    { "key", required_argument, NULL, OPTION_KEY }
 
 #define FILTER_HELP                                                                                                    \
     "FILTER is LogQL's form: '{service=\"queue\",level=~\"error|critical\"} |= \"timeout\" != \"retry\" |~ "           \
@@ -44,10 +46,12 @@ enum {
     "      --trace-id ID  --span-id ID  --correlation-id ID  --user-id ID  --organization-id ID\n"                     \
     "      --template ID         the statement's, 16 hex digits, as \"tfctl stats --templates\" shows it\n"            \
     "  -g, --grep REGEX          the message matches the regular expression\n"                                         \
-    "  -F, --fixed TEXT          the message holds the text\n"                                                         \
-    "      --key FILE            open what is encrypted to this secret key (tfctl keygen), filters included\n\n"       \
+    "  -F, --fixed TEXT          the message holds the text\n\n"                                                       \
     "T is RFC 3339, 2026-11-23 15:04:05 or a part of it, 15:04, today, yesterday, an age (90s 15m 2h 7d), or\n"        \
     "Unix seconds.\n"
+
+#define KEY_HELP                                                                                                       \
+    "      --key FILE            open what is encrypted to this secret key (tfctl keygen), filters included\n"
 
 /* Take one option into *filter: GO_ON, or the exit status (an option that is not a filter's goes to session_option). */
 int filter_option(struct session *session, struct filter *filter, int option, char **argv);

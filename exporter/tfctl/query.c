@@ -26,6 +26,7 @@ struct query {
 
 static const struct option options[] = {
     FILTER_OPTIONS,
+    KEY_OPTION,
     COMMON_OPTIONS,
     { "limit", required_argument, NULL, 'n' },
     { "offset", required_argument, NULL, OPTION_OFFSET },
@@ -231,7 +232,7 @@ const struct command command_query = {
     .name = "query",
     .run = run,
     .help = "usage: tfctl query [FILTER] [OPTIONS]\n"
-            "Print the matching entries of the store, oldest first. Needs no running process.\n\n" FILTER_HELP "\n"
+            "Print the matching entries of the store, oldest first. Needs no running process.\n\n" FILTER_HELP "\n" KEY_HELP
             "  -n, --limit N             at most N entries\n"
             "      --offset N            pass over the first N\n"
             "  -r, --reverse             newest first\n"

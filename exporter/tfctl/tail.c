@@ -44,6 +44,7 @@ enum { SHOWN = 0 };
 
 static const struct option options[] = {
     FILTER_OPTIONS,
+    KEY_OPTION,
     COMMON_OPTIONS,
     { "follow", no_argument, NULL, 'f' },
     { "lines", required_argument, NULL, 'n' },
@@ -343,6 +344,6 @@ const struct command command_tail = {
             "  -f, --follow              go on with what comes\n"
             "  -n, --lines N             the last N (10)\n"
             "  -o, --format FORMAT       text, json (one object a line) or csv\n"
-            "      --utc                 times in UTC instead of local time\n\n" FILTER_HELP
+            "      --utc                 times in UTC instead of local time\n" KEY_HELP "\n" FILTER_HELP
             "\n      --data-dir DIR        --runtime-dir DIR  --config FILE\n",
 };
