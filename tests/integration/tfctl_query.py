@@ -308,6 +308,33 @@ def agrees_with_python_on_the_json_lines():
         expect(wanted, "{} " + " ".join(text for text, _ in conditions))
 
 
+def agrees_with_jq_on_the_json_lines():
+    """The same with somebody else's reading of the lines: a hundred filters, one run of jq."""
+    if not shutil.which("jq"):
+        return print("     skipped: jq is missing (package jq)")
+    draw = random.Random(6)
+
+    def condition():
+        number, word = draw.randrange(4), draw.choice(["timeout", "done, id=1", "job 1", "7", "nothing"])
+        level, service, second = draw.choice(LEVELS), draw.choice(["queue", "mail", "web"]), draw.randrange(200)
+        return draw.choice([
+            (["-F", word], f'(.message | contains("{word}"))'),
+            (["-s", service], f'.service == "{service}"'),
+            (["--level", level], f'.level == "{level}"'),
+            (["-S", at(second)], f'.timestamp >= "{at(second)[:-1]}.000000000Z"'),
+            (["-U", at(second)], f'.timestamp < "{at(second)[:-1]}.000000000Z"'),
+            (["-g", f"id=[0-9]*{number}$"], f'(.message | test("id=[0-9]*{number}$"))'),
+            (["--user-id", USER], f'.user_id == "{USER}"'),
+        ])
+
+    asked = [{c[0][0]: c for c in (condition() for _ in range(draw.randrange(1, 4)))}.values() for _ in range(100)]
+    judged = ",".join("[.[] | select(" + " and ".join(jq for _, jq in conditions) + ") | .message]" for conditions in asked)
+    lines = run("query", "-o", "json").stdout
+    answers = subprocess.run(["jq", "-cs", judged], input=lines, stdout=subprocess.PIPE, check=True).stdout.splitlines()
+    for conditions, answer in zip(asked, answers, strict=True):
+        expect([int(m.split()[1]) for m in json.loads(answer)], *(word for options, _ in conditions for word in options))
+
+
 def sums_the_losses_in_the_log():
     def loss(service, count, first, last, level="info", reason="lane_full", told="warn"):
         return {"service": "taskforge", "module": "loss", "operation": reason, "level": told, "timestamp": last, "message": "lost",
