@@ -94,7 +94,7 @@ void block_hex_pack(const struct text_run *run, uint32_t count, struct buffer *o
 }
 
 static void append_hex(struct buffer *out, const unsigned char *raw, size_t size) {
-    if (!buffer_reserve(out, 2 * size))
+    if (size == 0 || !buffer_reserve(out, 2 * size)) /* of a damaged block: there may be no bytes at all yet */
         return;
     char *at = out->data + out->length;
     for (size_t i = 0; i < size; i++) {
