@@ -19,7 +19,7 @@
 #include "common/base/error.h"
 #include "common/model/entry.h"
 #include "common/query/filter_number.h"
-#include "common/query/pattern.h"
+#include "common/base/pattern.h"
 #include "common/store/filter_index.h"
 
 enum {

@@ -156,7 +156,7 @@ static int compare(const void *a, const void *b) {
     if (x->total != y->total)
         return x->total > y->total ? -1 : 1;
     if (x->template != y->template)
-        return x->template <y->template ? -1 : 1;
+        return (x->template < y->template) ? -1 : 1;
     return text_compare(x->service, y->service);
 }
 
