@@ -7,6 +7,9 @@ import os
 import pathlib
 import random
 import struct
+import subprocess
+
+from harness import BUILD, Failure, wait_until
 
 CORPORA = pathlib.Path(os.environ.get("TASKFORGE_CORPORA") or pathlib.Path(__file__).parents[2] / "../shared/data")
 
@@ -107,10 +110,9 @@ def json_of(one):
 def family_of(one):
     """The rules of the contract, section 8."""
     name, kind = one["name"], one["kind"]
-    if kind == "counter" and name != "_total":
-        name = name.removesuffix("_total")
-    if kind == "timer" and name != "_seconds":
-        name = name.removesuffix("_seconds")
+    end = {"counter": "_total", "timer": "_seconds"}.get(kind)
+    while end and name.endswith(end) and name != end:
+        name = name.removesuffix(end)
     name = name if one["naming"] == 2 else "taskforge_" + name
     return name + {"timer": "_seconds", "gauge": "_gauge" if one["naming"] == 0 else ""}.get(kind, "")
 
@@ -204,3 +206,85 @@ def expected_families(series, openmetrics):
         unit = unit if openmetrics and unit and family.endswith("_" + unit) else None
         result[name] = (type_, text or f"A {kind} that nobody described.", unit)
     return result
+
+
+# --- written by the library, read over HTTP ---
+
+
+def written_live(rng, series, prefix):
+    """The same series as an app can have them (metric_app, tfmetric): each its way, sums that add up exactly in any order, and names
+    of their own."""
+    result = []
+    for one in series:
+        one = {**one, "name": prefix + one["name"], "way": rng.choice(["handle", "handle", "name", "tfmetric"])}
+        if len(one["name"]) > 180:
+            continue
+        if "observations" in one:
+            one["observations"] = [math.ldexp(math.floor(math.ldexp(v, 10)), -10) for v in one["observations"]]
+        if one["way"] == "handle" and one["kind"] == "counter" and not (one["value"].is_integer() and one["value"] < 2**53):
+            one["way"] = "name"
+        if one["way"] == "tfmetric" and (one["kind"] == "timer" or len(one.get("observations", [])) > 3):
+            one["way"] = "name"
+        if one["way"] != "handle":
+            one.update(unit="", help="", bounds=[])
+        if one["way"] == "handle" or one.get("observations", [0]):  # by name a series begins with its first update
+            result.append(one)
+    return result
+
+
+class MetricApp:
+    """One metric_app (tests/integration/metric_app.c)."""
+
+    def __init__(self, instance):
+        self.process = subprocess.Popen([BUILD / "tests/integration/metric_app"], env=instance.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def write(self, series):
+        self.process.stdin.write(("".join(map(json_of, series)) + "\n").encode())
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().decode().strip()
+        if answer != "ok":
+            raise Failure(f"metric_app: {answer}")
+
+    def end(self):
+        self.process.stdin.close()
+        if self.process.wait(30) != 0:
+            raise Failure(f"metric_app: exit status {self.process.returncode}")
+
+
+def write_live(instance, app, series):
+    """Each series its way."""
+    app.write([one for one in series if one["way"] != "tfmetric"])
+    for one in series:
+        for value in one.get("observations", [one.get("value")]) if one["way"] == "tfmetric" else []:
+            instance.run("tfmetric", "--wait", "10s", one["kind"], one["name"], repr(value), *(f"{k}={v}" for k, v in one["labels"].items()))
+
+
+def of_set(samples, series):
+    """Those of the samples whose families are the set's: our own are on /metrics, too."""
+    names = {family_of(one) + suffix for one in series for suffix in suffixes_of(one["kind"])}
+    return {key: value for key, value in samples.items() if key[0] in names}
+
+
+def wait_equal(read, series, openmetrics, where, seconds=30.0):
+    """Until what read() gives, {(name, labels): value}, is the set."""
+    last = [None]
+
+    def equal():
+        try:
+            compare(of_set(read(), series), series, openmetrics, where)
+            return True
+        except AssertionError as error:
+            last[0] = error
+            return False
+
+    try:
+        wait_until(equal, "the set", seconds, pause=0.05)
+    except Failure as failure:
+        raise Failure(f"{failure}: {last[0]}") from None
