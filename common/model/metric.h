@@ -110,8 +110,8 @@ struct metric_scheme {
     const char *gauge_suffix; /* "_gauge" */
 };
 
-/* The name without what its kind puts behind it on /metrics (_total of counters, _seconds of timers): jobs and jobs_total are one
- * counter. An application's name travels like this. */
+/* The name without what its kind puts behind it on /metrics (_total of counters, _seconds of timers): jobs and jobs_total (and
+ * jobs_total_total) are one counter. An application's name travels like this; bare once more it is the same. */
 struct text metric_name_bare(enum metric_kind kind, struct text name);
 
 /* The family's name as OpenMetrics has it: without _total for counters. NUL-terminated in out; its length. */

@@ -9,9 +9,10 @@
 
 enum { SUFFIXES_MAX = 8 };
 
+/* However often it stands there: a name that has lost it once loses no more when it is asked for again. */
 static struct text without(struct text name, const char *suffix) {
     struct text end = text_of(suffix);
-    if (name.length > end.length && memcmp(name.data + name.length - end.length, end.data, end.length) == 0)
+    while (name.length > end.length && memcmp(name.data + name.length - end.length, end.data, end.length) == 0)
         name.length -= end.length;
     return name;
 }

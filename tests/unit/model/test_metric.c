@@ -50,6 +50,8 @@ static void names_come_out_as_the_contract_says(void **state) {
         { METRIC_COUNTER, METRIC_NAMING_APP, "jobs", "taskforge_jobs" },
         { METRIC_COUNTER, METRIC_NAMING_APP, "jobs_total", "taskforge_jobs" },
         { METRIC_COUNTER, METRIC_NAMING_APP, "_total", "taskforge__total" },
+        { METRIC_COUNTER, METRIC_NAMING_APP, "jobs_total_total", "taskforge_jobs" },
+        { METRIC_TIMER, METRIC_NAMING_APP, "run_seconds_seconds", "taskforge_run_seconds" },
         { METRIC_GAUGE, METRIC_NAMING_APP, "depth", "taskforge_depth_gauge" },
         { METRIC_HISTOGRAM, METRIC_NAMING_APP, "size", "taskforge_size" },
         { METRIC_TIMER, METRIC_NAMING_APP, "run", "taskforge_run_seconds" },
