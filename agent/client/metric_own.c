@@ -263,6 +263,8 @@ static bool send_gauge(struct call *call, struct tf_metric *metric) {
 }
 
 bool own_send(struct call *call, struct tf_metric *metric) {
+    if (metric_has_rule(metric))
+        return true; /* it waits for a slot with room */
     atomic_exchange(&metric->has_pending, false);
     if (metric_kind_is_histogram(metric->definition.kind))
         return send_histogram(call, metric);

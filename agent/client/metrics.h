@@ -54,13 +54,17 @@ struct tf_metric {
     char bytes[];
 };
 
+/* Gauges whose rule is not the default: they leave with their process, so they are never sent by name. */
+static inline bool metric_has_rule(const struct tf_metric *metric) {
+    return metric->definition.combine != METRIC_COMBINE_LAST;
+}
+
 /* --- metric_names.c --- */
 
-/* That a name has one kind in this process, and takes no other's names on /metrics (under the default namespace and suffix; the
+/* That a name has one kind (and a gauge one rule) in this process, and takes no other's names on /metrics (under the default namespace and suffix; the
  * collector, which knows the real ones, judges all processes). 0, or -EEXIST with the reason. Beyond some thousand names new ones are not
  * remembered. nested: no lock, no memory, only what is known already is judged. */
-int metric_name_claim(enum metric_kind kind, enum metric_naming naming, struct text name, bool nested,
-                      struct error *error);
+int metric_name_claim(const struct metric_definition *definition, bool nested, struct error *error);
 
 /* --- metric_own.c: the own cell --- */
 

@@ -161,6 +161,10 @@ int metric_family_check(struct text family);
  * counters, "" "_bucket" "_sum" "_count" "_created" for histograms, "" for the others. Ends with NULL. */
 const char *const *metric_suffixes(enum metric_kind kind);
 
+/* Whether a name that has this kind and rule may be used as of that kind and rule: 0, or -EEXIST with the reason in words of the name. */
+int metric_kinds_agree(struct text name, enum metric_kind kind, enum metric_combine combine, enum metric_kind other,
+                       enum metric_combine other_combine, struct error *error);
+
 /* The families there are, to find two of different kinds with one name, and names that would collide with another's samples.
  * One thread, or a lock of the caller's. */
 struct metric_families {

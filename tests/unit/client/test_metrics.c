@@ -188,6 +188,7 @@ static void what_breaks_a_rule_by_handle_is_refused(void **state) {
     assert_int_equal(tf_metric_register(client, &definition, &metric), 0);
     REFUSED(tf_counter_add(metric, -1), -EINVAL, "counter b_jobs cannot go down");
     REFUSED(tf_gauge_set(metric, 1), -EINVAL, "b_jobs is a counter, not a gauge");
+    REFUSED(tf_gauge_add(gauge, NAN), -EINVAL, "gauge b_depth cannot change by NaN");
     REFUSED(tf_gauge_add(timer, 1), -EINVAL, "b_work is a timer, not a gauge");
     REFUSED(tf_counter_add(gauge, 1), -EINVAL, "b_depth is a gauge, not a counter");
     REFUSED(tf_histogram_observe(timer, 1), -EINVAL, "b_work is a timer, not a histogram");
@@ -208,6 +209,38 @@ static void what_breaks_a_rule_by_handle_is_refused(void **state) {
     REFUSED(tf_metric_register(client, &definition, &metric), -EINVAL, "the unit of metric b_jobs");
     definition.kind = 7;
     REFUSED(tf_metric_register(client, &definition, &metric), -EINVAL, "kind must be TF_COUNTER to TF_TIMER, is 7");
+    tf_close(client);
+}
+
+static void a_gauge_has_one_rule(void **state) {
+    tf_client *client = fixture_open(*state, TF_POLICY_DROP, 0);
+    struct tf_metric_definition sum = TF_METRIC_INIT(TF_GAUGE, "u_depth"), last = sum, counter = sum;
+    struct { /* as a program built without `combine` has it */
+        struct tf_metric_definition definition;
+    } old = { TF_METRIC_INIT(TF_GAUGE, "u_level") };
+    tf_metric *metric, *other;
+    sum.combine = TF_COMBINE_SUM;
+    sum.labels = mail;
+    sum.label_count = 1;
+    assert_int_equal(tf_metric_register(client, &sum, &metric), 0);
+    REFUSED(tf_metric_register(client, &last, &other), -EEXIST,
+            "the gauge u_depth has the rule \"sum\" already and cannot have \"last\"");
+    REFUSED(tf_metric_set(client, "u_depth", 1, mail, 1), -EEXIST, "u_depth has the rule \"sum\" already");
+    assert_int_equal(tf_metric_set(client, "u_named", 1, NULL, 0), 0);
+    sum.name = "u_named";
+    REFUSED(tf_metric_register(client, &sum, &other), -EEXIST, "u_named has the rule \"last\" already");
+    sum.combine = 4;
+    REFUSED(tf_metric_register(client, &sum, &other), -EINVAL, "rule must be TF_COMBINE_LAST to TF_COMBINE_MAX, is 4");
+    counter.name = "u_jobs";
+    counter.kind = TF_COUNTER;
+    counter.combine = TF_COMBINE_MAX;
+    REFUSED(tf_metric_register(client, &counter, &other), -EINVAL, "the rule of metric u_jobs");
+    old.definition.size = offsetof(struct tf_metric_definition, combine);
+    old.definition.combine = 77;
+    assert_int_equal(tf_metric_register(client, &old.definition, &other), 0);
+    assert_int_equal(other->definition.combine, METRIC_COMBINE_LAST);
+    old.definition.size--;
+    REFUSED(tf_metric_register(client, &old.definition, &other), -EINVAL, "TF_METRIC_INIT");
     tf_close(client);
 }
 
@@ -315,6 +348,7 @@ int main(void) {
         fixture_test(an_update_by_handle_is_a_cell),
         fixture_test(the_definition_travels_with_the_series),
         fixture_test(what_breaks_a_rule_by_handle_is_refused),
+        fixture_test(a_gauge_has_one_rule),
         fixture_test(the_quick_way_takes_what_the_ordinary_takes),
         fixture_test(a_slot_with_metrics_waits_for_the_collector),
         fixture_test(a_thread_with_metrics_alone_takes_no_lane),
