@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "collector/exemplars.h"
 #include "collector/limits.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
@@ -188,6 +189,7 @@ void fold_discard(struct fold *fold) {
 
 static int show(struct fold *fold, struct series *series) {
     int result = 0;
+    bool is_there = series->shown;
     if (series->unnamed)
         return 0;
     if (!series->shown) {
@@ -198,10 +200,15 @@ static int show(struct fold *fold, struct series *series) {
     }
     if (result < 0)
         return result;
-    if (metric_kind_is_histogram(series->definition.kind))
-        return segment_set_histogram(fold->segment, series->position, &series->safe.histogram, series->safe.updated_ns);
+    if (metric_kind_is_histogram(series->definition.kind)) {
+        result =
+            segment_set_histogram(fold->segment, series->position, &series->safe.histogram, series->safe.updated_ns);
+        exemplars_show(fold, series, !is_there);
+        return result;
+    }
     segment_set_value(fold->segment, series->position, series->safe.value, series->safe.updated_ns);
     segment_set_hidden(fold->segment, series->position, gauge_is_absent(series));
+    exemplars_show(fold, series, !is_there);
     return 0;
 }
 

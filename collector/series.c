@@ -97,6 +97,7 @@ void series_table_finish(struct series_table *table) {
             next = series->next;
             value_finish(&series->safe);
             value_finish(&series->coming);
+            free(series->exemplars);
             free(series);
         }
     free(table->buckets);

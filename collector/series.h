@@ -32,14 +32,15 @@ struct series {
     uid_t user; /* who brought it: shares.h */
     int share;
     struct series_value safe, coming;
-    struct gauge_group *gauge; /* of a gauge with a rule for several processes: gauges.h */
-    uint64_t coming_bytes;     /* taken of the share for octaves that `coming` has and `safe` has not */
-    bool touched;              /* `coming` holds, and the series is on the list of touched ones */
-    bool defined;              /* its definition is in the state */
-    bool defining;             /* ... or in the batch that is being made */
-    bool adopted;              /* its total came from the segment */
-    bool unnamed;              /* its name on /metrics is another's: counted, but not shown */
-    bool shown;                /* it is in the segment, as number `position` */
+    struct gauge_group *gauge;          /* of a gauge with a rule for several processes: gauges.h */
+    struct series_exemplars *exemplars; /* owned; NULL: none yet. exemplars.h */
+    uint64_t coming_bytes;              /* taken of the share for octaves that `coming` has and `safe` has not */
+    bool touched;                       /* `coming` holds, and the series is on the list of touched ones */
+    bool defined;                       /* its definition is in the state */
+    bool defining;                      /* ... or in the batch that is being made */
+    bool adopted;                       /* its total came from the segment */
+    bool unnamed;                       /* its name on /metrics is another's: counted, but not shown */
+    bool shown;                         /* it is in the segment, as number `position` */
     uint64_t position;
     char bytes[];
 };

@@ -198,7 +198,7 @@ static __attribute__((noinline)) void observe_elsewhere(struct access *access, s
         !access->call.nested && atomic_load(&metric->client->session_id) != 0 && !atomic_load(&metric->has_pending);
     int saved_errno = errno;
     access->slot = NULL; /* writing may change the thread's sessions */
-    if (may_send && metric_send(&access->call, metric, METRIC_ADD, value) == 0) {
+    if (may_send && metric_send(&access->call, metric, METRIC_ADD, value, TEXT_EMPTY) == 0) {
         atomic_fetch_add(&metric->left_count, 1);
         atomic_add_double(&metric->left_sum_bits, value);
     } else {
@@ -236,9 +236,12 @@ static __attribute__((noinline)) int observe_ordinarily(tf_metric *metric, enum 
 }
 
 static inline int observe(tf_metric *metric, enum metric_kind kind, double value) {
-    if (likely(metric) && likely(observe_quickly(metric, kind, value) == 0))
-        return 0;
-    return observe_ordinarily(metric, kind, value);
+    int r = likely(metric) && likely(observe_quickly(metric, kind, value) == 0)
+                ? 0
+                : observe_ordinarily(metric, kind, value);
+    if (unlikely(thread_has_trace()) && r == 0)
+        metric_exemplar_offer(metric, value);
+    return r;
 }
 
 int tf_histogram_observe(tf_metric *metric, double value) {

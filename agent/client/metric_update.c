@@ -86,11 +86,11 @@ static int value_check(enum metric_kind kind, enum metric_operation operation, s
 }
 
 /* The trace of the thread's context as text. */
-static struct text thread_trace_id(const struct thread *thread, char hex[32]) {
+struct text thread_trace_id(const struct thread *thread, char hex[TRACE_DIGITS]) {
     if (!(thread->context.has & TF_HAS_TRACE))
         return thread->context.has & CONTEXT_TEXT ? thread->trace_text : TEXT_EMPTY;
     text_hex(thread->context.trace_id, sizeof(thread->context.trace_id), hex);
-    return (struct text) { hex, 32 };
+    return (struct text) { hex, TRACE_DIGITS };
 }
 
 static int update_compose(struct call *call, struct record_metric_update *update, const struct tf_label *labels,

@@ -147,6 +147,7 @@ void metrics_after_fork(struct tf_client *client) {
 
 static void metric_free(struct tf_metric *metric) {
     own_cell_finish(&metric->own);
+    free((void *)metric->exemplar_ms);
     free(metric);
 }
 
@@ -172,7 +173,12 @@ static int metric_create(struct tf_client *client, const struct metric_definitio
     size_t size = definition->name.length + definition->labels.length + definition->unit.length +
                   definition->help.length + definition->bounds.length;
     struct tf_metric *metric = calloc(1, sizeof(*metric) + size);
-    if (!metric || own_cell_init(&metric->own, definition->kind) < 0) {
+    if (metric && metric_kind_is_histogram(definition->kind))
+        metric->exemplar_ms = calloc(EXEMPLAR_PLACES, sizeof(*metric->exemplar_ms));
+    if (!metric || (metric_kind_is_histogram(definition->kind) && !metric->exemplar_ms) ||
+        own_cell_init(&metric->own, definition->kind) < 0) {
+        if (metric)
+            free((void *)metric->exemplar_ms);
         free(metric);
         return -ENOMEM;
     }

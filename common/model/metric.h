@@ -54,6 +54,7 @@ enum metric_naming {
 enum metric_operation {
     METRIC_ADD, /* counters and gauges: to the value; histograms and timers: one observation */
     METRIC_SET, /* gauges; counters whose total somebody else keeps (it may begin anew) */
+    METRIC_EXEMPLAR, /* counts nothing: an observation that was counted by handle, for its trace id. Older collectors refuse it */
     METRIC_OPERATION_END,
 };
 
