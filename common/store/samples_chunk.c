@@ -26,11 +26,11 @@ static void find_runs(const struct samples_rows *rows, struct encoding *encoding
     uint64_t missing = 0;
     size_t begin = 0;
     for (size_t i = 1; i <= rows->count; i++) {
-        if (i < rows->count && rows->rows[i].tick == rows->rows[i - 1].tick + 1)
+        if (i < rows->count && rows->ticks[i] == rows->ticks[i - 1] + 1)
             continue;
         end_run(encoding, missing, i - begin);
         if (i < rows->count)
-            missing = rows->rows[i].tick - rows->rows[i - 1].tick - 1;
+            missing = rows->ticks[i] - rows->ticks[i - 1] - 1;
         begin = i;
     }
 }
@@ -67,7 +67,7 @@ static void put_head(const struct encoding *encoding, const struct samples_rows 
     put_u16(out, encoding->run_count);
     put_u16(out, encoding->columns);
     samples_put_u64(out, 0); /* the lengths, later */
-    samples_put_u64(out, rows->rows[0].tick);
+    samples_put_u64(out, rows->ticks[0]);
     buffer_append_text(out, buffer_text(&encoding->runs));
     buffer_append(out, encoding->bitmap, bytes);
     for (size_t i = 0; i < encoding->columns; i++)
@@ -84,7 +84,7 @@ int samples_chunk_encode(struct samples_rows *rows, uint32_t group, struct sampl
                          size_t *ret_columns) {
     struct encoding encoding = { .columns = 0 };
     check(rows->count > 0);
-    uint64_t seed = samples_seed(group, rows->rows[rows->count - 1].tick);
+    uint64_t seed = samples_seed(group, rows->ticks[rows->count - 1]);
     buffer_clear(out);
     int result = encode_columns(rows, seed, column, &encoding);
     find_runs(rows, &encoding);

@@ -63,7 +63,6 @@ void samples_row_add_histogram(struct samples_row_writer *row, struct text encod
 void samples_row_end(struct samples_row_writer *row, uint64_t seed);
 
 struct samples_row {
-    uint64_t tick;
     unsigned char bitmap[SAMPLES_BITMAP];
     struct samples_cursor cursor; /* at the value of the next bit */
 };
@@ -77,20 +76,32 @@ struct samples_entry {
 /* The value of the next bit. -EBADMSG. */
 int samples_row_next(struct samples_row *row, struct samples_entry *ret);
 
-/* Some rows of a group, by column: each index from 0 on, once. */
+/* --- samples_rows.c: some rows of a group, by column --- */
+
+enum {
+    SAMPLES_LANES = 8
+}; /* series that are turned from rows to columns together: the values of a row in a line of the cache */
+
 struct samples_rows {
-    struct samples_row rows[SAMPLES_ROWS_MAX];
-    uint64_t ticks[SAMPLES_ROWS_MAX];                            /* of those that were loaded, damaged ones too */
-    size_t offsets[SAMPLES_ROWS_MAX], lengths[SAMPLES_ROWS_MAX]; /* in bytes */
-    size_t loaded, count;                                        /* count: those that are sound */
-    struct buffer bytes;
-    uint64_t damaged_tick; /* one of those that are not */
+    struct buffer bytes; /* of all that were loaded */
+    size_t loaded, offsets[SAMPLES_ROWS_MAX], lengths[SAMPLES_ROWS_MAX];
+    uint64_t loaded_ticks[SAMPLES_ROWS_MAX];
+    size_t count;                                   /* of those, the sound ones */
+    uint64_t ticks[SAMPLES_ROWS_MAX], damaged_tick; /* damaged_tick: one of the others */
+    uint64_t (*values)
+        [SAMPLES_GROUP]; /* of each sound row: bits of a double; or where a histogram stands in bytes, and its length */
+    unsigned char present[SAMPLES_ROWS_MAX][SAMPLES_BITMAP],
+        kinds[SAMPLES_ROWS_MAX][SAMPLES_BITMAP]; /* kinds: 1 a histogram */
+    unsigned turned;                  /* the lanes below are these series / SAMPLES_LANES; else SAMPLES_GROUP */
+    unsigned char any, any_histogram; /* a bit for each lane */
+    uint64_t lanes[SAMPLES_LANES][SAMPLES_ROWS_MAX];
 };
-void samples_rows_finish(struct samples_rows *rows);
+struct samples_rows *samples_rows_create(void); /* NULL: out of memory */
+void samples_rows_destroy(struct samples_rows *rows);
 /* Copy those of the group at from and behind (at most SAMPLES_ROWS_MAX): 0; failures of the store. */
 int samples_rows_load(struct samples_rows *rows, struct partition_txn *txn, uint32_t group, uint64_t from,
                       struct error *error);
-/* Check and open what was loaded; needs no transaction. */
+/* Check and decode what was loaded; needs no transaction. */
 void samples_rows_open(struct samples_rows *rows, uint32_t group);
 /* 1 with the column of the series; 0: it has no value in them; -ENOMEM. */
 int samples_rows_column(struct samples_rows *rows, unsigned index, struct samples_column *column);

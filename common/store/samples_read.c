@@ -21,7 +21,7 @@ struct reading {
     struct buffer bytes;
     size_t places[SAMPLES_GROUP]; /* where each chosen column stands in bytes */
     struct samples_column column;
-    struct samples_rows rows;
+    struct samples_rows *rows;
     struct samples_bucket buckets[HISTOGRAM_OCTAVES * HISTOGRAM_BUCKETS];
     size_t bucket_count;
     double values[SAMPLES_TICKS_MAX];
@@ -186,12 +186,12 @@ static int visit_chunk(struct reading *reading, uint64_t last) {
 /* --- rows --- */
 
 static int visit_row_runs(struct reading *reading, size_t series, bool histogram) {
-    const struct samples_rows *rows = &reading->rows;
+    const struct samples_rows *rows = reading->rows;
     int result = 0;
     for (size_t at = 0, next; at < rows->count && result == 0; at = next) {
-        for (next = at + 1; next < rows->count && rows->rows[next].tick == rows->rows[next - 1].tick + 1;)
+        for (next = at + 1; next < rows->count && rows->ticks[next] == rows->ticks[next - 1] + 1;)
             next++;
-        struct samples_run run = { rows->rows[at].tick, at, next - at };
+        struct samples_run run = { rows->ticks[at], at, next - at };
         result = visit_run(reading, series, run, reading->column.values, histogram);
     }
     return result;
@@ -199,28 +199,24 @@ static int visit_row_runs(struct reading *reading, size_t series, bool histogram
 
 static int visit_rows(struct reading *reading) {
     int result = 0;
-    samples_rows_open(&reading->rows, reading->group);
-    if (reading->rows.count < reading->rows.loaded)
-        tell(reading, "a row is damaged", reading->rows.damaged_tick);
-    size_t chosen = 0;
-    for (unsigned index = 0; chosen < reading->count && result == 0; index++) {
-        result = samples_rows_column(&reading->rows, index, &reading->column);
-        if (result < 0)
-            return error_set(reading->error, result, "metric history: out of memory");
-        if (reading->chosen[chosen].number % SAMPLES_GROUP != index) {
-            result = 0;
+    samples_rows_open(reading->rows, reading->group);
+    if (reading->rows->count < reading->rows->loaded)
+        tell(reading, "a row is damaged", reading->rows->damaged_tick);
+    for (size_t i = 0; i < reading->count && result == 0; i++) {
+        const struct samples_chosen *chosen = &reading->chosen[i];
+        bool histogram = is_histogram(reading, chosen);
+        int any = samples_rows_column(reading->rows, chosen->number % SAMPLES_GROUP, &reading->column);
+        if (any < 0)
+            return error_set(reading->error, any, "metric history: out of memory");
+        if (any == 0)
+            continue;
+        if (reading->column.histogram != histogram) {
+            tell(reading, "a row is damaged", reading->rows->ticks[0]);
             continue;
         }
-        bool any = result > 0, histogram = is_histogram(reading, &reading->chosen[chosen]);
-        result = 0;
-        if (any && reading->column.histogram != histogram) {
-            tell(reading, "a row is damaged", reading->rows.rows[0].tick);
-        } else if (any) {
-            if (histogram)
-                list_buckets(reading);
-            result = visit_row_runs(reading, reading->chosen[chosen].series, histogram);
-        }
-        chosen++;
+        if (histogram)
+            list_buckets(reading);
+        result = visit_row_runs(reading, chosen->series, histogram);
     }
     return result;
 }
@@ -244,9 +240,9 @@ static int fetch(struct reading *reading, uint64_t tick, uint64_t *ret_last, str
         result = take_chunk(reading, txn, *ret_last, piece, error);
         result = result < 0 ? result : result == 0 ? FOUND_DAMAGE : FOUND_CHUNK;
     } else if (result >= 0) {
-        result = samples_rows_load(&reading->rows, txn, reading->group, tick, error);
-        if (result == 0 && reading->rows.loaded > 0) {
-            *ret_last = reading->rows.ticks[reading->rows.loaded - 1];
+        result = samples_rows_load(reading->rows, txn, reading->group, tick, error);
+        if (result == 0 && reading->rows->loaded > 0) {
+            *ret_last = reading->rows->loaded_ticks[reading->rows->loaded - 1];
             result = FOUND_ROWS;
         }
     }
@@ -293,10 +289,21 @@ static int read_member(struct reading *reading, const struct samples_chosen_of *
     return result;
 }
 
+static void finish(struct reading *reading) {
+    buffer_finish(&reading->bytes);
+    samples_column_finish(&reading->column);
+    samples_rows_destroy(reading->rows);
+    free(reading);
+}
+
 int samples_read(struct samples_selection *selection, uint64_t start_ns, uint64_t end_ns,
                  int (*visit)(void *argument, const struct samples_block *block), void *argument, struct error *error) {
     struct reading *reading = calloc(1, sizeof(*reading));
-    if (!reading || samples_column_init(&reading->column) < 0) {
+    if (!reading)
+        return error_set(error, -ENOMEM, "metric history: out of memory");
+    reading->rows = samples_rows_create();
+    if (!reading->rows || samples_column_init(&reading->column) < 0) {
+        samples_rows_destroy(reading->rows);
         free(reading);
         return error_set(error, -ENOMEM, "metric history: out of memory");
     }
@@ -310,10 +317,7 @@ int samples_read(struct samples_selection *selection, uint64_t start_ns, uint64_
     for (size_t i = 0; i < selection->of_count && result == 0; i++)
         if (samples_member_may_have(selection->of[i].member, start_ns, end_ns))
             result = read_member(reading, &selection->of[i]);
-    buffer_finish(&reading->bytes);
-    samples_column_finish(&reading->column);
-    samples_rows_finish(&reading->rows);
-    free(reading);
+    finish(reading);
     return result;
 }
 

@@ -68,13 +68,13 @@ static int rewrite(struct samples_writer *writer, uint32_t group, struct error *
     if (rows->count > 0 && samples_chunk_encode(rows, group, &writer->column, &writer->chunk, &columns) < 0)
         return error_set(error, -ENOMEM, "out of memory for columns of samples");
     if (columns > 0)
-        result = partition_columns_put(writer->txn, group, rows->rows[rows->count - 1].tick,
-                                       buffer_text(&writer->chunk), error);
+        result =
+            partition_columns_put(writer->txn, group, rows->ticks[rows->count - 1], buffer_text(&writer->chunk), error);
     for (size_t i = 0; i < rows->loaded && result == 0; i++)
-        result = partition_row_delete(writer->txn, rows->ticks[i], group, error);
+        result = partition_row_delete(writer->txn, rows->loaded_ticks[i], group, error);
     bool more = rows->loaded == SAMPLES_ROWS_MAX && pending->rows > SAMPLES_ROWS_MAX;
     pending->rows = more ? pending->rows - SAMPLES_ROWS_MAX : 0;
-    pending->first = more ? rows->ticks[SAMPLES_ROWS_MAX - 1] + 1 : 0;
+    pending->first = more ? rows->loaded_ticks[SAMPLES_ROWS_MAX - 1] + 1 : 0;
     return result;
 }
 

@@ -1,4 +1,4 @@
-/* samples_row.c - see samples_private.h: the values of a group at one tick, and some such rows by column. */
+/* samples_row.c - see samples_private.h: the values of a group at one tick. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -106,131 +106,17 @@ int samples_row_next(struct samples_row *row, struct samples_entry *ret) {
     } else if (tag == TAG_BITS) {
         ret->value = samples_of_bits(samples_take_u64(cursor));
     } else if (exponent <= SAMPLES_EXPONENT_MAX && length <= sizeof(uint64_t)) {
+        static const uint64_t masks[] = { 0,          0xff,         0xffff,         0xffffff,
+                                          UINT32_MAX, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff,
+                                          UINT64_MAX };
         uint64_t little = 0;
         const unsigned char *bytes = samples_take(cursor, length);
-        if (bytes && length > 0)
-            memcpy(&little, bytes, length);
-        ret->value = (double)(int64_t)samples_unzigzag(le64toh(little)) / samples_powers[exponent];
+        if (bytes)
+            memcpy(&little, bytes, sizeof(little)); /* into the slack, at the end */
+        int64_t whole = (int64_t)samples_unzigzag(le64toh(little) & masks[length]);
+        ret->value = exponent ? (double)whole / samples_powers[exponent] : (double)whole;
     } else {
         cursor->bad = true;
     }
     return cursor->bad ? -EBADMSG : 0;
-}
-
-/* --- rows by column --- */
-
-void samples_rows_finish(struct samples_rows *rows) {
-    buffer_finish(&rows->bytes);
-}
-
-static int keep_row(struct samples_rows *rows, struct partition_txn *txn, uint64_t tick, struct partition_piece piece,
-                    struct error *error) {
-    struct buffer *bytes = &rows->bytes;
-    if (!buffer_reserve(bytes, piece.size + SAMPLES_SLACK))
-        return error_set(error, -ENOMEM, "out of memory");
-    int result = partition_piece_take(txn, piece, 0, piece.size, bytes->data + bytes->length, error);
-    if (result < 0)
-        return result;
-    rows->ticks[rows->loaded] = tick;
-    rows->offsets[rows->loaded] = bytes->length;
-    rows->lengths[rows->loaded++] = piece.size;
-    bytes->length += piece.size;
-    return 0;
-}
-
-int samples_rows_load(struct samples_rows *rows, struct partition_txn *txn, uint32_t group, uint64_t from,
-                      struct error *error) {
-    uint64_t tick = from;
-    rows->count = rows->loaded = 0;
-    buffer_clear(&rows->bytes);
-    while (rows->loaded < SAMPLES_ROWS_MAX) {
-        uint64_t found;
-        uint32_t of;
-        struct partition_piece piece;
-        int result = partition_row_seek(txn, tick, group, false, &found, &of, &piece, error);
-        if (result <= 0)
-            return result;
-        if (found < tick || (found == tick && of < group)) /* of a damaged tree: it ends all the same */
-            return error_set(error, -EBADMSG, "%s: its rows are out of order", partition_path(partition_of(txn)));
-        if (of == group)
-            result = keep_row(rows, txn, found, piece, error);
-        if (result < 0)
-            return result;
-        if (of >= group && found == UINT64_MAX)
-            return 0;
-        tick = of >= group ? found + 1 : found;
-    }
-    return 0;
-}
-
-void samples_rows_open(struct samples_rows *rows, uint32_t group) {
-    rows->count = 0;
-    if (rows->loaded > 0)
-        memset(rows->bytes.data + rows->bytes.length, 0, SAMPLES_SLACK);
-    for (size_t i = 0; i < rows->loaded; i++) {
-        uint64_t tick = rows->ticks[i];
-        struct text bytes = { rows->bytes.data + rows->offsets[i], rows->lengths[i] };
-        if (samples_row_open(bytes, samples_seed(group, tick), &rows->rows[rows->count]) == 0)
-            rows->rows[rows->count++].tick = tick;
-        else
-            rows->damaged_tick = tick;
-    }
-}
-
-static int add_histogram(struct samples_column *column, size_t at, struct text encoded) {
-    struct histogram histogram = HISTOGRAM_EMPTY;
-    int result = histogram_decode(encoded, &histogram);
-    if (result < 0)
-        return result;
-    column->values[at] = histogram.sum;
-    column->zeros[at] = histogram.zero;
-    for (unsigned octave = 0; octave < HISTOGRAM_OCTAVES && result == 0; octave++) {
-        for (unsigned bucket = 0; histogram.octaves[octave] && bucket < HISTOGRAM_BUCKETS; bucket++) {
-            if (histogram.octaves[octave][bucket] == 0)
-                continue;
-            uint64_t *counts = samples_column_bucket(column, octave, bucket);
-            if (!counts) {
-                result = -ENOMEM;
-                break;
-            }
-            counts[at] = histogram.octaves[octave][bucket];
-        }
-    }
-    histogram_finish(&histogram);
-    return result;
-}
-
-/* What cannot be read, or is of another kind than what is before it, is a hole. */
-static int add_entry(struct samples_rows *rows, size_t at, unsigned index, struct samples_column *column, bool *any) {
-    struct samples_row *row = &rows->rows[at];
-    struct samples_entry entry;
-    if (!samples_bit(row->bitmap, index) || samples_row_next(row, &entry) < 0 ||
-        (*any && entry.histogram != column->histogram))
-        return 0;
-    if (entry.histogram) {
-        int result = add_histogram(column, at, entry.encoded);
-        if (result < 0)
-            return result == -ENOMEM ? result : 0;
-    } else {
-        column->values[at] = entry.value;
-    }
-    if (!samples_is_hole(column->values[at])) {
-        column->histogram = entry.histogram;
-        *any = true;
-    }
-    return 0;
-}
-
-int samples_rows_column(struct samples_rows *rows, unsigned index, struct samples_column *column) {
-    bool any = false;
-    samples_column_clear(column);
-    column->count = rows->count;
-    for (size_t i = 0; i < rows->count; i++) {
-        column->values[i] = samples_hole();
-        column->zeros[i] = 0;
-        int result = add_entry(rows, i, index, column, &any);
-        if (result < 0)
-            return result;
-    }
-    return any;
 }

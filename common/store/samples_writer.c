@@ -73,10 +73,10 @@ int samples_writer_open(const char *data_dir, const struct samples_options *opti
         return result;
     struct samples_writer *writer = calloc(1, sizeof(*writer));
     if (writer)
-        writer->rows = calloc(1, sizeof(*writer->rows));
+        writer->rows = samples_rows_create();
     if (!writer || !writer->rows || samples_column_init(&writer->column) < 0) {
         if (writer)
-            free(writer->rows);
+            samples_rows_destroy(writer->rows);
         free(writer);
         return error_set(error, -ENOMEM, "metric history: out of memory");
     }
@@ -94,12 +94,11 @@ void samples_writer_close(struct samples_writer *writer) {
     partition_close(writer->partition);
     samples_numbers_finish(&writer->numbers);
     stage_finish(&writer->stage);
-    samples_rows_finish(writer->rows);
+    samples_rows_destroy(writer->rows);
     samples_column_finish(&writer->column);
     buffer_finish(&writer->row);
     buffer_finish(&writer->chunk);
     free(writer->pending);
-    free(writer->rows);
     free(writer);
 }
 
