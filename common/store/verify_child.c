@@ -110,9 +110,10 @@ static void child_main(int out, pid_t parent, const char *path, unsigned flags) 
     if ((flags & VERIFY_NOTE) && there)
         write_note(&run, path, &checked);
     const struct verify_result *result = &run.result;
-    fprintf(run.out, "done %d %d %llu %llu %llu %llu %llu\n", (int)result->verdict, result->hashed,
+    fprintf(run.out, "done %d %d %llu %llu %llu %llu %llu %llu %llu\n", (int)result->verdict, result->hashed,
             (unsigned long long)result->blocks, (unsigned long long)result->entries, (unsigned long long)result->spans,
-            (unsigned long long)result->first, (unsigned long long)result->next);
+            (unsigned long long)result->series, (unsigned long long)result->samples, (unsigned long long)result->first,
+            (unsigned long long)result->next);
     fflush(run.out);
     _exit(0);
 }
@@ -160,19 +161,21 @@ static void take_fault(struct verify_child *child, const char *line, verify_faul
 }
 
 static void take_line(struct verify_child *child, const char *line, verify_fault_function *tell, void *argument) {
-    unsigned long long blocks, entries, spans, first, next;
+    unsigned long long blocks, entries, spans, series, samples, first, next;
     int verdict, hashed;
     struct verify_result *result = &child->result;
     if (strncmp(line, "fault ", 6) == 0) {
         take_fault(child, line + 6, tell, argument);
-    } else if (sscanf(line, "done %d %d %llu %llu %llu %llu %llu", &verdict, &hashed, &blocks, &entries, &spans, &first,
-                      &next) == 7 &&
+    } else if (sscanf(line, "done %d %d %llu %llu %llu %llu %llu %llu %llu", &verdict, &hashed, &blocks, &entries,
+                      &spans, &series, &samples, &first, &next) == 9 &&
                verdict > PARTITION_UNCHECKED && verdict < PARTITION_VERDICTS) {
         result->verdict = (enum partition_verdict)verdict;
         result->hashed = hashed;
         result->blocks = blocks;
         result->entries = entries;
         result->spans = spans;
+        result->series = series;
+        result->samples = samples;
         result->first = first;
         result->next = next;
         child->done = true;
