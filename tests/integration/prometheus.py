@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -153,8 +154,41 @@ def what_is_stored_is_what_was_written():
             metric_sets.wait_equal(lambda: place.stored(form, series), series, form == "openmetrics", f"TASKFORGE_SEED={seed}, {form}")
             metadata_is_there(place, form, series)
         expect(place.text_was_sent, "the second job got text")
+        exemplars_are_stored(place)
         counters_go_on_over_kills(place)
         expect(place.server.stop() == 0, "prometheus did not end well")
+
+
+def exemplars_are_stored(place):
+    """By name and by handle; with its trace, its value and its time, from OpenMetrics alone."""
+    trace, begin = "4bf92f3577b34da6a3ce929d0e0e4736", time.time()
+    timer = {"kind": "timer", "name": "traced_time", "labels": {}, "observations": [0.25], "way": "handle"}
+    with MetricApp(place) as app:
+        app.write([timer])  # by handle an exemplar is for a series that the collector has seen
+        wait_until(lambda: place.value('taskforge_traced_time_seconds_count{form="openmetrics"}') == 1, "the timer", pause=0.05)
+        app.write([
+            {"kind": "counter", "name": "traced", "labels": {}, "value": 3, "way": "name", "trace_id": trace},
+            {"kind": "histogram", "name": "traced_size", "labels": {}, "observations": [2.5], "way": "name", "trace_id": 'not "hex"\n'},
+            {**timer, "trace_id": trace},
+        ])  # fmt: skip
+        app.end()
+    expected = {("taskforge_traced_total", trace, 3.0), ("taskforge_traced_size_bucket", 'not "hex"\n', 2.5), ("taskforge_traced_time_seconds_bucket", trace, 0.25)}
+    found = set()
+
+    def stored():
+        found.clear()
+        for one in place.api("query_exemplars", query='{__name__=~"taskforge_traced.*"}', start=begin - 60, end=time.time() + 60):
+            expect(one["seriesLabels"]["form"] == "openmetrics", f"{one}")
+            for exemplar in one["exemplars"]:
+                expect(abs(exemplar["timestamp"] - begin) < 60, f"{exemplar}, written at {begin}")
+                told = exemplar["labels"]["trace_id"].replace('\\"', '"').replace("\\n", "\n")  # 2.42 leaves escapes there as they are
+                found.add((one["seriesLabels"]["__name__"], told, float(exemplar["value"])))
+        return found == expected
+
+    try:
+        wait_until(stored, "exemplars in prometheus", 20, pause=0.05)
+    except Failure as failure:
+        raise Failure(f"{failure}: {found}, not {expected}") from None
 
 
 def counters_go_on_over_kills(place):

@@ -128,6 +128,22 @@ def the_format_is_the_one_that_was_asked_for():
             exposition_rules.read(gzip.decompress(body) if compressed else body, False)
 
 
+TIMEOUT = "X-Prometheus-Scrape-Timeout-Seconds"
+
+
+def a_scrape_that_cannot_be_done_in_time_says_so():
+    with Instance() as one:
+        one.start("collector")
+        port = one.port(one.start("exporter"))
+        wait_until(lambda: len(ask(port)[2]) > 2000, "some series")
+        status, headers, body = ask(port, **{TIMEOUT: "0.000001"})
+        expect(status == 503 and headers["Content-Type"] == "application/json" and "time" in json.loads(body)["error"], f"{status} {body}")
+        for timeout in ("10", "60.5", "1e9", "0", "-1", "", "nan", "inf", "0x10", "1" * 400, "1e-400", "10 s", "1,2", "\\xff"):
+            status, headers, body = ask(port, Accept=OPENMETRICS, **{TIMEOUT: timeout})
+            expect(status == 200, f"{timeout}: {status} {body[:200]}")
+            exposition_rules.read(body, True)
+
+
 def other_methods_are_refused_with_those_that_are_allowed():
     with Instance() as one:
         one.start("collector")
@@ -244,6 +260,7 @@ if __name__ == "__main__":
                 without_a_segment_it_says_so,
                 a_damaged_segment_is_an_answer,
                 the_format_is_the_one_that_was_asked_for,
+                a_scrape_that_cannot_be_done_in_time_says_so,
                 other_methods_are_refused_with_those_that_are_allowed,
                 bodies_are_whole_while_segments_are_replaced,
                 bodies_are_whole_while_the_collector_is_killed,
