@@ -92,19 +92,19 @@ def random_exemplars(rng, one, strings):
     return found
 
 
-def random_set(rng, strings, most=25, namings=(0, 1, 2), hidden=True):
-    """Series as the collector would let in: one kind for a family, no name twice, none that takes another's."""
+def random_set(rng, strings, most=25, namings=(0, 1, 2), hidden=True, colliding=False):
+    """Series as the collector would let in: one kind for a family, no name twice, none that takes another's. colliding: as it never would."""
     result, seen, taken = [], set(), {}
     for number in range(rng.randrange(0, most)):
-        family = random_one(rng, strings, number, namings)
+        family = random_one(rng, strings, number % 3 if colliding else number, namings)
         names = [family_of(family) + suffix for suffix in suffixes_of(family["kind"])]
-        if any(name in taken for name in names):
+        if any(name in taken for name in names) and not colliding:
             continue
         taken.update(dict.fromkeys(names, number))
         for _ in range(rng.randrange(1, 4)):
             labels = random_labels(rng, strings)
             key = (family_of(family), tuple(sorted(labels.items())))
-            if key in seen:
+            if key in seen and not colliding:
                 continue
             seen.add(key)
             one = {**family, "labels": labels}
