@@ -19,7 +19,7 @@ struct power {
     uint64_t high, low;
 };
 static const struct power powers[] = {
-#include "decimal_powers.inc"
+#include "common/base/decimal_powers.inc"
 };
 
 static const char pairs[] = "000102030405060708091011121314151617181920212223242526272829303132333435363738394041424344"
