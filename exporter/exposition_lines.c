@@ -101,6 +101,12 @@ static void keep_bounds(struct exposition_about *about, const double *bounds) {
     }
 }
 
+static struct text front_suffix(enum metric_kind kind) {
+    return kind == METRIC_COUNTER           ? TEXT_LITERAL("_total{")
+           : metric_kind_is_histogram(kind) ? TEXT_LITERAL("_bucket{")
+                                            : TEXT_LITERAL("{");
+}
+
 struct exposition_about *exposition_about_create(const struct metric_definition *definition, struct text family) {
     double own[METRIC_BOUNDS_MAX];
     const double *bounds = own;
@@ -108,7 +114,9 @@ struct exposition_about *exposition_about_create(const struct metric_definition 
                        ? metric_classic_bounds(definition->kind, definition->bounds, own, &bounds)
                        : 0;
     size_t fixed = sizeof(struct exposition_about) + count * sizeof(struct exposition_bound);
-    struct exposition_about *about = malloc(fixed + family.length + definition->help.length + definition->unit.length);
+    struct text suffix = front_suffix(definition->kind);
+    struct exposition_about *about =
+        malloc(fixed + 2 * family.length + suffix.length + definition->help.length + definition->unit.length);
     if (!about)
         return NULL;
     char *room = (char *)about + fixed;
@@ -118,8 +126,11 @@ struct exposition_about *exposition_about_create(const struct metric_definition 
         .family = keep(&room, family),
         .help = keep(&room, definition->help),
         .unit = keep(&room, definition->unit),
+        .front = { room, family.length + suffix.length },
         .bound_count = (unsigned)count,
     };
+    keep(&room, family);
+    keep(&room, suffix);
     keep_bounds(about, bounds);
     return about;
 }
@@ -181,6 +192,10 @@ enum {
         SUFFIX_MAX + 16 + EXPOSITION_BOUND_MAX + DECIMAL_TEXT_MAX + EXEMPLAR_MAX, /* beside the name and the labels */
 };
 
+static inline bool make_room(struct buffer *out, size_t more) {
+    return (more <= out->capacity - out->length && !out->failed) || buffer_reserve(out, more);
+}
+
 static inline char *put(char *at, const void *data, size_t length) {
     memcpy(at, data, length);
     return at + length;
@@ -239,14 +254,20 @@ void exposition_append_number_lines(struct buffer *out, struct exposition_style 
                                     const struct exposition_about *about, struct text labels, double value,
                                     const struct metric_exemplar *exemplar, uint64_t created_ns, size_t *ret_labels) {
     bool counter = about->kind == METRIC_COUNTER, openmetrics = style.format == EXPOSITION_OPENMETRICS;
-    struct text suffix = counter ? TEXT_LITERAL("_total") : TEXT_LITERAL("");
     if (counter && !(value >= 0))
         return;
-    if (!buffer_reserve(out, 2 * (about->family.length + labels.length + LINE_MORE)))
+    if (!make_room(out, 2 * (about->family.length + labels.length + LINE_MORE)))
         return;
     char *at = out->data + out->length;
-    *ret_labels = out->length + about->family.length + suffix.length + 1;
-    at = put_name(at, about->family, suffix, labels);
+    *ret_labels = out->length + about->front.length;
+    at = put_text(at, about->front);
+    if (labels.length > 0) {
+        at = put_text(at, labels);
+        *at++ = '}';
+    } else {
+        at--; /* no brace either */
+    }
+    *at++ = ' ';
     at += write_number(value, at);
     if (counter && openmetrics && exemplar && metric_exemplar_is_valid(exemplar))
         at = put_exemplar(at, exemplar);
@@ -268,8 +289,7 @@ static char *put_buckets(char *at, struct exposition_style style, const struct e
     histogram_cumulate(&counts->histogram, ends, about->bound_count, cumulated);
     for (unsigned i = 0; i <= about->bound_count; i++) {
         if (i == 0) {
-            at = put_text(at, about->family);
-            at = PUT_LITERAL(at, "_bucket{");
+            at = put_text(at, about->front);
             if (labels.length > 0) {
                 at = put_text(at, labels);
                 *at++ = ',';
@@ -298,10 +318,10 @@ void exposition_append_histogram_lines(struct buffer *out, struct exposition_sty
     const bool openmetrics = style.format == EXPOSITION_OPENMETRICS;
     const size_t lines = about->bound_count + 4;
     uint64_t all = histogram_count(&counts->histogram);
-    if (!buffer_reserve(out, lines * (about->family.length + labels.length + LINE_MORE)))
+    if (!make_room(out, lines * (about->family.length + labels.length + LINE_MORE)))
         return;
     char *at = out->data + out->length;
-    *ret_labels = out->length + about->family.length + strlen("_bucket{");
+    *ret_labels = out->length + about->front.length;
     at = put_buckets(at, style, about, labels, counts, all);
     if (!openmetrics || (!about->below_zero && counts->histogram.sum >= 0)) {
         /* else the sum is not a counter, and neither goes without the other */

@@ -19,6 +19,7 @@ struct exposition_about {
     bool refused;    /* its family's name is another's already: no lines */
     bool below_zero; /* a bound is: the sum is no counter */
     struct text family, help, unit;
+    struct text front;    /* of a line with labels: "family_total{", "family{", "family_bucket{" */
     unsigned bound_count; /* of histograms and timers */
     struct exposition_bound bounds[];
 };
