@@ -108,6 +108,7 @@ WRAP(int, -1, mkdir, (const char *path, mode_t mode), path, mode)
 WRAP(int, -1, pipe2, (int ends[2], int flags), ends, flags)
 WRAP(pid_t, -1, fork, (void))
 WRAP(DIR *, NULL, opendir, (const char *path), path)
+WRAP(struct dirent *, NULL, readdir64, (DIR * folder), folder)
 WRAP(void *, MAP_FAILED, mmap64, (void *at, size_t size, int protection, int flags, int fd, off_t offset), at, size,
      protection, flags, fd, offset)
 

@@ -3,11 +3,14 @@
 #include "store_spans.h"
 
 #include <dirent.h>
+#include <poll.h>
+#include <signal.h>
 
 #include "common/base/check.h"
 #include "common/store/partition_copy.h"
 #include "common/store/partition_sum.h"
 #include "common/store/reader.h"
+#include "common/store/verify.h"
 #include "tests/lib/fail_at.h"
 
 enum { ROWS = 24, FIRST = 7 };
@@ -461,6 +464,139 @@ static void a_reader_without_memory_says_so_and_calls_nothing_damaged(void **unu
     assert_in_range(failures, 20, 500);
 }
 
+/* --- the folder --- */
+
+/* What cannot be looked at is there all the same: without it another partition would be taken for the newest. */
+static void a_list_of_partitions_has_all_of_them_or_is_none(void **unused) {
+    (void)unused;
+    for (uint64_t first = 1; first <= 20; first++)
+        partition_close(fixture_create(fixture_path(first), first));
+    for (unsigned kinds = FAIL_MEMORY; kinds <= FAIL_CALL; kinds++)
+        for (unsigned n = 1, failed = 1; failed; n++) {
+            struct partition_name *names = NULL;
+            size_t count = 0;
+            fail_at(kinds, n, EIO);
+            int result = partition_list(fixture_folder, &names, &count, &error);
+            failed = fail_stop();
+            assert_told(result, failed, kinds == FAIL_MEMORY ? ENOMEM : EIO);
+            assert_int_equal(count, result == 0 ? 20 : 0);
+            free(names);
+            fail_at(kinds, n, EIO);
+            result = partition_list(fixture_path(7), &names, &count, &error); /* one of them alone */
+            failed |= fail_stop();
+            if (result == 0)
+                free(names);
+            assert_told(result, true, 0);
+        }
+}
+
+/* --- checks --- */
+
+enum { CALLS_MAX = 1000, QUIET = 12 }; /* so many checks went well one after the other: no call is left to fail */
+
+/* Whatever the child has no memory or descriptor for: it notes nothing, and calls nothing damaged. */
+static void a_check_that_cannot_be_made_is_no_verdict(void **unused) {
+    (void)unused;
+    const char *path = fixture_path(1);
+    make_closed(path, 1);
+    for (unsigned kinds = FAIL_MEMORY; kinds <= FAIL_CALL; kinds++) {
+        unsigned unchecked = 0, quiet = 0;
+        for (unsigned n = 1; n < CALLS_MAX && quiet < QUIET; n++) {
+            struct verify_result checked;
+            struct partition_note note;
+            fail_at(kinds, n, EMFILE); /* in the child, mostly */
+            int result = verify_partition(path, VERIFY_QUICK | VERIFY_NOTE, NULL, NULL, &checked, &error);
+            fail_stop();
+            bool noted = partition_sum_note(path, &note) == 1;
+            quiet = result == 0 && noted ? quiet + 1 : 0;
+            unlink_sum(path);
+            if (result < 0)
+                continue;
+            assert_int_equal(checked.faults, 0);
+            assert_true(checked.verdict == PARTITION_SOUND || checked.verdict == PARTITION_UNCHECKED);
+            if (checked.verdict == PARTITION_UNCHECKED) {
+                assert_non_null(strstr(checked.why, "could not be checked"));
+                assert_false(noted);
+                unchecked++;
+            }
+        }
+        assert_int_equal(quiet, QUIET);
+        assert_true(unchecked >= 3);
+    }
+}
+
+static pid_t only_child(void) {
+    char path[64], text[32] = "";
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    assert_true(read(fd, text, sizeof(text) - 1) > 0);
+    close(fd);
+    return (pid_t)atoi(text);
+}
+
+/* For want of memory the kernel kills, too. */
+static void a_check_that_was_killed_is_no_verdict(void **unused) {
+    (void)unused;
+    const char *path = fixture_path(1);
+    const struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    char lock[PARTITION_PATH_MAX + 8];
+    struct verify_child *child;
+    struct verify_result result;
+    make_closed(path, 1);
+    snprintf(lock, sizeof(lock), "%s-lock", path);
+    int fd = open(lock, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0 && fcntl(fd, F_SETLK, &all) == 0); /* for which LMDB waits */
+    must(verify_child_start(path, VERIFY_NOTE, &child, &error));
+    pid_t pid = only_child();
+    if (pid == 0) {
+        verify_child_stop(child);
+        close(fd);
+        skip();
+    }
+    assert_int_equal(verify_child_read(child, NULL, NULL, &result), 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    while (verify_child_read(child, NULL, NULL, &result) == 1) {
+        struct pollfd wait = { .fd = verify_child_fd(child), .events = POLLIN };
+        poll(&wait, 1, -1);
+    }
+    verify_child_stop(child);
+    close(fd);
+    assert_int_equal(result.verdict, PARTITION_UNCHECKED);
+    assert_int_equal(result.faults, 0);
+    assert_false(partition_sum_exists(path));
+}
+
+static void report(void *argument, const char *path, const char *fault, const struct verify_result *result) {
+    (void)path;
+    if (!fault)
+        *(unsigned *)argument += result->verdict == PARTITION_UNCHECKED;
+}
+
+/* Nobody is told that all is well where not all was looked at. */
+static void what_could_not_be_checked_counts_as_a_fault(void **unused) {
+    (void)unused;
+    unsigned ended = 0;
+    make_closed(fixture_path(1), 1);
+    for (unsigned kinds = FAIL_MEMORY; kinds <= FAIL_CALL; kinds++)
+        for (unsigned n = 1, quiet = 0; n < CALLS_MAX && quiet < QUIET; n++) {
+            struct verify_totals totals;
+            unsigned unchecked = 0;
+            fail_at(kinds, n, EMFILE);
+            int result = store_verify(fixture_folder, report, &unchecked, &totals, &error);
+            fail_stop();
+            quiet = result == 0 ? quiet + 1 : 0;
+            if (result < 0)
+                continue;
+            assert_int_equal(result, unchecked);
+            assert_int_equal(totals.faults, unchecked);
+            assert_true(unchecked || totals.entries == 16);
+            ended += unchecked;
+        }
+    assert_true(ended > 5);
+}
+
 /* In memory, where there is such a place: each commit is synced. */
 static int set_up(void **state) {
     snprintf(fixture_folder, sizeof(fixture_folder), "/dev/shm/taskforge-store-XXXXXX");
@@ -478,6 +614,10 @@ int main(void) {
         test(a_sum_is_written_whole_or_not_at_all),
         test(a_copy_is_whole_or_leaves_nothing),
         test(a_reader_without_memory_says_so_and_calls_nothing_damaged),
+        test(a_list_of_partitions_has_all_of_them_or_is_none),
+        test(a_check_that_cannot_be_made_is_no_verdict),
+        test(a_check_that_was_killed_is_no_verdict),
+        test(what_could_not_be_checked_counts_as_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
