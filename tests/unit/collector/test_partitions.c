@@ -282,10 +282,12 @@ static void a_start_that_fails_loses_nothing(void **unused) {
             fail_at(kinds, n, EIO);
             int result = start(&store);
             failed = fail_stop();
-            if (result < 0)
+            if (result < 0) {
                 assert_true(error.text[0] != '\0');
-            else
+            } else {
+                assert_authority(&store, path, "kept");
                 stop(&store);
+            }
             must(start(&store));
             assert_authority(&store, path, "kept");
             stop(&store);
@@ -348,6 +350,54 @@ static void a_roll_that_fails_is_done_again(void **unused) {
             assert_mark(&store, "kept");
             stop(&store);
         }
+}
+
+static void what_it_says_of_its_entries_is_kept_within_its_limits(void **unused) {
+    (void)unused;
+    struct store store = { .state = STATE_MAP_EMPTY };
+    struct partition_origin origin = { .host = TEXT_LITERAL("host"), .label_count = PARTITION_LABELS_MAX + 1 };
+    for (unsigned kinds = FAIL_MEMORY, n = 1, failed = 1; failed; n++) {
+        fail_at(kinds, n, 0);
+        int result =
+            partitions_set_origin(&store.partitions, &(struct partition_origin) { .host = origin.host }, &error);
+        failed = fail_stop();
+        assert_int_equal(result, failed ? -ENOMEM : 0);
+    }
+    assert_int_equal(partitions_set_origin(&store.partitions, &origin, &error), -EINVAL);
+    assert_true(text_is(store.partitions.origin.host, "host")); /* as before */
+    must(partitions_open(&store.partitions, folder, MAP, &store.state, &error));
+    assert_true(text_is(partition_origin(store.partitions.current->partition)->host, "host"));
+    stop(&store);
+}
+
+struct growth {
+    unsigned begun, grown;
+};
+
+static int grow(void *argument, int fd, uint64_t from, uint64_t to) {
+    struct growth *growth = argument;
+    if (fd < 0)
+        growth->begun++;
+    else
+        growth->grown++;
+    return fd < 0 ? 0 : partition_grow_file(fd, from, to);
+}
+
+static void who_grows_the_file_is_asked_for_the_next_one_too(void **unused) {
+    (void)unused;
+    static char large[300000];
+    struct growth growth = { 0 };
+    struct store store;
+    struct partition_txn *txn;
+    must(start(&store));
+    partitions_set_growth(&store.partitions, (struct partition_growth) { grow, &growth });
+    must(partitions_roll(&store.partitions, &store.state, 5, &error));
+    assert_int_equal(growth.begun, 1);
+    must(partition_begin(store.partitions.current->partition, true, &txn, &error));
+    must(partition_block_put(txn, 5, (struct text) { large, sizeof(large) }, TEXT_LITERAL("index"), &error));
+    must(partition_commit(txn, &error));
+    assert_true(growth.grown > 0);
+    stop(&store);
 }
 
 /* --- opened again --- */
@@ -507,6 +557,8 @@ int main(void) {
         test(a_start_that_fails_loses_nothing),
         test(the_next_one_holds_all_state_and_the_old_one_is_closed),
         test(a_roll_that_fails_is_done_again),
+        test(what_it_says_of_its_entries_is_kept_within_its_limits),
+        test(who_grows_the_file_is_asked_for_the_next_one_too),
         test(opened_again_it_is_the_same),
         test(what_cannot_be_written_is_given_up_and_goes_on_out_of_memory),
         test(a_file_that_was_removed_replaced_or_cut_is_given_up),
