@@ -56,6 +56,10 @@ static void tell(struct verify *verify) {
     struct job *job = &verify->jobs[verify->told % AT_ONCE];
     for (size_t at = 0; at < job->faults.length; at += strlen(job->faults.data + at) + 1)
         tell_fault(verify, job->faults.data + at);
+    if (job->result.verdict == PARTITION_UNCHECKED) {
+        job->result.faults++;
+        tell_fault(verify, job->result.why);
+    }
     if (verify->told < verify->of_logs)
         compare_ends(verify, &job->result);
     verify->report(verify->argument, verify->names[verify->told].path, NULL, &job->result);

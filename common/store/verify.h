@@ -38,7 +38,8 @@ int verify_child_read(struct verify_child *child, verify_fault_function *tell, v
                       struct verify_result *ret);
 void verify_child_stop(struct verify_child *child); /* NULL is fine; ends it where it runs on */
 
-/* The same, waited for. Negative only when no child could be started. */
+/* The same, waited for. Negative only when no child could be started. PARTITION_UNCHECKED: it could not be looked at, for want of memory and the like;
+ * `why` says what for, nothing is noted, and that is no fault of the file. */
 int verify_partition(const char *path, unsigned flags, verify_fault_function *tell, void *argument,
                      struct verify_result *ret, struct error *error);
 
@@ -54,7 +55,8 @@ struct verify_totals {
     unsigned faults;
 };
 
-/* Check every partition, two at a time, those of samples behind the others. data_dir as partition_list and samples_list take it. Returns the number of faults, or -errno. */
+/* Check every partition, two at a time, those of samples behind the others. data_dir as partition_list and samples_list take it. Returns the number
+ * of faults (one that could not be checked is one), or -errno. */
 int store_verify(const char *data_dir, verify_report_function *report, void *argument, struct verify_totals *ret,
                  struct error *error);
 
