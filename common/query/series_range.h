@@ -14,6 +14,7 @@
 enum {
     SERIES_STEPS_AUTOMATIC = 200, /* about so many, where no step is given */
     SERIES_STEPS_MAX = 11000,     /* of one series: as many as Prometheus gives */
+    SERIES_MAX = 10000,           /* of one answer */
     SERIES_POINTS_MAX = 1000000,  /* of all series of one answer */
 };
 
