@@ -21,7 +21,9 @@ const char *const partition_database_names[PARTITION_DATABASE_COUNT] = {
     [PARTITION_BLOCKS] = "blocks",         [PARTITION_INDEX] = "index",
     [PARTITION_STATE] = "state",           [PARTITION_META] = "meta",
     [PARTITION_SPANS] = "spans",           [PARTITION_SPAN_TRACES] = "span_traces",
-    [PARTITION_SPAN_TIMES] = "span_times",
+    [PARTITION_SPAN_TIMES] = "span_times", [PARTITION_SERIES] = "series",
+    [PARTITION_FAMILIES] = "families",     [PARTITION_ROWS] = "rows",
+    [PARTITION_COLUMNS] = "columns",
 };
 
 enum {
@@ -96,6 +98,12 @@ static int open_environment(void *argument) {
     return mdb_env_open(call->partition->environment, call->partition->path, call->flags, call->mode);
 }
 
+static bool has_database(enum partition_kind kind, unsigned database) {
+    if (database == PARTITION_STATE || database == PARTITION_META)
+        return true;
+    return (kind == PARTITION_OF_SAMPLES) == (database >= PARTITION_SPANS_END);
+}
+
 static int open_databases(void *argument) {
     struct open_call *call = argument;
     struct partition *partition = call->partition;
@@ -104,11 +112,13 @@ static int open_databases(void *argument) {
     int code = mdb_txn_begin(partition->environment, NULL, create ? 0 : MDB_RDONLY, &txn);
     if (code != 0)
         return code;
-    partition->has_spans = true;
+    partition->has_spans = partition->kind == PARTITION_OF_LOGS;
     for (unsigned i = 0; i < PARTITION_DATABASE_COUNT && code == 0; i++) {
         unsigned flags = 0;
+        if (!has_database(partition->kind, i))
+            continue;
         code = mdb_dbi_open(txn, partition_database_names[i], create ? MDB_CREATE : 0, &partition->databases[i]);
-        if (code == MDB_NOTFOUND && i >= PARTITION_SPANS) { /* older than spans */
+        if (code == MDB_NOTFOUND && partition->has_spans && i >= PARTITION_SPANS) { /* older than spans */
             partition->has_spans = false;
             code = 0;
             break;
@@ -173,10 +183,11 @@ static int open_at(struct partition *partition, unsigned flags, uint64_t map_siz
     return code == 0 ? 0 : partition_error(error, partition, "open it", code);
 }
 
-static struct partition *new_partition(const char *path) {
+static struct partition *new_partition(const char *path, enum partition_kind kind) {
     struct partition *partition = calloc(1, sizeof(*partition));
     if (!partition)
         return NULL;
+    partition->kind = kind;
     snprintf(partition->path, sizeof(partition->path), "%s", path);
     return partition;
 }
@@ -205,8 +216,8 @@ static uint64_t reader_map_size(const char *path) {
     return stat(path, &status) == 0 ? (uint64_t)status.st_size + READER_ROOM : READER_ROOM;
 }
 
-int partition_open(const char *path, enum partition_mode mode, uint64_t map_size, struct partition **ret,
-                   struct error *error) {
+int partition_open_kind(const char *path, enum partition_kind kind, enum partition_mode mode, uint64_t map_size,
+                        struct partition **ret, struct error *error) {
     if (strlen(path) >= PARTITION_PATH_MAX)
         return error_set(error, -ENAMETOOLONG, "%s: the path is too long", path);
     int result = guard_install(error);
@@ -221,7 +232,7 @@ int partition_open(const char *path, enum partition_mode mode, uint64_t map_size
     close(fd);
     if (result < 0)
         return result;
-    struct partition *partition = new_partition(path);
+    struct partition *partition = new_partition(path, kind);
     if (!partition)
         return error_set(error, -ENOMEM, "%s: out of memory", path);
     bool must_be_closed = false;
@@ -246,16 +257,21 @@ int partition_open(const char *path, enum partition_mode mode, uint64_t map_size
     return 0;
 }
 
+int partition_open(const char *path, enum partition_mode mode, uint64_t map_size, struct partition **ret,
+                   struct error *error) {
+    return partition_open_kind(path, PARTITION_OF_LOGS, mode, map_size, ret, error);
+}
+
 /* The file with its meta record, built under another name: what stands at a partition's name is always whole. */
-static int build(const char *path, const struct partition_meta *meta, const struct partition_origin *origin,
-                 struct error *error) {
+static int build(const char *path, enum partition_kind kind, const struct partition_meta *meta,
+                 const struct partition_origin *origin, struct error *error) {
     struct partition_txn *txn = NULL;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
     if (fd < 0)
         return error_set(error, -errno, "%s: cannot create it: %s", path, strerror(errno));
     (void)fchmod(fd, FILE_MODE); /* whatever the umask is */
     close(fd);
-    struct partition *partition = new_partition(path);
+    struct partition *partition = new_partition(path, kind);
     if (!partition)
         return error_set(error, -ENOMEM, "%s: out of memory", path);
     partition->writable = true;
@@ -291,8 +307,9 @@ static int sync_folder_of(const char *path, struct error *error) {
     return code == 0 ? 0 : error_set(error, -code, "%s: cannot write the folder to disk: %s", folder, strerror(code));
 }
 
-int partition_create_of(const char *path, const struct partition_meta *meta, const struct partition_origin *origin,
-                        uint64_t map_size, struct partition **ret, struct error *error) {
+int partition_create_kind(const char *path, enum partition_kind kind, const struct partition_meta *meta,
+                          const struct partition_origin *origin, uint64_t map_size, struct partition **ret,
+                          struct error *error) {
     char building[PARTITION_PATH_MAX];
     if (snprintf(building, sizeof(building), "%s.new", path) >= (int)sizeof(building))
         return error_set(error, -ENAMETOOLONG, "%s: the path is too long", path);
@@ -300,7 +317,7 @@ int partition_create_of(const char *path, const struct partition_meta *meta, con
     if (result < 0)
         return result;
     partition_unlink(building); /* left by a kill */
-    result = build(building, meta, origin, error);
+    result = build(building, kind, meta, origin, error);
     if (result == 0 && link(building, path) < 0)
         result = error_set(error, -errno, "%s: cannot create it: %s", path, strerror(errno));
     bool linked = result == 0;
@@ -308,10 +325,15 @@ int partition_create_of(const char *path, const struct partition_meta *meta, con
         result = sync_folder_of(path, error);
     partition_unlink(building);
     if (result == 0)
-        result = partition_open(path, PARTITION_WRITE, map_size, ret, error);
+        result = partition_open_kind(path, kind, PARTITION_WRITE, map_size, ret, error);
     if (result < 0 && linked)
         partition_unlink(path);
     return result;
+}
+
+int partition_create_of(const char *path, const struct partition_meta *meta, const struct partition_origin *origin,
+                        uint64_t map_size, struct partition **ret, struct error *error) {
+    return partition_create_kind(path, PARTITION_OF_LOGS, meta, origin, map_size, ret, error);
 }
 
 int partition_create(const char *path, const struct partition_meta *meta, uint64_t map_size, struct partition **ret,

@@ -1,4 +1,4 @@
-/* samples.h - metric history: the values of all series at each tick, in partitions of their own, DATA_DIR/metrics/*.mdb.
+/* samples.h - metric history: the values of all series at each tick, in partitions of their own below DATA_DIR/metrics.
  *
  * A tick is a multiple of the interval in Unix time. A partition (an LMDB file; partition.h owns LMDB) has the ticks of one UTC day, of one
  * interval, or fewer where it reached its size: metrics-<first tick, ns, 16 hex digits>-<created, 20261123T181504Z>.mdb. Inside:
@@ -106,8 +106,9 @@ int samples_writer_abort(struct samples_writer *writer);
  * the next begin; this is for who wants it now. */
 int samples_writer_finish(struct samples_writer *writer, struct error *error);
 
-uint64_t samples_writer_last(const struct samples_writer *writer);   /* time of the last tick that is there, 0: none known */
-uint64_t samples_writer_size(const struct samples_writer *writer);   /* bytes of the partition's file */
+uint64_t
+samples_writer_last(const struct samples_writer *writer); /* time of the last tick that is there, 0: none known */
+uint64_t samples_writer_size(const struct samples_writer *writer); /* bytes of the partition's file */
 uint32_t samples_writer_series_count(const struct samples_writer *writer);
 
 /* --- the folder --- */
@@ -137,7 +138,8 @@ struct samples_want {
     bool prefix;               /* those that begin so */
     uint64_t start_ns, end_ns; /* only partitions that may have ticks in [start, end] are looked into */
     size_t most;               /* series; 0: SAMPLES_SERIES_MAX */
-    bool (*match)(void *argument, const struct samples_definition *definition); /* NULL: all; borrowed during the call */
+    bool (*match)(void *argument,
+                  const struct samples_definition *definition); /* NULL: all; borrowed during the call */
     void *argument;
 };
 
@@ -167,8 +169,8 @@ struct samples_histograms {
 struct samples_block {
     size_t series; /* of the selection */
     uint64_t start_ns, interval_ns;
-    size_t count;                         /* at least 1, at most SAMPLES_BLOCK_TICKS */
-    const double *values;                 /* counters and gauges: samples_is_hole where there is none; histograms: the sums */
+    size_t count;         /* at least 1, at most SAMPLES_BLOCK_TICKS */
+    const double *values; /* counters and gauges: samples_is_hole where there is none; histograms: the sums */
     const struct samples_histograms *histograms; /* NULL for counters and gauges */
 };
 enum { SAMPLES_BLOCK_TICKS = 512 };
