@@ -104,6 +104,7 @@ static void sample(struct history *history, uint64_t tick_ns) {
     struct error error = { "" };
     uint64_t samples = 0, begun = clock_monotonic_ns();
     history->scarce = false;
+    history_yield(history);
     int result = history_sample(history, tick_ns, &samples, &error);
     if (result < 0) {
         note_failure(history, &error);

@@ -56,6 +56,7 @@ uint64_t history_max_size(const struct history *history);
 struct partition_growth history_growth(struct history *history);
 /* Bytes that all samples take of the disk. */
 uint64_t history_bytes(const struct history *history);
+void history_yield(struct history *history); /* where the disk is too full */
 void history_expire(struct history *history, uint64_t now_real_ns);
 
 #endif

@@ -1,8 +1,8 @@
 /* history_room.c - see history.h: how much of the disk the samples may have.
  *
- * Each growth of the file that is written goes through grow(): first the oldest samples go where all would be more than max_size, then, where
- * less than keep_free would be left of the disk, where the log has nothing more to give: the curator removes the log's partitions by
- * the same limit each second, so history only follows when the newest one is all that is left. */
+ * Each growth of the file that is written goes through grow(): the oldest samples go where all would be more than max_size, and nothing grows
+ * into the last quarter of keep_free. Where less than keep_free is left of the disk, the curator removes the log's partitions each second;
+ * history follows (history_yield) only when the newest one is all that is left of them. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -58,21 +58,24 @@ static uint64_t keep_free_of(const struct config_retention *limits, const struct
     return limits->keep_free_percent ? disk->size / 100 * limits->keep_free_percent : limits->keep_free_bytes;
 }
 
+/* Before a tick: one partition at most. Not within a growth, since that may be a new partition's, which then is the newest and may still fail. */
+void history_yield(struct history *history) {
+    struct retention_disk disk;
+    if (retention_disk_of(history->data_dir, &disk) == 0 &&
+        disk.available < keep_free_of(&history->own.retention, &disk) && !log_has_closed_partitions(history))
+        (void)drop_oldest(history, "less of the disk is free than keep_free");
+}
+
 static int grow(void *argument, int fd, uint64_t from, uint64_t to) {
     struct history *history = argument;
     struct retention_disk disk;
     uint64_t more = to - from, max_size = history_max_size(history);
     while (history_bytes(history) + more > max_size && drop_oldest(history, "they are larger than history.max_size"))
         ;
-    if (retention_disk_of(history->data_dir, &disk) == 0) {
-        uint64_t keep_free = keep_free_of(&history->own.retention, &disk);
-        if (disk.available < keep_free + more && !log_has_closed_partitions(history) &&
-            drop_oldest(history, "less of the disk is free than keep_free"))
-            (void)retention_disk_of(history->data_dir, &disk);
-        history->scarce = disk.available < keep_free / KEEP_FREE_PART + more;
-        if (history->scarce)
-            return ENOSPC;
-    }
+    history->scarce = retention_disk_of(history->data_dir, &disk) == 0 &&
+                      disk.available < keep_free_of(&history->own.retention, &disk) / KEEP_FREE_PART + more;
+    if (history->scarce)
+        return ENOSPC;
     return fd < 0 ? 0 : partition_grow_file(fd, from, to);
 }
 
