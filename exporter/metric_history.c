@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/query/series_block.h"
 #include "common/shm/segment_find.h"
 
 #define BEFORE_NS                                                                                                      \
@@ -105,42 +106,12 @@ struct reading {
     struct series_window *windows, *wholes; /* wholes: NULL where they are not wanted */
 };
 
-static int take_histogram(struct series_window *window, struct series_window *whole, uint64_t time_ns,
-                          const struct samples_block *block, size_t index) {
-    struct histogram histogram = HISTOGRAM_EMPTY;
-    int result = samples_histogram_at(block, index, &histogram);
-    if (result == -ENODATA)
-        return 0;
-    if (result < 0)
-        return result;
-    result = series_window_histogram(window, time_ns, &histogram);
-    if (result == 0 && whole)
-        result = series_window_histogram(whole, time_ns, &histogram);
-    histogram_finish(&histogram);
-    return result;
-}
-
 static int visit(void *argument, const struct samples_block *block) {
     struct reading *reading = argument;
-    struct series_window *window = &reading->windows[block->series];
-    struct series_window *whole = reading->wholes ? &reading->wholes[block->series] : NULL;
     if (reading->want->until_ns && clock_monotonic_ns() > reading->want->until_ns)
         return -ETIME;
-    for (size_t i = 0; i < block->count; i++) {
-        uint64_t time_ns = block->start_ns + i * block->interval_ns;
-        int result = 0;
-        if (samples_is_hole(block->values[i]))
-            continue;
-        if (block->histograms)
-            result = take_histogram(window, whole, time_ns, block, i);
-        else
-            result = series_window_value(window, time_ns, block->values[i]);
-        if (result == 0 && whole && !block->histograms)
-            result = series_window_value(whole, time_ns, block->values[i]);
-        if (result < 0)
-            return result;
-    }
-    return 0;
+    return series_block_take(&reading->windows[block->series], reading->wholes ? &reading->wholes[block->series] : NULL,
+                             block);
 }
 
 static uint64_t before(const struct series_range *range, uint64_t interval_ns) {

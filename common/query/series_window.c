@@ -240,13 +240,14 @@ static int add_growth(struct histogram *ret, const struct histogram *from, const
     return 0;
 }
 
-int series_window_histogram(struct series_window *window, uint64_t time_ns, const struct histogram *value) {
+int series_window_histogram(struct series_window *window, uint64_t time_ns, const struct histogram *value,
+                            uint64_t samples) {
     struct histogram copy = HISTOGRAM_EMPTY;
     int where = place(window, time_ns), result = 0;
     if (where < 0 || where == 2)
         return where < 0 ? where : 0;
     if (where == 1) {
-        window->samples++;
+        window->samples += samples;
         settle_base(window);
         if (window->has_base)
             result = add_growth(&window->inside, &window->before_histogram, value);

@@ -80,7 +80,9 @@ void series_window_begin(struct series_window *window, enum metric_kind kind, co
 
 /* The next sample, later than the one before (one that is not is passed over); beyond the range it is passed over. -ENOMEM. */
 int series_window_value(struct series_window *window, uint64_t time_ns, double value);
-int series_window_histogram(struct series_window *window, uint64_t time_ns, const struct histogram *value);
+/* `samples`: so many, this one and those right before it that lie in the same step, since none of which a count fell. */
+int series_window_histogram(struct series_window *window, uint64_t time_ns, const struct histogram *value,
+                            uint64_t samples);
 
 /* *ret, the caller's from now on, gets the steps that have samples, in order. The window is finished in any case. -ENOMEM. */
 int series_window_end(struct series_window *window, struct series_points *ret);

@@ -10,7 +10,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
-#include "common/query/series_window.h"
+#include "common/query/series_block.h"
 
 #define S CLOCK_SECOND
 #define T0 (UINT64_C(1700000000) / 600 * 600 * S)
@@ -279,7 +279,7 @@ static void histograms_agree(const struct sample *samples, struct series_range r
             histogram_add(&total, samples[i].observed[j], 1);
         if (!samples[i].there)
             continue;
-        assert_int_equal(series_window_histogram(&window, T0 + (uint64_t)i * 10 * S, &total), 0);
+        assert_int_equal(series_window_histogram(&window, T0 + (uint64_t)i * 10 * S, &total, 1), 0);
     }
     histogram_finish(&total);
     assert_int_equal(series_window_end(&window, &points), 0);
@@ -325,6 +325,88 @@ static void random_series_agree_with_a_plain_look(void **state) {
     }
 }
 
+/* --- blocks against tick by tick --- */
+
+enum { BLOCK_BUCKETS = 5 };
+
+struct block_room {
+    double sums[SAMPLES_BLOCK_TICKS];
+    uint64_t zeros[SAMPLES_BLOCK_TICKS], counts[BLOCK_BUCKETS][SAMPLES_BLOCK_TICKS];
+    struct samples_bucket buckets[BLOCK_BUCKETS];
+    struct samples_histograms histograms;
+};
+
+/* A block with holes, whose counts begin anew now and then; `totals` goes on from the block before. */
+static void make_block(struct block_room *room, uint64_t totals[BLOCK_BUCKETS + 1], struct samples_block *ret) {
+    for (size_t i = 0; i < ret->count; i++) {
+        for (size_t b = 0; b <= BLOCK_BUCKETS; b++)
+            totals[b] = random() % 40 == 0 ? (uint64_t)random() % 3 : totals[b] + (uint64_t)random() % 4;
+        room->zeros[i] = totals[BLOCK_BUCKETS];
+        room->sums[i] = random() % 5 ? (double)(totals[0] + totals[1]) : samples_hole();
+        for (size_t b = 0; b < BLOCK_BUCKETS; b++) {
+            room->counts[b][i] = samples_is_hole(room->sums[i]) ? (uint64_t)random() : totals[b];
+            room->buckets[b] = (struct samples_bucket) { (uint8_t)(20 + b / 2), (uint8_t)(b * 7), room->counts[b] };
+        }
+    }
+    room->histograms = (struct samples_histograms) { room->sums, room->zeros, room->buckets, BLOCK_BUCKETS };
+    ret->values = room->sums;
+    ret->histograms = &room->histograms;
+}
+
+static void take_tick_by_tick(struct series_window *window, const struct samples_block *block) {
+    for (size_t i = 0; i < block->count; i++) {
+        struct histogram histogram = HISTOGRAM_EMPTY;
+        if (samples_is_hole(block->values[i]))
+            continue;
+        assert_int_equal(samples_histogram_at(block, i, &histogram), 0);
+        assert_int_equal(series_window_histogram(window, block->start_ns + i * block->interval_ns, &histogram, 1), 0);
+        histogram_finish(&histogram);
+    }
+}
+
+static void same_points(const struct series_points *a, const struct series_points *b) {
+    assert_int_equal(a->count, b->count);
+    for (size_t i = 0; i < a->count; i++) {
+        assert_int_equal(a->items[i].time_ns, b->items[i].time_ns);
+        assert_int_equal(a->items[i].samples, b->items[i].samples);
+        close_to(a->items[i].count, b->items[i].count);
+        close_to(a->items[i].sum, b->items[i].sum);
+        close_to(a->items[i].rate, b->items[i].rate);
+        close_to(a->items[i].quantiles[0], b->items[i].quantiles[0]);
+        close_to(a->items[i].quantiles[1], b->items[i].quantiles[1]);
+    }
+}
+
+static void blocks_give_what_their_ticks_give(void **state) {
+    static struct block_room room;
+    const int rounds = getenv("TASKFORGE_LONG") ? 2000 : 30;
+    (void)state;
+    for (int round = 0; round < rounds; round++) {
+        uint64_t totals[BLOCK_BUCKETS + 1] = { 0 };
+        struct series_range range =
+            range_of(10 * ((uint64_t)random() % 200), 10 * (1 + (uint64_t)random() % 40), 1 + (size_t)random() % 30);
+        const struct series_range all = { range.first_ns, range.count * range.step_ns, 1 };
+        struct series_window windows[4];
+        struct series_points points[4];
+        for (size_t i = 0; i < COUNT_OF(windows); i++)
+            series_window_begin(&windows[i], METRIC_HISTOGRAM, i % 2 ? &all : &range, &quantiles, 0, T0);
+        struct samples_block block = { .start_ns = T0, .interval_ns = 10 * S };
+        for (int b = 0; b < 3; b++, block.start_ns += block.count * block.interval_ns) {
+            block.count = 1 + (size_t)random() % SAMPLES_BLOCK_TICKS;
+            make_block(&room, totals, &block);
+            assert_int_equal(series_block_take(&windows[0], &windows[1], &block), 0);
+            take_tick_by_tick(&windows[2], &block);
+            take_tick_by_tick(&windows[3], &block);
+        }
+        for (size_t i = 0; i < COUNT_OF(windows); i++)
+            assert_int_equal(series_window_end(&windows[i], &points[i]), 0);
+        same_points(&points[0], &points[2]);
+        same_points(&points[1], &points[3]);
+        for (size_t i = 0; i < COUNT_OF(windows); i++)
+            series_points_finish(&points[i]);
+    }
+}
+
 static void a_histogram_whose_counts_fall_began_anew(void **state) {
     struct series_range range = range_of(0, 30, 1);
     struct series_window window;
@@ -333,15 +415,15 @@ static void a_histogram_whose_counts_fall_began_anew(void **state) {
     (void)state;
     series_window_begin(&window, METRIC_TIMER, &range, &quantiles, 0, 0);
     histogram_add(&histogram, 1, 5);
-    series_window_histogram(&window, T0 - 10 * S, &histogram);
+    series_window_histogram(&window, T0 - 10 * S, &histogram, 1);
     histogram_add(&histogram, 2, 2);
-    series_window_histogram(&window, T0, &histogram);
+    series_window_histogram(&window, T0, &histogram, 1);
     histogram_finish(&histogram);
     histogram = HISTOGRAM_EMPTY;
     histogram_add(&histogram, 100, 9); /* more than before, but the others are gone */
-    series_window_histogram(&window, T0 + 10 * S, &histogram);
+    series_window_histogram(&window, T0 + 10 * S, &histogram, 1);
     histogram_add(&histogram, -1, 1);
-    series_window_histogram(&window, T0 + 20 * S, &histogram);
+    series_window_histogram(&window, T0 + 20 * S, &histogram, 1);
     histogram_finish(&histogram);
     assert_int_equal(series_window_end(&window, &points), 0);
     close_to(points.items[0].count, 12);
@@ -362,6 +444,7 @@ int main(void) {
         cmocka_unit_test(too_much_is_refused_with_the_reason),
         cmocka_unit_test(quantiles_are_read),
         cmocka_unit_test(random_series_agree_with_a_plain_look),
+        cmocka_unit_test(blocks_give_what_their_ticks_give),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
