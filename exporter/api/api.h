@@ -74,9 +74,9 @@ bool api_parameters_none(const struct http_request *request, struct http_answer 
 bool api_parameters_known(const struct http_request *request, const char *const *names, struct http_answer *answer);
 bool api_parameter_time(const struct http_request *request, const char *name, struct http_answer *answer,
                         uint64_t *ret);
-/* A duration of `least` or more. */
-bool api_parameter_duration(const struct http_request *request, const char *name, uint64_t least,
-                            struct http_answer *answer, uint64_t *ret);
+/* A duration of a second or more. */
+bool api_parameter_duration(const struct http_request *request, const char *name, struct http_answer *answer,
+                            uint64_t *ret);
 bool api_parameter_count(const struct http_request *request, const char *name, uint64_t most,
                          struct http_answer *answer, uint64_t *ret);
 /* The filter that service, level, min_level, start, end, q and the ids make; to be finished by the caller in any case. */

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "common/base/check.h"
-#include "common/process/config_value.h"
 #include "common/query/logql_parser.h"
 #include "exporter/api/api.h"
 
@@ -46,16 +45,14 @@ bool api_parameter_time(const struct http_request *request, const char *name, st
     return false;
 }
 
-bool api_parameter_duration(const struct http_request *request, const char *name, uint64_t least,
-                            struct http_answer *answer, uint64_t *ret) {
+bool api_parameter_duration(const struct http_request *request, const char *name, struct http_answer *answer,
+                            uint64_t *ret) {
     const struct text *value = http_parameter(request, name);
-    char text[CONFIG_VALUE_SIZE];
     if (!value || value->length == 0)
         return true;
-    if (clock_parse_duration(value->data, value->length, ret) == 0 && *ret >= least)
+    if (clock_parse_duration(value->data, value->length, ret) == 0 && *ret >= CLOCK_SECOND)
         return true;
-    http_fail(answer, 400, "%s must be a duration of %s or more, such as 5m or 1h", name,
-              config_format_duration(least, text));
+    http_fail(answer, 400, "%s must be a duration of a second or more, such as 5m or 1h", name);
     return false;
 }
 

@@ -169,7 +169,7 @@ void api_logs_stats(const struct http_request *request, struct http_answer *answ
     answer->compress = true;
     if (!api_parameters_known(request, names, answer) ||
         !api_parameter_count(request, "buckets", API_BUCKETS_MAX, answer, &parts.buckets) ||
-        !api_parameter_duration(request, "step", CLOCK_SECOND, answer, &parts.step_ns))
+        !api_parameter_duration(request, "step", answer, &parts.step_ns))
         return;
     if (api_parameters_filter(request, answer, &filter) && settle_range(&parts, &filter, answer) &&
         (reader = api_store(api, answer)) != NULL)

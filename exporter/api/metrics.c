@@ -136,7 +136,7 @@ static void read_history(struct api *api, const struct http_request *request, st
     if (!api_parameters_known(request, names, answer) ||
         !api_parameter_time(request, "start", answer, &want.start_ns) ||
         !api_parameter_time(request, "end", answer, &want.end_ns) ||
-        !api_parameter_duration(request, "step", CLOCK_SECOND, answer, &want.step_ns) ||
+        !api_parameter_duration(request, "step", answer, &want.step_ns) ||
         !quantiles_parameter(request, &want.quantiles, answer) || !match_parameter(request, &matchers, answer))
         return;
     if (want.start_ns == 0 && want.end_ns > METRIC_HISTORY_SINCE_NS)
