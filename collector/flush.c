@@ -31,7 +31,7 @@ static void store_works(struct collector *collector, uint64_t begun_ns) {
     collector->last_commit_begun_ns = begun_ns;
     collector->last_commit_real_ns = clock_real_ns();
     self_count(&collector->self, SELF_COMMITS, 1);
-    self_observe_commit(&collector->self, collector->last_commit_ns - begun_ns);
+    self_observe(&collector->self, SELF_COMMIT_TIME, collector->last_commit_ns - begun_ns);
 }
 
 static bool is_retry_due(const struct collector *collector, uint64_t now) {

@@ -81,6 +81,7 @@ enum {
 #define CELLS_NS CLOCK_SECOND                  /* cells that grew are committed at least so often */
 #define SELF_NS (10 * CLOCK_SECOND)            /* our own metrics alone make a commit no more often */
 #define MAINTENANCE_NS CLOCK_SECOND
+#define HISTORY_EXPIRE_NS (60 * CLOCK_SECOND) /* between two looks for samples that are too old */
 #define CURATOR_NS CLOCK_SECOND              /* between two looks of the curator, where nobody wakes it */
 #define ADOPT_RETRY_NS (60 * CLOCK_SECOND)   /* before an import that failed is tried again */
 #define REWRITE_LOOK_NS (2 * CLOCK_SECOND)  /* between two looks for what may be written anew */

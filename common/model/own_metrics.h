@@ -42,6 +42,13 @@
     X(STORE_SPILL_BYTES, GAUGE, "store_spill_bytes", "", "Bytes in the spill that are not in the store yet.") \
     X(METRIC_SERIES, GAUGE, "metric_series", "", "Metric series.") \
     X(METRIC_REFUSED, COUNTER, "metric_refused_total", "reason", "Metric updates that were refused.") \
+    X(HISTORY_TICKS, COUNTER, "history_ticks_total", "", "Ticks at which the values of all series were written into the metric history.") \
+    X(HISTORY_MISSED, COUNTER, "history_ticks_missed_total", "", "Ticks that were not written because they were noticed too late, or the clock went back.") \
+    X(HISTORY_FAILURES, COUNTER, "history_tick_failures_total", "", "Ticks that could not be written.") \
+    X(HISTORY_SAMPLES, COUNTER, "history_samples_total", "", "Values of series that were written into the metric history, a histogram as one.") \
+    X(HISTORY_TIME, TIMER, "history_tick_seconds", "", "How long it took to write a tick.") \
+    X(HISTORY_BYTES, GAUGE, "history_bytes", "", "Bytes of the metric history on disk.") \
+    X(HISTORY_FAILING, GAUGE, "history_failing", "", "1 while the metric history cannot be written.") \
     /* the agent */ \
     X(INPUT_LINES, COUNTER, "input_lines_total", "input", "Lines, datagrams and journal entries that an input has seen.") \
     X(INPUT_ENTRIES, COUNTER, "input_entries_total", "input", "Entries that an input has written to the ring.") \

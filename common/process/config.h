@@ -101,11 +101,19 @@ struct config_flight_recorder {
     uint64_t keep_ns; /* for so long; default 60 s */
 };
 
+/* Samples of all metrics over time. */
+struct config_history {
+    uint64_t interval_ns; /* whole seconds of which a day is a multiple; default 15 s; 0: off */
+    uint64_t max_age_ns;  /* default 30 days */
+    uint64_t max_size;    /* bytes; 0: not written, which means a quarter of what the logs may have */
+};
+
 struct config_collector {
     uint64_t flush_interval_ns; /* default 100 ms */
     uint64_t flush_entries;     /* default 10,000 */
     enum config_output output;  /* default stdout */
     char *output_path;          /* absolute, for CONFIG_OUTPUT_FILE; else NULL */
+    struct config_history history;
     struct config_retention retention;
     uint64_t partition_ns; /* how long one partition of the store is written to; default 1 day */
     char *spill_dir;       /* default /var/spool/taskforge for root, else DATA_DIR/spill */
