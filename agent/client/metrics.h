@@ -106,8 +106,8 @@ static inline bool thread_has_trace(void) {
     return thread && thread->context.has & (TF_HAS_TRACE | CONTEXT_TEXT);
 }
 
-/* This was observed, in a trace. Sends an exemplar where the last one is old. */
-void metric_exemplar_offer(struct tf_metric *metric, double value);
+/* This was observed, in a trace. Sends an exemplar where the last one is old. 0. */
+int metric_exemplar_offer(struct tf_metric *metric, double value);
 
 /* --- metrics.c --- */
 
