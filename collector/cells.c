@@ -24,13 +24,16 @@ struct cells {
 };
 
 void cells_destroy(struct cells *cells) {
-    for (uint32_t i = 0; cells && i < cells->count; i++)
+    for (uint32_t i = 0; cells && i < cells->count; i++) {
+        if (cells->items[i].series)
+            cells->items[i].series->handles--;
         for (int which = 0; which < 2; which++) {
             struct histogram *histogram = which ? cells->items[i].coming_histogram : cells->items[i].safe_histogram;
             if (histogram)
                 histogram_finish(histogram);
             free(histogram);
         }
+    }
     if (cells)
         free(cells->items);
     free(cells);
@@ -109,6 +112,8 @@ static bool cell_learn(struct fold *fold, struct rings *rings, struct slot *slot
     if (batch->failed)
         return false;
     cell->known = true;
+    if (cell->series)
+        cell->series->handles++; /* it is not stale as long as the process lives */
     cell_resume(rings, slot, number, cell);
     if (cell->series && cell->series->adopted && slot->was_there && slot_metrics_values(view, number, &values) == 0 &&
         cell_adopt(cell, &values) < 0)
@@ -136,7 +141,7 @@ static bool cell_has_grown(const struct cell *cell, const struct slot_metric_val
 }
 
 static int histogram_grow(struct fold *fold, struct series *series, const struct histogram *now,
-                          const struct histogram *before) {
+                          const struct histogram *before, uint64_t now_ns, struct batch *batch) {
     struct histogram *total = &series->coming.histogram;
     for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++) {
         uint64_t grown[HISTOGRAM_BUCKETS];
@@ -146,9 +151,11 @@ static int histogram_grow(struct fold *fold, struct series *series, const struct
             grown[b] = now->octaves[o][b] > was ? now->octaves[o][b] - was : 0;
             any |= grown[b] > 0;
         }
-        if (!any || !fold_octave_room(fold, series, o))
+        struct series *to = any ? fold_octave_series(fold, series, o, batch) : NULL;
+        if (!to)
             continue; /* without room they are refused, once and for all */
-        int result = histogram_add_octave(total, o, grown);
+        to->coming.updated_ns = now_ns;
+        int result = histogram_add_octave(&to->coming.histogram, o, grown);
         if (result < 0)
             return result;
     }
@@ -157,13 +164,14 @@ static int histogram_grow(struct fold *fold, struct series *series, const struct
     return 0;
 }
 
-static int cell_fold(struct fold *fold, struct cell *cell, const struct slot_metric_values *values, uint64_t now_ns) {
+static int cell_fold(struct fold *fold, struct cell *cell, const struct slot_metric_values *values, uint64_t now_ns,
+                     struct batch *batch) {
     struct series_value *coming = &cell->series->coming;
     int result = 0;
     if (metric_kind_is_histogram(cell->kind)) {
         result = histogram_copy(&values->histogram, cell->coming_histogram);
         if (result == 0)
-            result = histogram_grow(fold, cell->series, &values->histogram, cell->safe_histogram);
+            result = histogram_grow(fold, cell->series, &values->histogram, cell->safe_histogram, now_ns, batch);
         coming->updated_ns = now_ns;
     } else if (cell->kind == METRIC_COUNTER) {
         cell->coming = values->total;
@@ -222,7 +230,7 @@ static void slot_gather(struct fold *fold, struct rings *rings, struct collector
         bool grown = cell->adopted || cell_has_grown(cell, &values);
         if ((!grown && !is_to_be_shown(cell)) || !fold_touch(fold, cell->series, batch) || !grown)
             continue;
-        if (cell_fold(fold, cell, &values, now_ns) < 0)
+        if (cell_fold(fold, cell, &values, now_ns, batch) < 0)
             batch->failed = true;
         else
             cell_put(fold, slot, i, cell, batch);

@@ -91,6 +91,17 @@ static void value_finish(struct series_value *value) {
     histogram_finish(&value->histogram);
 }
 
+void series_remove(struct series_table *table, struct series *series) {
+    check(!series->touched);
+    struct series **at = &table->buckets[series->hash & (table->bucket_count - 1)];
+    while (*at != series)
+        at = &(*at)->next;
+    *at = series->next;
+    table->count--;
+    value_finish(&series->safe);
+    free(series);
+}
+
 void series_table_finish(struct series_table *table) {
     for (size_t i = 0; i < table->bucket_count; i++)
         for (struct series *series = table->buckets[i], *next; series; series = next) {

@@ -31,6 +31,11 @@ struct series {
     uint64_t created_ns;
     uid_t user; /* who brought it: shares.h */
     int share;
+    struct name *name; /* names.h; set by whoever adds it */
+    uint32_t handles;  /* cells of processes that are folded into it */
+    bool stale;        /* without updates for so long that it left /metrics: fold_stale.c */
+    bool hidden;       /* in the segment, and marked as hidden there */
+    bool reserved;     /* an overflow series: its room came out of the reserve */
     struct series_value safe, coming;
     uint64_t coming_bytes; /* taken of the share for octaves that `coming` has and `safe` has not */
     bool touched;          /* `coming` holds, and the series is on the list of touched ones */
@@ -57,6 +62,8 @@ struct series *series_find(const struct series_table *table, const struct metric
 /* A new one with the next number, or with `id` where that is not 0. The definition is valid and copied. NULL: out of memory. */
 struct series *series_add(struct series_table *table, const struct metric_definition *definition, uint32_t id,
                           uint64_t created_ns);
+/* Out of the table, and freed. It is not touched. */
+void series_remove(struct series_table *table, struct series *series);
 void series_table_finish(struct series_table *table);
 
 /* What it takes in memory and in the segment, without and with the octaves it has. */

@@ -20,8 +20,8 @@ void reader_open(struct reader *reader, const char *runtime_dir) {
 void reader_close(struct reader *reader) {
     batch_finish(&reader->batch);
     drain_finish(&reader->drain);
+    rings_finish(&reader->rings); /* first: its cells know the fold's series */
     fold_finish(&reader->fold);
-    rings_finish(&reader->rings);
     state_map_finish(&reader->state);
 }
 
