@@ -142,7 +142,7 @@ static bool cell_has_grown(const struct cell *cell, const struct slot_metric_val
 
 static int histogram_grow(struct fold *fold, struct series *series, const struct histogram *now,
                           const struct histogram *before, uint64_t now_ns, struct batch *batch) {
-    struct histogram *total = &series->coming.histogram;
+    struct histogram *total = series->coming.histogram;
     for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++) {
         uint64_t grown[HISTOGRAM_BUCKETS];
         bool any = false;
@@ -155,7 +155,7 @@ static int histogram_grow(struct fold *fold, struct series *series, const struct
         if (!to)
             continue; /* without room they are refused, once and for all */
         to->coming.updated_ns = now_ns;
-        int result = histogram_add_octave(&to->coming.histogram, o, grown);
+        int result = histogram_add_octave(to->coming.histogram, o, grown);
         if (result < 0)
             return result;
     }

@@ -91,10 +91,7 @@ bool fold_touch(struct fold *fold, struct series *series, struct batch *batch) {
         fold->touched = grown;
         fold->touched_capacity = capacity;
     }
-    if (series_begin(series) < 0) {
-        batch->failed = true;
-        return false;
-    }
+    series_begin(series);
     fold->touched[fold->touched_count++] = series;
     return true;
 }
@@ -170,7 +167,7 @@ int fold_show(struct fold *fold, struct series *series) {
         fold->hidden--;
     }
     if (metric_kind_is_histogram(series->definition.kind))
-        return segment_set_histogram(fold->segment, series->position, &series->safe.histogram, series->safe.updated_ns);
+        return segment_set_histogram(fold->segment, series->position, series->safe.histogram, series->safe.updated_ns);
     segment_set_value(fold->segment, series->position, series->safe.value, series->safe.updated_ns);
     return 0;
 }
@@ -278,14 +275,15 @@ static void adopt(struct fold *fold) {
         struct series *series = fold_series(fold, &sample.definition, sample.created_ns, &none);
         if (!series)
             continue;
+        taken++;
         series->adopted = true;
         series->safe.value = sample.value;
         series->safe.updated_ns = sample.updated_ns;
-        histogram_finish(&series->safe.histogram);
-        if (metric_kind_is_histogram(sample.definition.kind) &&
-            histogram_copy(&sample.histogram, &series->safe.histogram) < 0)
+        if (!series->safe.histogram)
+            continue;
+        histogram_finish(series->safe.histogram);
+        if (histogram_copy(&sample.histogram, series->safe.histogram) < 0)
             break;
-        taken++;
     }
     segment_sample_finish(&sample);
     segment_close(segment);

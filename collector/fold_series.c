@@ -150,13 +150,13 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *gi
 
 struct series *fold_octave_series(struct fold *fold, struct series *series, unsigned octave, struct batch *batch) {
     struct error error = { "" }, why = { "" };
-    if (series->coming.histogram.octaves[octave])
-        return series;
-    int result = series->reserved ? shares_take_reserve(&fold->shares, series->share, 0, SERIES_OCTAVE_BYTES, &why)
-                                  : shares_take(&fold->shares, series->share, 0, SERIES_OCTAVE_BYTES, &why);
+    int result = series->coming.histogram->octaves[octave] ? 0
+                 : series->reserved ? shares_take_reserve(&fold->shares, series->share, 0, SERIES_OCTAVE_BYTES, &why)
+                                    : shares_take(&fold->shares, series->share, 0, SERIES_OCTAVE_BYTES, &why);
     if (result == 0) {
-        series->coming_bytes += SERIES_OCTAVE_BYTES;
-        return series;
+        series->coming_bytes += series->coming.histogram->octaves[octave] ? 0 : SERIES_OCTAVE_BYTES;
+        batch->failed |= series_own_octave(series, octave) < 0;
+        return batch->failed ? NULL : series;
     }
     struct series *other = NULL;
     if (!series->reserved)

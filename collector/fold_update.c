@@ -29,7 +29,7 @@ static int observe(struct fold *fold, struct series *series, double value, struc
         series = fold_octave_series(fold, series, octave, batch);
     if (!series)
         return 0;
-    struct histogram *histogram = &series->coming.histogram;
+    struct histogram *histogram = series->coming.histogram;
     double sum = histogram->sum;
     int result = histogram_add(histogram, value, 1);
     if (result < 0)

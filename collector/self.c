@@ -138,9 +138,9 @@ static void gather_commits(struct self *self, struct fold *fold, uint64_t now_ns
     for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++) {
         struct series *to = self->taking.octaves[i] ? fold_octave_series(fold, series, i, batch) : NULL;
         if (to)
-            batch->failed |= histogram_add_octave(&to->coming.histogram, i, self->taking.octaves[i]) < 0;
+            batch->failed |= histogram_add_octave(to->coming.histogram, i, self->taking.octaves[i]) < 0;
     }
-    series->coming.histogram.sum += self->taking.sum;
+    series->coming.histogram->sum += self->taking.sum;
     series->coming.updated_ns = now_ns;
 }
 

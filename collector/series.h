@@ -18,9 +18,9 @@
 #include "common/model/metric.h"
 
 struct series_value {
-    double value;               /* counters and gauges */
-    struct histogram histogram; /* histograms and timers; owned */
-    uint64_t updated_ns;        /* real; 0: never */
+    double value;                /* counters and gauges */
+    uint64_t updated_ns;         /* real; 0: never */
+    struct histogram *histogram; /* of histograms and timers, else NULL; owned */
 };
 
 struct series {
@@ -71,8 +71,10 @@ enum { SERIES_OCTAVE_BYTES = HISTOGRAM_BUCKETS * 8 + 64 };
 uint64_t series_bytes(const struct metric_definition *definition);
 uint64_t series_value_bytes(const struct series_value *value);
 
-/* Begin to change `coming` (a copy of `safe`); -ENOMEM. Then drop it, or make it the safe one. */
-int series_begin(struct series *series);
+/* Begin to change `coming`, which is as `safe` then. Then drop it, or make it the safe one. An octave of its histogram is the safe one's
+ * until series_own_octave: before an octave is changed. -ENOMEM. */
+void series_begin(struct series *series);
+int series_own_octave(struct series *series, unsigned octave);
 void series_drop(struct series *series);
 void series_settle(struct series *series);
 
