@@ -8,10 +8,9 @@
 #define PROGRAM "taskforge-collector"
 
 static const enum own_metric counters[SELF_COUNTER_COUNT] = {
-    [SELF_COMMITS] = OWN_STORE_COMMITS,
-    [SELF_COMMIT_FAILURES] = OWN_STORE_COMMIT_FAILURES,
-    [SELF_SPILLED] = OWN_STORE_SPILLED,
-    [SELF_RINGS_BROKEN] = OWN_RING_BROKEN,
+    [SELF_COMMITS] = OWN_STORE_COMMITS,      [SELF_COMMIT_FAILURES] = OWN_STORE_COMMIT_FAILURES,
+    [SELF_SPILLED] = OWN_STORE_SPILLED,      [SELF_RINGS_BROKEN] = OWN_RING_BROKEN,
+    [SELF_FORGOTTEN] = OWN_METRIC_FORGOTTEN,
 };
 
 static const struct {
@@ -27,6 +26,7 @@ static const struct {
     [SELF_PROCESSES] = { .metric = OWN_RING_PROCESSES },
     [SELF_RING_FILL] = { .metric = OWN_RING_FILL },
     [SELF_SERIES] = { .metric = OWN_METRIC_SERIES },
+    [SELF_STALE] = { .metric = OWN_METRIC_STALE },
     [SELF_BUILD] = { OWN_BUILD_INFO, { TEXT_INITIALIZER(PROGRAM), TEXT_INITIALIZER(TASKFORGE_VERSION) } },
     [SELF_START] = { OWN_PROCESS_START, { TEXT_INITIALIZER(PROGRAM) } },
     [SELF_RESIDENT] = { OWN_PROCESS_RESIDENT, { TEXT_INITIALIZER(PROGRAM) } },
@@ -135,10 +135,12 @@ static void gather_commits(struct self *self, struct fold *fold, uint64_t now_ns
     struct series *series = self->taking.sum > 0 ? fold_series(fold, &definition, now_ns, batch) : NULL;
     if (!series || !fold_touch(fold, series, batch))
         return;
-    for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++)
-        if (self->taking.octaves[i] && fold_octave_room(fold, series, i))
-            batch->failed |= histogram_add_octave(&series->coming.histogram, i, self->taking.octaves[i]) < 0;
-    series->coming.histogram.sum += self->taking.sum;
+    for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++) {
+        struct series *to = self->taking.octaves[i] ? fold_octave_series(fold, series, i, batch) : NULL;
+        if (to)
+            batch->failed |= histogram_add_octave(to->coming.histogram, i, self->taking.octaves[i]) < 0;
+    }
+    series->coming.histogram->sum += self->taking.sum;
     series->coming.updated_ns = now_ns;
 }
 
@@ -149,6 +151,7 @@ void self_gather(struct self *self, struct fold *fold, bool all, uint64_t now_ns
     if (!all)
         return;
     gather_counters(self, fold, now_ns, batch);
+    fold_gather_overflow(fold, now_ns, batch);
     gather_gauges(self, fold, now_ns, batch);
     gather_commits(self, fold, now_ns, batch);
     self->gathered = true;

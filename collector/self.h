@@ -10,6 +10,7 @@ enum self_counter {
     SELF_COMMIT_FAILURES,
     SELF_SPILLED,
     SELF_RINGS_BROKEN,
+    SELF_FORGOTTEN,
     SELF_COUNTER_COUNT,
 };
 
@@ -23,6 +24,7 @@ enum self_gauge {
     SELF_PROCESSES,
     SELF_RING_FILL,
     SELF_SERIES,
+    SELF_STALE,
     SELF_BUILD,
     SELF_START,
     SELF_RESIDENT,
