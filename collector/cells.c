@@ -120,6 +120,8 @@ static bool cell_learn(struct fold *fold, struct rings *rings, struct slot *slot
     }
     cell->kind = definition.kind;
     cell->series = fold_series(fold, &definition, now_ns, batch);
+    if (cell->series && description_is_news(cell->series, &definition))
+        fold_describe(fold, &definition, batch);
     batch->failed |= !cell_make_room(fold, cell);
     if (batch->failed)
         return false;

@@ -79,9 +79,25 @@ int fold_add_family(struct fold *fold, const struct metric_definition *definitio
     return result;
 }
 
+/* Unit, help or bounds that have become known since. */
+static void complete(struct fold *fold, struct series *series) {
+    uint64_t before = series_bytes(&series->definition);
+    series->described = fold->descriptions.version;
+    size_t bounds = series->definition.bounds.length;
+    if (!description_complete(fold, &series->definition))
+        return;
+    shares_note(&fold->shares, series->share, 0, series_bytes(&series->definition) - before);
+    if (series->definition.bounds.length != bounds)
+        exemplars_drop(fold, series); /* their buckets are others now */
+    series->defined = false;
+    series->renewed = true;
+}
+
 bool fold_touch(struct fold *fold, struct series *series, struct batch *batch) {
     if (series->touched)
         return true;
+    if (unlikely(series->described != fold->descriptions.version))
+        complete(fold, series);
     if (fold->touched_count == fold->touched_capacity) {
         size_t capacity = fold->touched_capacity ? fold->touched_capacity * 2 : 256;
         struct series **grown = realloc(fold->touched, capacity * sizeof(struct series *));
@@ -136,6 +152,7 @@ void fold_put(struct fold *fold, struct batch *batch) {
     for (size_t i = 0; i < fold->touched_count && !batch->failed; i++)
         put_series(fold, fold->touched[i], batch);
     put_removals(fold, batch);
+    descriptions_put(fold, batch);
 }
 
 void fold_discard(struct fold *fold) {
@@ -158,17 +175,43 @@ void fold_hide(struct fold *fold, struct series *series, bool hidden) {
     fold->hidden += hidden ? 1 : (size_t)-1;
 }
 
+static int add_to_segment(struct fold *fold, struct series *series) {
+    char family[METRIC_FAMILY_BYTES];
+    int result = (series->renewed ? segment_add_hidden : segment_add)(fold->segment, &series->definition,
+                                                                      fold_family_of(fold, &series->definition, family),
+                                                                      series->created_ns, &series->position);
+    series->shown = result == 0;
+    series->hidden = series->shown && series->renewed;
+    fold->hidden += series->hidden;
+    series->renewed = false;
+    return result;
+}
+
+/* With another definition it is another one for the segment. It is complete before the old one goes, and hidden till then: a reader
+ * may miss it for a moment, and never sees it twice, or fall. */
+static int show_anew(struct fold *fold, struct series *series) {
+    uint64_t old = series->position;
+    bool was_hidden = series->hidden;
+    int result = add_to_segment(fold, series);
+    if (result < 0)
+        return result;
+    if (!was_hidden)
+        segment_set_hidden(fold->segment, old, true);
+    fold->hidden += !was_hidden; /* for good */
+    result = fold_show(fold, series);
+    exemplars_show(fold, series, true);
+    return result;
+}
+
 int fold_show(struct fold *fold, struct series *series) {
     int result = 0;
     bool is_there = series->shown;
     if (series->unnamed)
         return 0;
-    if (!series->shown) {
-        char family[METRIC_FAMILY_BYTES];
-        result = segment_add(fold->segment, &series->definition, fold_family_of(fold, &series->definition, family),
-                             series->created_ns, &series->position);
-        series->shown = result == 0;
-    }
+    if (series->shown && series->renewed)
+        return show_anew(fold, series);
+    if (!series->shown)
+        result = add_to_segment(fold, series);
     if (result < 0)
         return result;
     if (metric_kind_is_histogram(series->definition.kind))
@@ -220,6 +263,7 @@ static void make_segment(struct fold *fold) {
 void fold_settle(struct fold *fold) {
     int result = 0;
     gauges_settle(&fold->gauges);
+    descriptions_settle(&fold->descriptions);
     for (size_t i = 0; i < fold->touched_count; i++)
         series_settle(fold->touched[i]);
     for (size_t i = 0; i < fold->touched_count && fold->segment && result == 0; i++)
@@ -333,6 +377,8 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
         if (series->unnamed)
             diag_warn("metric %.*s is counted but not shown: %s", TEXT_FORMAT(series->definition.name), why.text);
     }
+    if (descriptions_load(fold, &bad) < 0)
+        return error_set(error, -ENOMEM, "out of memory");
     if (fold->table.count == 0)
         adopt(fold);
     make_segment(fold);
@@ -344,6 +390,7 @@ void fold_finish(struct fold *fold) {
     segment_destroy(fold->segment);
     gauges_finish(&fold->gauges);
     series_table_finish(&fold->table);
+    descriptions_finish(&fold->descriptions); /* behind the series, which borrow of them */
     shares_finish(&fold->shares);
     shares_finish(&fold->stale);
     names_finish(&fold->names);

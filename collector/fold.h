@@ -12,6 +12,7 @@
 #define TASKFORGE_COLLECTOR_FOLD_H
 
 #include "collector/batch.h"
+#include "collector/descriptions.h"
 #include "collector/gauges.h"
 #include "collector/kinds.h"
 #include "collector/names.h"
@@ -55,6 +56,7 @@ struct fold {
     struct shares shares; /* of the living series */
     struct shares stale;  /* of those that have left */
     struct gauges gauges;
+    struct descriptions descriptions;
     uid_t user; /* whose updates are being folded, set by whoever folds: new series are his */
     /* When the batch that is being made was begun, real: nothing of it is later. 0: before the first. */
     uint64_t now_ns;

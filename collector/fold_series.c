@@ -140,6 +140,8 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *gi
         fold_refuse(fold, FOLD_REFUSED_INVALID, definition.name, &error);
         return NULL;
     }
+    if (!series)
+        description_complete(fold, &definition);
     series = NULL;
     int result = find_or_make(fold, &definition, now_ns, &series, &error);
     if (result == 0)

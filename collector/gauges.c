@@ -120,7 +120,7 @@ static void reckon(const struct gauge_group *group, uint64_t now_ns, struct seri
 
 void gauges_gather(struct fold *fold, uint64_t now_ns, struct batch *batch) {
     for (struct gauge_group *group = fold->gauges.due; group && !batch->failed; group = group->next_due) {
-        if (!group->parts && !group->series->defined)
+        if (!group->parts && !group->series->defined && !group->series->shown)
             continue; /* nobody has ever heard of it, and nobody is to now */
         if (fold_touch(fold, group->series, batch))
             reckon(group, now_ns, &group->series->coming);

@@ -38,6 +38,8 @@ struct series {
     bool reserved;     /* an overflow series: its room came out of the reserve */
     struct series_value safe, coming;
     struct gauge_group *gauge;          /* of a gauge with a rule for several processes: gauges.h */
+    uint32_t described;                 /* the version of the descriptions that completed it last */
+    bool renewed;                       /* its definition was completed since the segment has it */
     struct series_exemplars *exemplars; /* owned; NULL: none yet. exemplars.h */
     uint64_t coming_bytes;              /* taken of the share for octaves that `coming` has and `safe` has not */
     bool touched;                       /* `coming` holds, and the series is on the list of touched ones */

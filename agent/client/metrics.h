@@ -114,6 +114,9 @@ int metric_exemplar_offer(struct tf_metric *metric, double value);
 /* The quick way to the cell, closed: by whoever leaves a session, or announces what is pending. Any context. */
 void metric_quick_close(struct tf_metric *metric);
 
+/* What may be registered or described: -EINVAL. */
+int metric_definition_judge(const struct metric_definition *definition, struct error *error);
+
 /* A handle for a definition whose name is claimed here; the same one for the same series. Borrowed texts are copied. -EINVAL, -EEXIST,
  * -ENOSPC (too many), -ENOMEM. */
 int metric_register(struct tf_client *client, const struct metric_definition *definition, struct tf_metric **ret,
