@@ -363,6 +363,7 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
     int result = random_bytes(&fold->table.seed, sizeof(fold->table.seed));
     if (result < 0)
         return error_set(error, result, "the kernel gives no random bytes");
+    fold->memo.seed = ~fold->table.seed;
     if (series_load(&fold->table, state, &bad) < 0)
         return error_set(error, -ENOMEM, "out of memory");
     if (bad > 0)
@@ -394,6 +395,7 @@ void fold_finish(struct fold *fold) {
     shares_finish(&fold->shares);
     shares_finish(&fold->stale);
     names_finish(&fold->names);
+    fold_memo_finish(&fold->memo);
     free(fold->removed);
     metric_families_finish(&fold->families);
     kinds_finish(&fold->kinds);

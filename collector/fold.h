@@ -13,6 +13,7 @@
 
 #include "collector/batch.h"
 #include "collector/descriptions.h"
+#include "collector/fold_memo.h"
 #include "collector/gauges.h"
 #include "collector/kinds.h"
 #include "collector/names.h"
@@ -53,6 +54,7 @@ struct fold {
     struct kinds kinds;              /* names of applications */
     struct fold_limits limits;
     struct names names;
+    struct fold_memo memo;
     struct shares shares; /* of the living series */
     struct shares stale;  /* of those that have left */
     struct gauges gauges;
@@ -78,6 +80,7 @@ struct fold {
     uint64_t tell_ns; /* real: since when `told_lately` were told */
     unsigned told_lately;
     bool settled;        /* once: all cells were looked at */
+    bool memo_is_old;    /* series were forgotten */
     size_t stale_cursor; /* the next bucket that is looked at for stale series */
     size_t hidden;       /* series that the segment has and nobody is shown */
     uint64_t names_gone; /* names whose claims in kinds and families are left over */
@@ -117,6 +120,9 @@ struct series *fold_octave_series(struct fold *fold, struct series *series, unsi
 void fold_set(struct series_value *coming, double value, uint64_t time_ns, uint64_t now_ns);
 /* Add to a histogram's sum, unless it would be no number any more (what others scribble must not stay for ever). */
 void fold_sum(double *sum, double more);
+
+/* For span_reader.known, with the fold as context: whether an update is of a series that its bytes tell. */
+bool fold_knows(void *fold, const void *bytes, const struct record_header *header, struct record_metric_update *ret);
 
 /* One update by name. What is refused is counted. */
 void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch);

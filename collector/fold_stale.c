@@ -72,6 +72,7 @@ static void forget(struct fold *fold, struct series *series) {
     fold->names_gone += names_drop_unused(&fold->names, name);
     fold->forgotten++;
     gauges_forget(&fold->gauges, series);
+    fold->memo_is_old = true;
     series_remove(&fold->table, series);
 }
 
@@ -160,6 +161,9 @@ void fold_look_for_stale(struct fold *fold, uint64_t now_ns) {
         }
         look_at_bucket(fold, fold->stale_cursor++, now_ns);
     }
+    if (fold->memo_is_old)
+        fold_memo_clear(&fold->memo);
+    fold->memo_is_old = false;
     if (fold->names_gone * 4 > fold->names.count + 64)
         fold_rebuild_names(fold);
     if (fold->segment)

@@ -76,16 +76,26 @@ static void refuse_value(struct fold *fold, struct text name) {
     fold_refuse(fold, FOLD_REFUSED_INVALID, name, &error);
 }
 
-/* By handle: where the series is not known yet, its cell will bring it, and the next exemplar is not far. */
-static void fold_exemplar(struct fold *fold, const struct metric_definition *definition,
-                          const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
-    struct series *series = series_find(&fold->table, definition);
-    if (series && fold_touch(fold, series, batch))
-        exemplar_note(fold, series, update->value, update->trace_id, time_ns);
+bool fold_knows(void *context, const void *bytes, const struct record_header *header,
+                struct record_metric_update *ret) {
+    struct fold *fold = context;
+    struct record_update_glance glance;
+    if (!record_update_glance(bytes, header, &glance))
+        return false;
+    struct series *series = fold_memo_find(&fold->memo, &glance, &ret->hash);
+    if (!series)
+        return false;
+    *ret = (struct record_metric_update) { .metric_kind = glance.kind,
+                                           .naming = glance.naming,
+                                           .operation = glance.operation,
+                                           .value = glance.value,
+                                           .name = series->definition.name,
+                                           .known = series };
+    return true;
 }
 
-void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
-    struct metric_definition definition = {
+static struct metric_definition definition_of(const struct record_metric_update *update) {
+    return (struct metric_definition) {
         .kind = (enum metric_kind)update->metric_kind,
         .naming = (enum metric_naming)update->naming,
         .name = update->name,
@@ -93,6 +103,28 @@ void fold_update(struct fold *fold, const struct record_metric_update *update, u
         .unit = update->unit,
         .help = update->help,
     };
+}
+
+/* By handle: where the series is not known yet, its cell will bring it, and the next exemplar is not far. */
+static void fold_exemplar(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns,
+                          struct batch *batch) {
+    const struct metric_definition definition = definition_of(update);
+    struct series *series = update->trace_id.length > 0 ? series_find(&fold->table, &definition) : NULL;
+    if (series && !series->stale && fold_touch(fold, series, batch))
+        exemplar_note(fold, series, update->value, update->trace_id, time_ns);
+}
+
+/* The series that its texts tell. */
+static struct series *find_series(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns,
+                                  struct batch *batch) {
+    const struct metric_definition definition = definition_of(update);
+    struct series *series = fold_series(fold, &definition, time_ns, batch);
+    if (series && update->hash != 0 && text_equal(series->definition.labels, update->labels)) /* no overflow series */
+        fold_memo_keep(&fold->memo, update->hash, series, fold->table.count);
+    return series;
+}
+
+void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
     uint64_t now_ns = fold->now_ns ? fold->now_ns : time_ns;
     if (!metric_kind_is_valid(update->metric_kind) || update->operation >= METRIC_OPERATION_END ||
         !value_is_possible(update)) {
@@ -100,10 +132,10 @@ void fold_update(struct fold *fold, const struct record_metric_update *update, u
         return;
     }
     if (update->operation == METRIC_EXEMPLAR) {
-        fold_exemplar(fold, &definition, update, no_later(time_ns, now_ns), batch);
+        fold_exemplar(fold, update, no_later(time_ns, now_ns), batch);
         return;
     }
-    struct series *series = fold_series(fold, &definition, no_later(time_ns, now_ns), batch);
+    struct series *series = update->known ? update->known : find_series(fold, update, no_later(time_ns, now_ns), batch);
     if (!series || !fold_touch(fold, series, batch))
         return;
     int result = apply(fold, series, update, time_ns, now_ns, batch);

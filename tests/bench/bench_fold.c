@@ -110,7 +110,7 @@ static uint32_t *shuffled(size_t series) {
 /* --- what is timed --- */
 
 static double decode(const struct records *records) {
-    struct span_reader reader = { records->bytes.data, 64, 64 + records->bytes.length, false, { .pid = 0 } };
+    struct span_reader reader = { .bytes = records->bytes.data, .position = 64, .end = 64 + records->bytes.length };
     struct record record;
     double begun = cpu_s(), sum = 0;
     while (span_reader_next(&reader, &record) == 1)
@@ -121,7 +121,11 @@ static double decode(const struct records *records) {
 
 /* As drain_gather and origin_add_record do it. */
 static void gather(struct place *place, const struct records *records) {
-    struct span_reader reader = { records->bytes.data, 64, 64 + records->bytes.length, false, { .pid = 0 } };
+    struct span_reader reader = { .bytes = records->bytes.data,
+                                  .position = 64,
+                                  .end = 64 + records->bytes.length,
+                                  .known = fold_knows,
+                                  .context = &place->fold };
     struct record record;
     place->fold.now_ns = clock_real_ns();
     while (span_reader_next(&reader, &record) == 1) {
