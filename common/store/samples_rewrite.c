@@ -68,7 +68,8 @@ static int rewrite(struct samples_writer *writer, uint32_t group, struct error *
     if (result < 0)
         return result;
     samples_rows_open(rows, group);
-    if (rows->count > 0 && samples_chunk_encode(rows, group, &writer->column, &writer->chunk, &columns) < 0)
+    if (rows->count > 0 &&
+        samples_chunk_encode(rows, group, &writer->column, &writer->columns, &writer->chunk, &columns) < 0)
         return error_set(error, -ENOMEM, "out of memory for columns of samples");
     if (columns > 0)
         result =

@@ -47,7 +47,7 @@ struct samples_writer {
     size_t next_batch; /* where the search for rows to be rewritten goes on */
     struct samples_rows *rows;
     struct samples_column column;
-    struct buffer row, chunk;
+    struct buffer row, columns, chunk;
 };
 
 /* --- samples_numbers.c --- */
