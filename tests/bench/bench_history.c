@@ -345,9 +345,8 @@ static void measure_in(const char *folder) {
             double took = write_and_finish(writer, values, MANY, MANY_TICKS, every[i]);
             best = took < best ? took : best;
         }
-        printf(
-            "in, %d series, a commit for %zu tick%s: %.1f M samples/s   reach 20, %.2f of it   (%.3f bytes a sample)\n",
-            MANY, every[i], every[i] == 1 ? "" : "s", all / best / 1e6, all / best / 20e6, bytes_on_disk(folder) / all);
+        printf("in, %d series, a commit for %zu tick%s: %.1f M samples/s   reach 20, %.2f of it\n", MANY, every[i],
+               every[i] == 1 ? "" : "s", all / best / 1e6, all / best / 20e6);
     }
     free(values);
 }
