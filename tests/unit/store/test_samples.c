@@ -269,6 +269,29 @@ static void write_matrix(const char *folder, double (*values)[TICKS], uint64_t b
     samples_writer_close(writer);
 }
 
+/* How many rows wait to become columns, of all partitions; and that some have. */
+static uint64_t count_rows(const char *folder) {
+    struct partition_name *names = NULL;
+    struct partition_samples_counts counts;
+    uint64_t rows = 0, columns = 0;
+    size_t count;
+    assert_int_equal(samples_list(folder, &names, &count, NULL), 0);
+    for (size_t i = 0; i < count; i++) {
+        struct partition *partition;
+        struct partition_txn *txn;
+        assert_int_equal(partition_samples_open(names[i].path, PARTITION_READ, 0, &partition, NULL), 0);
+        assert_int_equal(partition_begin(partition, false, &txn, NULL), 0);
+        assert_int_equal(partition_samples_count(txn, &counts, NULL), 0);
+        partition_abort(txn);
+        partition_close(partition);
+        rows += counts.rows;
+        columns += counts.columns;
+    }
+    assert_true(columns > 0);
+    free(names);
+    return rows;
+}
+
 static void what_was_written_is_read(void **state_of_test) {
     struct place *place = *state_of_test;
     double(*values)[TICKS] = make_matrix();
@@ -277,6 +300,8 @@ static void what_was_written_is_read(void **state_of_test) {
     assert_int_equal(read_all(place->folder, &seen, everything, 0, UINT64_MAX), SERIES);
     assert_memory_equal(seen.values, values, SERIES * sizeof(values[0]));
     assert_int_equal(tellings, 0);
+    uint64_t rows = count_rows(place->folder); /* of two groups */
+    assert_true(rows > 0 && rows <= 2 * SAMPLES_CHUNK_TICKS);
     free(seen.values);
     /* a part of the time */
     uint64_t from = 123, until = 456;
@@ -293,6 +318,7 @@ static void what_was_written_is_read(void **state_of_test) {
     assert_int_equal(write_one(writer, BEGIN + (TICKS + 1) * INTERVAL, 1), 0);
     assert_int_equal(samples_writer_finish(writer, NULL), 0);
     samples_writer_close(writer);
+    assert_int_equal(count_rows(place->folder), 0);
     assert_int_equal(read_all(place->folder, &seen, everything, 0, BEGIN + TICKS * INTERVAL), SERIES);
     assert_memory_equal(seen.values, values, SERIES * sizeof(values[0]));
     free(seen.values);
