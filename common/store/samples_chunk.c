@@ -12,7 +12,7 @@ enum { CHUNK_VERSION = 1, HEAD_SUM = 8, AT_HEAD_LENGTH = 8 };
 struct encoding {
     unsigned char bitmap[SAMPLES_BITMAP];
     size_t lengths[SAMPLES_GROUP], columns;
-    struct buffer runs, bytes; /* bytes: the columns */
+    struct buffer runs, *bytes; /* bytes: the columns */
     size_t run_count;
 };
 
@@ -43,10 +43,10 @@ static int encode_columns(struct samples_rows *rows, uint64_t seed, struct sampl
             return result;
         if (result == 0)
             continue;
-        size_t before = encoding->bytes.length;
-        samples_column_encode(column, seed + index, &encoding->bytes);
+        size_t before = encoding->bytes->length;
+        samples_column_encode(column, seed + index, encoding->bytes);
         encoding->bitmap[index / 8] |= (unsigned char)(1 << index % 8);
-        encoding->lengths[encoding->columns++] = encoding->bytes.length - before;
+        encoding->lengths[encoding->columns++] = encoding->bytes->length - before;
     }
     return 0;
 }
@@ -75,25 +75,25 @@ static void put_head(const struct encoding *encoding, const struct samples_rows 
     if (out->failed)
         return;
     uint32_t lengths[2] = { htole32((uint32_t)(out->length + HEAD_SUM)),
-                            htole32((uint32_t)(out->length + HEAD_SUM + encoding->bytes.length)) };
+                            htole32((uint32_t)(out->length + HEAD_SUM + encoding->bytes->length)) };
     memcpy(out->data + AT_HEAD_LENGTH, lengths, sizeof(lengths));
     samples_put_u64(out, hash_bytes_seeded(out->data, out->length, seed));
 }
 
-int samples_chunk_encode(struct samples_rows *rows, uint32_t group, struct samples_column *column, struct buffer *out,
-                         size_t *ret_columns) {
-    struct encoding encoding = { .columns = 0 };
+int samples_chunk_encode(struct samples_rows *rows, uint32_t group, struct samples_column *column, struct buffer *room,
+                         struct buffer *out, size_t *ret_columns) {
+    struct encoding encoding = { .bytes = room };
     check(rows->count > 0);
     uint64_t seed = samples_seed(group, rows->ticks[rows->count - 1]);
     buffer_clear(out);
+    buffer_clear(room);
     int result = encode_columns(rows, seed, column, &encoding);
     find_runs(rows, &encoding);
     put_head(&encoding, rows, seed, out);
-    buffer_append_text(out, buffer_text(&encoding.bytes));
-    if (encoding.bytes.failed || encoding.runs.failed || out->failed || out->length > UINT32_MAX)
+    buffer_append_text(out, buffer_text(room));
+    if (room->failed || encoding.runs.failed || out->failed || out->length > UINT32_MAX)
         result = -ENOMEM;
     *ret_columns = encoding.columns;
-    buffer_finish(&encoding.bytes);
     buffer_finish(&encoding.runs);
     return result;
 }

@@ -108,13 +108,17 @@ static inline double samples_of_bits(uint64_t bits) {
 #define SAMPLES_WHOLE_MAX 0x1p53
 #define SAMPLES_DECIMAL_MAX 0x1p46
 static inline bool samples_decimal(double value, unsigned exponent, int64_t *ret) {
-    const double most = exponent == 0 ? SAMPLES_WHOLE_MAX : SAMPLES_DECIMAL_MAX;
+    if (exponent == 0) {
+        if (!(value < SAMPLES_WHOLE_MAX && value > -SAMPLES_WHOLE_MAX))
+            return false;
+        *ret = (int64_t)value;
+        return samples_bits_of((double)*ret) == samples_bits_of(value);
+    }
     double scaled = value * samples_powers[exponent];
-    if (!(scaled < most && scaled > -most))
+    if (!(scaled < SAMPLES_DECIMAL_MAX && scaled > -SAMPLES_DECIMAL_MAX))
         return false;
-    int64_t whole = exponent == 0 ? (int64_t)value : (int64_t)(scaled + (scaled < 0 ? -0.5 : 0.5));
-    *ret = whole;
-    return samples_bits_of((double)whole / samples_powers[exponent]) == samples_bits_of(value);
+    *ret = (int64_t)(scaled + (scaled < 0 ? -0.5 : 0.5));
+    return samples_bits_of((double)*ret / samples_powers[exponent]) == samples_bits_of(value);
 }
 
 /* --- samples_integers.c --- */

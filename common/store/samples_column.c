@@ -29,13 +29,22 @@ static inline uint64_t in_order(uint64_t bits) {
     return bits ^ ((uint64_t) - (bits >> 63) >> 1);
 }
 
-/* The values as m / 10^exponent. False: too many are not. */
-static bool scale_by(const double *values, size_t count, unsigned exponent, uint64_t *ret, struct apart *apart) {
+/* The values as m / 10^exponent, of the least exponent at which all are but those few that are at none; where one needs a greater exponent than those
+ * before it, these are done again. False: too many are at none. */
+static bool scale(const double *values, size_t count, unsigned *exponent, uint64_t *ret, struct apart *apart) {
     uint64_t before = 0;
     apart->count = 0;
     for (size_t i = 0; i < count; i++) {
         int64_t whole;
-        if (samples_decimal(values[i], exponent, &whole)) {
+        unsigned at = *exponent;
+        while (at <= SAMPLES_EXPONENT_MAX && !samples_decimal(values[i], at, &whole))
+            at++;
+        if (at <= SAMPLES_EXPONENT_MAX && at > *exponent) {
+            *exponent = at;
+            if (i > apart->count)
+                return scale(values, count, exponent, ret, apart);
+        }
+        if (at <= SAMPLES_EXPONENT_MAX) {
             before = (uint64_t)whole;
         } else {
             if (apart->count > count / APART_EVERY)
@@ -44,24 +53,6 @@ static bool scale_by(const double *values, size_t count, unsigned exponent, uint
         }
         ret[i] = before;
     }
-    return true;
-}
-
-/* The least exponent at which all are decimals but those few that are at none. */
-static bool find_exponent(const double *values, size_t count, unsigned *ret) {
-    unsigned exponent = 0;
-    size_t apart = 0;
-    int64_t whole;
-    for (size_t i = 0; i < count; i++) {
-        unsigned at = exponent;
-        while (at <= SAMPLES_EXPONENT_MAX && !samples_decimal(values[i], at, &whole))
-            at++;
-        if (at <= SAMPLES_EXPONENT_MAX)
-            exponent = at;
-        else if (apart++ > count / APART_EVERY)
-            return false;
-    }
-    *ret = exponent;
     return true;
 }
 
@@ -77,10 +68,9 @@ static void fill_front(uint64_t *wholes, size_t count, const struct apart *apart
 void samples_doubles_encode(const double *values, size_t count, struct buffer *out) {
     uint64_t wholes[SAMPLES_TICKS_MAX];
     struct apart apart;
-    unsigned exponent;
+    unsigned exponent = 0;
     check(count > 0 && count <= SAMPLES_TICKS_MAX);
-    if (find_exponent(values, count, &exponent) && scale_by(values, count, exponent, wholes, &apart) &&
-        apart.count < count) {
+    if (scale(values, count, &exponent, wholes, &apart) && apart.count < count) {
         fill_front(wholes, count, &apart);
         buffer_append_char(out, (char)(exponent | (apart.count ? FORM_APART : 0)));
         if (apart.count)

@@ -148,7 +148,31 @@ static inline uint64_t word_at(const unsigned char *at) {
     return le64toh(word);
 }
 
-/* Eight values take `width` whole bytes, so that the places of each are the same in all eights. Reads and writes a little further than `count`. */
+/* Eight values take `width` whole bytes. Where they lie in one word, or in two, they are shifted out of it one after the other. All of these read and write
+ * a little further than `count`. */
+static void unpack_8(const unsigned char *at, size_t count, unsigned width, uint64_t base, uint64_t *ret) {
+    const uint64_t mask = (UINT64_C(1) << width) - 1;
+    for (size_t i = 0; i < count; i += 8, at += width, ret += 8) {
+        uint64_t word = word_at(at);
+#pragma GCC unroll 8
+        for (unsigned lane = 0; lane < 8; lane++, word >>= width)
+            ret[lane] = base + (word & mask);
+    }
+}
+
+static void unpack_16(const unsigned char *at, size_t count, unsigned width, uint64_t base, uint64_t *ret) {
+    const uint64_t mask = (UINT64_C(1) << width) - 1;
+    const unsigned second = width / 2, shift = width % 2 * 4;
+    for (size_t i = 0; i < count; i += 8, at += width, ret += 8) {
+        uint64_t low = word_at(at), high = word_at(at + second) >> shift;
+#pragma GCC unroll 4
+        for (unsigned lane = 0; lane < 4; lane++, low >>= width, high >>= width) {
+            ret[lane] = base + (low & mask);
+            ret[lane + 4] = base + (high & mask);
+        }
+    }
+}
+
 static void unpack_narrow(const unsigned char *at, size_t count, unsigned width, uint64_t base, uint64_t *ret) {
     const uint64_t mask = (UINT64_C(1) << width) - 1;
     for (size_t i = 0; i < count; i += 8, at += width, ret += 8) {
@@ -167,10 +191,10 @@ static void unpack_wide(const unsigned char *at, size_t count, unsigned width, u
     }
 }
 
-/* ret has room for a whole frame; behind the bytes of the last one SAMPLES_SLACK can be read, and of a short one as many as a whole frame has cannot. */
-static void take_frame(struct samples_cursor *cursor, size_t count, uint64_t *ret) {
+/* `more` is added to each value. ret has room for a whole frame. */
+static void take_frame(struct samples_cursor *cursor, size_t count, uint64_t more, uint64_t *ret) {
     unsigned width = samples_take_byte(cursor);
-    uint64_t base = samples_unzigzag(samples_take_number(cursor));
+    uint64_t base = samples_unzigzag(samples_take_number(cursor)) + more;
     cursor->bad |= width > WIDTH_MAX;
     const unsigned char *at = samples_take(cursor, (count * width + 7) / 8);
     if (!at)
@@ -178,14 +202,20 @@ static void take_frame(struct samples_cursor *cursor, size_t count, uint64_t *re
     if (width == 0)
         for (size_t i = 0; i < count; i++)
             ret[i] = base;
-    else if (width <= WIDTH_ONE_WORD && count % 8 == 0)
-        unpack_narrow(at, count, width, base, ret);
-    else
+    else if (width > WIDTH_ONE_WORD || count % 8 != 0)
         unpack_wide(at, count, width, base, ret);
+    else if (width <= 8)
+        unpack_8(at, count, width, base, ret);
+    else if (width <= 16)
+        unpack_16(at, count, width, base, ret);
+    else
+        unpack_narrow(at, count, width, base, ret);
 }
 
-static void add_up(uint64_t *values, size_t count, uint64_t sum) {
-    for (size_t i = 0; i < count; i++)
+/* The first sum is `first`, whatever the first value is. */
+static void add_up(uint64_t *values, size_t count, uint64_t first) {
+    uint64_t sum = values[0] = first;
+    for (size_t i = 1; i < count; i++)
         values[i] = sum += values[i];
 }
 
@@ -199,18 +229,15 @@ void samples_integers_decode(struct samples_cursor *cursor, size_t count, uint64
         return;
     }
     uint64_t first_delta = order == 2 ? samples_unzigzag(samples_take_number(cursor)) : 0;
+    uint64_t least = shift == 0 ? first : 0; /* what the unshifted begin with */
     for (size_t at = 0; at < count && !cursor->bad; at += SAMPLES_FRAME)
-        take_frame(cursor, count - at < SAMPLES_FRAME ? count - at : SAMPLES_FRAME, ret + at);
+        take_frame(cursor, count - at < SAMPLES_FRAME ? count - at : SAMPLES_FRAME, order == 0 ? least : 0, ret + at);
     if (cursor->bad)
         return;
     if (order == 2)
-        add_up(ret, count, first_delta - ret[0]);
+        add_up(ret, count, first_delta);
     if (order >= 1)
-        add_up(ret, count, 0 - ret[0]);
-    if (shift == 0)
-        for (size_t i = 0; i < count; i++)
-            ret[i] = first + ret[i];
-    else
-        for (size_t i = 0; i < count; i++)
-            ret[i] = first + (ret[i] << shift);
+        add_up(ret, count, least);
+    for (size_t i = 0; i < count && shift > 0; i++)
+        ret[i] = first + (ret[i] << shift);
 }

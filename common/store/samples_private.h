@@ -113,9 +113,9 @@ int samples_rows_column(struct samples_rows *rows, unsigned index, struct sample
  *   | bytes of each column | XXH3 of the head u64                                                          -- up to here the head
  *   | columns (samples_codec.h), seeded with the chunk's seed + index in the group */
 enum { SAMPLES_CHUNK_FIXED = 24 };
-/* The chunk of opened rows (at least one), whose columns are used up; *ret_columns: how many it has. -ENOMEM. */
-int samples_chunk_encode(struct samples_rows *rows, uint32_t group, struct samples_column *column, struct buffer *out,
-                         size_t *ret_columns);
+/* The chunk of opened rows (at least one), in out, by way of the column and the room; *ret_columns: how many it has. -ENOMEM. */
+int samples_chunk_encode(struct samples_rows *rows, uint32_t group, struct samples_column *column, struct buffer *room,
+                         struct buffer *out, size_t *ret_columns);
 
 struct samples_run {
     uint64_t first;   /* tick */

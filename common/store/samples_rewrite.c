@@ -4,7 +4,10 @@
 
 #include "common/store/samples_writer_private.h"
 
-enum { GROUPS_OF_A_COMMIT = 64 };
+enum {
+    GROUPS_OF_A_COMMIT = 64,
+    NEIGHBOURS = 16, /* groups that are rewritten together: their rows share pages, which then go as a whole */
+};
 
 static int reserve_groups(struct samples_writer *writer, size_t groups, struct error *error) {
     if (groups <= writer->pending_capacity)
@@ -65,7 +68,8 @@ static int rewrite(struct samples_writer *writer, uint32_t group, struct error *
     if (result < 0)
         return result;
     samples_rows_open(rows, group);
-    if (rows->count > 0 && samples_chunk_encode(rows, group, &writer->column, &writer->chunk, &columns) < 0)
+    if (rows->count > 0 &&
+        samples_chunk_encode(rows, group, &writer->column, &writer->columns, &writer->chunk, &columns) < 0)
         return error_set(error, -ENOMEM, "out of memory for columns of samples");
     if (columns > 0)
         result =
@@ -78,16 +82,34 @@ static int rewrite(struct samples_writer *writer, uint32_t group, struct error *
     return result;
 }
 
+/* Those of some neighbours that have enough rows; more than half of enough, once one has enough, so that they stay together. */
+static int rewrite_neighbours(struct samples_writer *writer, size_t first, size_t end, struct error *error) {
+    int result = 0;
+    for (size_t group = first; group < end && result == 0; group++)
+        if (writer->pending[group].rows > writer->head.chunk_ticks / 2)
+            result = rewrite(writer, (uint32_t)group, error);
+    return result;
+}
+
+static uint32_t most_rows(const struct samples_writer *writer, size_t first, size_t end) {
+    uint32_t most = 0;
+    for (size_t group = first; group < end; group++)
+        most = writer->pending[group].rows > most ? writer->pending[group].rows : most;
+    return most;
+}
+
 /* Groups that begin together become due together: a share of them goes at each tick, and from then on they are spread. */
 int samples_rewrite_due(struct samples_writer *writer, struct error *error) {
-    size_t most = writer->groups / writer->head.chunk_ticks + 1, done = 0;
-    for (size_t i = 0; i < writer->groups; i++) {
-        size_t group = writer->next_group < writer->groups ? writer->next_group : 0;
-        const struct samples_pending *pending = &writer->pending[group];
-        writer->next_group = group + 1;
-        if (pending->rows < writer->head.chunk_ticks || (done >= most && pending->rows < SAMPLES_ROWS_MAX))
+    size_t batches = (writer->groups + NEIGHBOURS - 1) / NEIGHBOURS;
+    size_t most = batches / writer->head.chunk_ticks + 1, done = 0;
+    for (size_t i = 0; i < batches; i++) {
+        size_t batch = writer->next_batch < batches ? writer->next_batch : 0, first = batch * NEIGHBOURS;
+        size_t end = first + NEIGHBOURS < writer->groups ? first + NEIGHBOURS : writer->groups;
+        uint32_t rows = most_rows(writer, first, end);
+        writer->next_batch = batch + 1;
+        if (rows < writer->head.chunk_ticks || (done >= most && rows < SAMPLES_ROWS_MAX))
             continue;
-        int result = rewrite(writer, (uint32_t)group, error);
+        int result = rewrite_neighbours(writer, first, end, error);
         if (result < 0)
             return result;
         done++;

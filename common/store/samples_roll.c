@@ -120,7 +120,7 @@ static int take_over(struct samples_writer *writer, struct partition *partition,
     if (result == 0)
         result = samples_stage_reserve(&writer->stage, writer->numbers.count);
     partition_abort(txn);
-    writer->next_group = 0;
+    writer->next_batch = 0;
     writer->void_numbers = true;
     return result;
 }
@@ -242,7 +242,7 @@ static int begin_next(struct samples_writer *writer, uint64_t time_ns, struct er
                                            .interval_ns = writer->options.interval_ns };
     writer->day = samples_day_of(time_ns);
     writer->last_tick = 0;
-    writer->next_group = 0;
+    writer->next_batch = 0;
     writer->groups = 0;
     if (writer->pending)
         memset(writer->pending, 0, writer->pending_capacity * sizeof(writer->pending[0]));

@@ -8,6 +8,7 @@
 enum {
     ROW_VERSION = 1,
     ROW_SUM = 8,
+    ROW_ROOM = SAMPLES_GROUP * 9, /* what a row of numbers takes at most, nearly */
     TAG_BITS = 0xf8,
     TAG_HISTOGRAM = 0xf0,
     HINT_BITS = 0xff,   /* the series had a value of which bits are all that can be said */
@@ -26,13 +27,20 @@ void samples_row_begin(struct samples_row_writer *row, const unsigned char bitma
     buffer_append(out, bitmap, bytes);
 }
 
+/* A tag and the lower bytes of a word, whose room is there as a whole. */
+static inline void add_tagged(struct buffer *out, unsigned tag, uint64_t word, unsigned length) {
+    if (out->capacity - out->length < 1 + sizeof(word) && !buffer_reserve(out, ROW_ROOM))
+        return;
+    word = htole64(word);
+    out->data[out->length] = (char)tag;
+    memcpy(out->data + out->length + 1, &word, sizeof(word));
+    out->length += 1 + length;
+}
+
 static void add_whole(struct buffer *out, unsigned exponent, int64_t whole) {
-    unsigned char bytes[1 + sizeof(uint64_t)];
-    uint64_t zigzag = samples_zigzag((uint64_t)whole), little = htole64(zigzag);
+    uint64_t zigzag = samples_zigzag((uint64_t)whole);
     unsigned length = zigzag ? (71 - (unsigned)__builtin_clzll(zigzag)) / 8 : 0;
-    bytes[0] = (unsigned char)(exponent << 4 | length);
-    memcpy(bytes + 1, &little, sizeof(little));
-    buffer_append(out, bytes, 1 + length);
+    add_tagged(out, exponent << 4 | length, zigzag, length);
 }
 
 /* The exponents from that of the value before on; then those below it. */
@@ -56,10 +64,7 @@ void samples_row_add(struct samples_row_writer *row, double value, uint8_t *hint
         add_whole(row->out, *hint, whole);
         return;
     }
-    unsigned char bytes[1 + sizeof(uint64_t)] = { TAG_BITS };
-    uint64_t bits = htole64(samples_bits_of(value));
-    memcpy(bytes + 1, &bits, sizeof(bits));
-    buffer_append(row->out, bytes, sizeof(bytes));
+    add_tagged(row->out, TAG_BITS, samples_bits_of(value), sizeof(uint64_t));
 }
 
 void samples_row_add_histogram(struct samples_row_writer *row, struct text encoded) {

@@ -104,6 +104,7 @@ void samples_writer_close(struct samples_writer *writer) {
     samples_rows_destroy(writer->rows);
     samples_column_finish(&writer->column);
     buffer_finish(&writer->row);
+    buffer_finish(&writer->columns);
     buffer_finish(&writer->chunk);
     free(writer->pending);
     free(writer);

@@ -44,10 +44,10 @@ struct samples_writer {
     struct samples_stage stage;
     struct samples_pending *pending; /* by group */
     size_t groups, pending_capacity;
-    size_t next_group; /* where the search for groups to be rewritten goes on */
+    size_t next_batch; /* where the search for rows to be rewritten goes on */
     struct samples_rows *rows;
     struct samples_column column;
-    struct buffer row, chunk;
+    struct buffer row, columns, chunk;
 };
 
 /* --- samples_numbers.c --- */

@@ -18,7 +18,16 @@
 #define INTERVAL (15 * SECOND)
 #define BEGIN (UINT64_C(20780) * SAMPLES_DAY_NS)
 
-enum { SERIES = 250, TICKS = 5760, MANY = 10240, MANY_TICKS = 720, ROUNDS = 25, KINDS = 20, PATH_BYTES = 4096 };
+enum {
+    SERIES = 250,
+    TICKS = 5760,
+    MANY = 10240,
+    MANY_TICKS = 720,
+    ROUNDS = 25,
+    IN_ROUNDS = 4,
+    KINDS = 20,
+    PATH_BYTES = 4096
+};
 
 static uint64_t state;
 
@@ -292,6 +301,17 @@ static double gorilla(const double *by_tick, double *ret_decode_ms) {
 
 /* --- the lines --- */
 
+static double write_and_finish(struct samples_writer *writer, const double *values, size_t series, size_t ticks,
+                               size_t every) {
+    struct error error = { "" };
+    double took = write_all(writer, values, series, ticks, every), began = seconds();
+    if (samples_writer_finish(writer, &error) < 0)
+        fail(&error);
+    took += seconds() - began;
+    samples_writer_close(writer);
+    return took;
+}
+
 static void measure_day(const char *folder, const double *values, const char *name, double reach) {
     struct samples_writer *writer = open_writer(folder);
     struct error error = { "" };
@@ -319,17 +339,14 @@ static void measure_in(const char *folder) {
     check(values != NULL);
     make(values, MANY, MANY_TICKS, true);
     for (size_t i = 0; i < COUNT_OF(every); i++) {
-        struct samples_writer *writer = open_writer(folder);
-        struct error error = { "" };
-        double took = write_all(writer, values, MANY, MANY_TICKS, every[i]);
-        double began = seconds();
-        if (samples_writer_finish(writer, &error) < 0)
-            fail(&error);
-        took += seconds() - began;
-        samples_writer_close(writer);
-        printf(
-            "in, %d series, a commit for %zu tick%s: %.1f M samples/s   reach 20, %.2f of it   (%.3f bytes a sample)\n",
-            MANY, every[i], every[i] == 1 ? "" : "s", all / took / 1e6, all / took / 20e6, bytes_on_disk(folder) / all);
+        double best = INFINITY;
+        for (unsigned round = 0; round < IN_ROUNDS; round++) {
+            struct samples_writer *writer = open_writer(folder);
+            double took = write_and_finish(writer, values, MANY, MANY_TICKS, every[i]);
+            best = took < best ? took : best;
+        }
+        printf("in, %d series, a commit for %zu tick%s: %.1f M samples/s   reach 20, %.2f of it\n", MANY, every[i],
+               every[i] == 1 ? "" : "s", all / best / 1e6, all / best / 20e6);
     }
     free(values);
 }

@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/store/samples_private.h"
@@ -267,6 +269,29 @@ static void write_matrix(const char *folder, double (*values)[TICKS], uint64_t b
     samples_writer_close(writer);
 }
 
+/* How many rows wait to become columns, of all partitions; and that some have. */
+static uint64_t count_rows(const char *folder) {
+    struct partition_name *names = NULL;
+    struct partition_samples_counts counts;
+    uint64_t rows = 0, columns = 0;
+    size_t count;
+    assert_int_equal(samples_list(folder, &names, &count, NULL), 0);
+    for (size_t i = 0; i < count; i++) {
+        struct partition *partition;
+        struct partition_txn *txn;
+        assert_int_equal(partition_samples_open(names[i].path, PARTITION_READ, 0, &partition, NULL), 0);
+        assert_int_equal(partition_begin(partition, false, &txn, NULL), 0);
+        assert_int_equal(partition_samples_count(txn, &counts, NULL), 0);
+        partition_abort(txn);
+        partition_close(partition);
+        rows += counts.rows;
+        columns += counts.columns;
+    }
+    assert_true(columns > 0);
+    free(names);
+    return rows;
+}
+
 static void what_was_written_is_read(void **state_of_test) {
     struct place *place = *state_of_test;
     double(*values)[TICKS] = make_matrix();
@@ -275,6 +300,8 @@ static void what_was_written_is_read(void **state_of_test) {
     assert_int_equal(read_all(place->folder, &seen, everything, 0, UINT64_MAX), SERIES);
     assert_memory_equal(seen.values, values, SERIES * sizeof(values[0]));
     assert_int_equal(tellings, 0);
+    uint64_t rows = count_rows(place->folder); /* of two groups */
+    assert_true(rows > 0 && rows <= 2 * SAMPLES_CHUNK_TICKS);
     free(seen.values);
     /* a part of the time */
     uint64_t from = 123, until = 456;
@@ -291,6 +318,7 @@ static void what_was_written_is_read(void **state_of_test) {
     assert_int_equal(write_one(writer, BEGIN + (TICKS + 1) * INTERVAL, 1), 0);
     assert_int_equal(samples_writer_finish(writer, NULL), 0);
     samples_writer_close(writer);
+    assert_int_equal(count_rows(place->folder), 0);
     assert_int_equal(read_all(place->folder, &seen, everything, 0, BEGIN + TICKS * INTERVAL), SERIES);
     assert_memory_equal(seen.values, values, SERIES * sizeof(values[0]));
     free(seen.values);
@@ -420,6 +448,110 @@ static void what_is_not_committed_is_gone(void **state_of_test) {
     struct seen seen = { .begin = BEGIN, .interval = INTERVAL };
     assert_int_equal(read_all(place->folder, &seen, everything, 0, UINT64_MAX), 1);
     assert_int_equal(seen.samples, 1);
+    free(seen.values);
+}
+
+/* --- kills, and what has no room --- */
+
+/* Ticks as fast as they go, each told of once it is committed, until it is killed. */
+static void write_until_killed(const char *folder, int out) {
+    struct samples_writer *writer = open_writer(folder, INTERVAL);
+    for (uint64_t tick = 0;; tick++) {
+        int anew = samples_writer_begin(writer, BEGIN + tick * INTERVAL, NULL);
+        if (anew == -EEXIST)
+            continue;
+        if (anew < 0 || tick >= TICKS)
+            _exit(1);
+        for (unsigned n = 0; n < 40; n++) /* added anew after a start only, which gives the same numbers */
+            samples_writer_set(writer, anew ? add_series(writer, n) : n, (double)tick);
+        if (samples_writer_end(writer, true, NULL) < 0 || write(out, &tick, sizeof(tick)) < 0)
+            _exit(1);
+    }
+}
+
+/* Kill a writer once it has told of that tick: the last one that it told of. */
+static uint64_t live_until(const char *folder, uint64_t until) {
+    uint64_t tick = 0;
+    int ends[2], status;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0)
+        write_until_killed(folder, ends[1]);
+    close(ends[1]);
+    while (read(ends[0], &tick, sizeof(tick)) == sizeof(tick) && tick < until)
+        ;
+    kill(child, SIGKILL);
+    while (read(ends[0], &tick, sizeof(tick)) == sizeof(tick))
+        ;
+    close(ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && tick >= until);
+    return tick;
+}
+
+static void what_was_committed_outlives_a_kill(void **state_of_test) {
+    struct place *place = *state_of_test;
+    struct seen seen = { .begin = BEGIN, .interval = INTERVAL };
+    uint64_t lives = getenv("TASKFORGE_LONG") ? 30 : 4;
+    for (uint64_t life = 1; life <= lives; life++) {
+        uint64_t tick = live_until(place->folder, life * 160 / lives); /* the last of them are behind the first chunk */
+        assert_int_equal(read_all(place->folder, &seen, everything, 0, UINT64_MAX), 40);
+        uint64_t ticks = seen.samples / 40; /* whole ticks only; nobody may have been told of the last one */
+        assert_true(tellings == 0 && seen.samples % 40 == 0 && (ticks == tick + 1 || ticks == tick + 2));
+        for (uint64_t i = 0; i < ticks; i++)
+            assert_true(seen.values[39][i] == (double)i);
+        free(seen.values);
+    }
+}
+
+static int grow_or_not(void *argument, int fd, uint64_t from, uint64_t to) {
+    const bool *full = argument;
+    return *full ? ENOSPC : partition_grow_file(fd, from, to);
+}
+
+static void a_full_disk_costs_the_ticks_of_its_time(void **state_of_test) {
+    struct place *place = *state_of_test;
+    bool full = false;
+    struct samples_options options = { .interval_ns = INTERVAL, .growth = { grow_or_not, &full } };
+    struct samples_writer *writer;
+    int failed = 0;
+    assert_int_equal(samples_writer_open(place->folder, &options, &writer, NULL), 0);
+    for (unsigned tick = 0; tick < 200; tick++) { /* what was allocated before is used up first */
+        int result = samples_writer_begin(writer, BEGIN + tick * INTERVAL, NULL);
+        for (unsigned n = 0; n < 280 && result >= 0; n++)
+            samples_writer_set(writer, add_series(writer, n), sqrt(n + tick));
+        if (result >= 0)
+            result = samples_writer_end(writer, tick % 8 == 7, NULL);
+        assert_true(result == 0 || result == -ENOSPC);
+        failed += result < 0;
+        full = failed < 2;
+    }
+    assert_int_equal(failed, 2);
+    assert_int_equal(samples_writer_finish(writer, NULL), 0);
+    samples_writer_close(writer);
+    struct seen seen = { .begin = BEGIN, .interval = INTERVAL };
+    assert_int_equal(read_all(place->folder, &seen, everything, 0, UINT64_MAX), 280);
+    assert_int_equal(seen.samples, (200 - 2 * 8) * 280); /* with those that waited for the same commit */
+    free(seen.values);
+}
+
+static void a_partition_that_is_large_is_followed_by_another(void **state_of_test) {
+    struct place *place = *state_of_test;
+    struct samples_options options = { .interval_ns = INTERVAL, .partition_bytes = 100000 };
+    struct samples_writer *writer;
+    assert_int_equal(samples_writer_open(place->folder, &options, &writer, NULL), 0);
+    for (unsigned tick = 0; tick < 150; tick++) {
+        int anew = samples_writer_begin(writer, BEGIN + tick * INTERVAL, NULL);
+        assert_true(anew == 0 || anew == 1);
+        for (unsigned n = 0; n < 100; n++)
+            samples_writer_set(writer, anew ? add_series(writer, n) : n, tick + 1 / (n + 1.0));
+        assert_int_equal(samples_writer_end(writer, tick % 8 == 7 || tick == 149, NULL), 0);
+    }
+    samples_writer_close(writer);
+    struct seen seen = { .begin = BEGIN, .interval = INTERVAL };
+    assert_true(count_partitions(place->folder) > 1);
+    assert_int_equal(read_all(place->folder, &seen, everything, 0, UINT64_MAX), 100);
+    assert_int_equal(seen.samples, 150 * 100);
     free(seen.values);
 }
 
@@ -581,10 +713,17 @@ static void foreign_files_are_told_of(void **state_of_test) {
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(what_was_written_is_read),      TEST(series_are_chosen_by_family_and_labels),
-        TEST(a_tick_is_written_once),        TEST(a_day_and_an_interval_have_a_partition),
-        TEST(what_is_not_committed_is_gone), TEST(a_flipped_bit_gives_no_other_sample),
-        TEST(verify_knows_samples),          TEST(a_damaged_partition_is_followed_by_another),
+        TEST(what_was_written_is_read),
+        TEST(series_are_chosen_by_family_and_labels),
+        TEST(a_tick_is_written_once),
+        TEST(a_day_and_an_interval_have_a_partition),
+        TEST(what_is_not_committed_is_gone),
+        TEST(what_was_committed_outlives_a_kill),
+        TEST(a_full_disk_costs_the_ticks_of_its_time),
+        TEST(a_partition_that_is_large_is_followed_by_another),
+        TEST(a_flipped_bit_gives_no_other_sample),
+        TEST(verify_knows_samples),
+        TEST(a_damaged_partition_is_followed_by_another),
         TEST(foreign_files_are_told_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
