@@ -14,7 +14,7 @@
 #include "exporter/exposition_order.h"
 
 enum {
-    AHEAD = 6 /* rows whose memory is fetched before they are looked at */,
+    AHEAD = 12 /* rows whose memory is fetched before they are looked at */,
     PLAIN_LINES = 8,         /* not worth compressing */
     CHUNK_BYTES = 256 * 1024 /* what the lines of a chunk mostly take: room that need not grow */
 };
