@@ -14,8 +14,9 @@
 #include "exporter/exposition_order.h"
 
 enum {
-    AHEAD = 6 /* rows whose memory is fetched before they are looked at */,
-    PLAIN_LINES = 8 /* not worth compressing */
+    AHEAD = 12 /* rows whose memory is fetched before they are looked at */,
+    PLAIN_LINES = 8,         /* not worth compressing */
+    CHUNK_BYTES = 256 * 1024 /* what the lines of a chunk mostly take: room that need not grow */
 };
 
 struct worker {
@@ -155,6 +156,8 @@ static int make_piece(struct worker *worker, size_t number) {
     struct buffer *piece = &job->body->pieces[number];
     struct chunk_call call = { worker, &exposition->order.chunks[number], job->sums ? &worker->text : piece };
     buffer_clear(&worker->text);
+    if (call.out->capacity == 0 && exposition->order.chunk_count > 1)
+        buffer_reserve(call.out, CHUNK_BYTES);
     int result = segment_scan_guard(job->segment, append_chunk, &call);
     if (result == 0 && number + 1 == exposition->order.chunk_count)
         exposition_append_end(call.out, job->style.format);

@@ -3,6 +3,7 @@
  *   bench_scrape RUNTIME_DIR LINES      makes the segment, prints "ready BYTES SERIES BYTES_A_SERIES", then does what it reads, a line each:
  *     fetch PORT text|openmetrics plain|gzip TURNS    values change, then one GET /metrics: "BEST MEDIAN BODY" (ns, ns, bytes) of all turns
  *     peek PORT PATH plain|gzip TURNS                 the same of another server, whose values stay
+ *     raw BYTES TURNS                                 the same of a process that sends so many bytes it has ready: what the sockets take
  *     body FILE                                       what /metrics would be (text), written by the exporter's own code
  *     inside TURNS                                    the same without HTTP: "PLAIN GZIP" (ns)
  *   bench_scrape numbers                              ns for each sort of double as text, ours and "%.17g" of the C library
@@ -11,10 +12,12 @@
 #include <errno.h>
 #include <math.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/check.h"
@@ -150,6 +153,41 @@ static void measure(unsigned port, const char *path, const char *headers, unsign
     printf("%.0f %.0f %zu\n", times[0], times[turns / 2], body);
 }
 
+/* Answer each connection with what lies in the room already, until killed. */
+static _Noreturn void send_ready(int listener, size_t length) {
+    char request[512];
+    int head = snprintf(room, BODY_MAX, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", length);
+    for (;;) {
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        check(fd >= 0 && recv(fd, request, sizeof(request), 0) > 0);
+        for (size_t sent = 0; sent < (size_t)head + length;) {
+            ssize_t n = send(fd, room + sent, (size_t)head + length - sent, MSG_NOSIGNAL);
+            if (n <= 0)
+                break;
+            sent += (size_t)n;
+        }
+        close(fd);
+    }
+}
+
+static void measure_raw(size_t length, unsigned turns) {
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    socklen_t size = sizeof(address);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(length < BODY_MAX - 512 && listener >= 0 && bind(listener, (struct sockaddr *)&address, size) == 0 &&
+          listen(listener, 8) == 0 && getsockname(listener, (struct sockaddr *)&address, &size) == 0);
+    fflush(stdout);
+    pid_t sender = fork();
+    check(sender >= 0);
+    if (sender == 0)
+        send_ready(listener, length);
+    close(listener);
+    measure(ntohs(address.sin_port), "/", "", turns, false);
+    kill(sender, SIGKILL);
+    waitpid(sender, NULL, 0);
+}
+
 static const char *headers_of(const char *format, const char *coding, char out[256]) {
     snprintf(out, 256, "%s%s",
              strcmp(format, "openmetrics") == 0 ? "Accept: application/openmetrics-text; version=1.0.0\r\n" : "",
@@ -259,10 +297,13 @@ static void time_numbers(void) {
 static void obey(const char *runtime_dir, const char *line) {
     char what[16], format[128], coding[16], headers[256];
     unsigned port, turns;
+    size_t length;
     if (sscanf(line, "fetch %u %127s %15s %u", &port, format, coding, &turns) == 4)
         measure(port, "/metrics", headers_of(format, coding, headers), turns, true);
     else if (sscanf(line, "peek %u %127s %15s %u", &port, format, coding, &turns) == 4)
         measure(port, format, headers_of("text", coding, headers), turns, false);
+    else if (sscanf(line, "raw %zu %u", &length, &turns) == 2)
+        measure_raw(length, turns);
     else if (sscanf(line, "body %127s", format) == 1)
         look_inside(runtime_dir, format, 0);
     else if (sscanf(line, "inside %u", &turns) == 1)

@@ -89,8 +89,9 @@ def scrape(bench, port, peer, lines, turns):
         for coding in ("plain", "gzip"):
             best, median, body = bench.ask(f"fetch {port} {format_} {coding} {turns}")
             limit = LIMITS[lines, coding]
+            raw = bench.ask(f"raw {int(body)} {turns}")[0]
             text = f"  {format_:11} {coding:5}  best {best / 1e6:7.2f} ms, median {median / 1e6:7.2f}, {body / 1e6:6.3f} MB"
-            text += f"   {best / 1e6 / limit:4.2f} of {limit:g} ms"
+            text += f"   {best / 1e6 / limit:4.2f} of {limit:g} ms, {best / raw:4.1f} x what the sockets take"
             if coding == "gzip" and lines == 100_000:
                 text += f", {body / GZIP_MOST:4.2f} of {GZIP_MOST / 1e6:g} MB"
             if peer and format_ == "text":
