@@ -91,6 +91,7 @@ struct open_call {
     struct partition *partition;
     unsigned flags;
     mode_t mode;
+    bool anew; /* an empty file */
 };
 
 static int open_environment(void *argument) {
@@ -104,10 +105,7 @@ static bool has_database(enum partition_kind kind, unsigned database) {
     return (kind == PARTITION_OF_SAMPLES) == (database >= PARTITION_SPANS_END);
 }
 
-static int open_databases(void *argument) {
-    struct open_call *call = argument;
-    struct partition *partition = call->partition;
-    bool create = (call->flags & MDB_RDONLY) == 0;
+static int open_each(struct partition *partition, bool create) {
     MDB_txn *txn;
     int code = mdb_txn_begin(partition->environment, NULL, create ? 0 : MDB_RDONLY, &txn);
     if (code != 0)
@@ -134,6 +132,22 @@ static int open_databases(void *argument) {
     return code;
 }
 
+/* A name that is not found may be a damaged one: none is put beside it before the pages are looked at that this changes. */
+static int add_spans(struct partition *partition) {
+    struct partition_txn probe = { .partition = partition };
+    int code = partition_pages_begin(&probe);
+    free(probe.pages);
+    return code == 0 ? open_each(partition, true) : code;
+}
+
+static int open_databases(void *argument) {
+    struct open_call *call = argument;
+    struct partition *partition = call->partition;
+    int code = open_each(partition, call->anew);
+    bool lacks_spans = partition->kind == PARTITION_OF_LOGS && !partition->has_spans;
+    return code == 0 && partition->writable && lacks_spans ? add_spans(partition) : code;
+}
+
 /* Whoever comes first makes the lock, with any umask, root for another's store too: readers of the group must be able to write it. */
 static void mend_lock(const struct partition *partition) {
     char lock[PARTITION_PATH_MAX + 8];
@@ -155,7 +169,7 @@ static bool lock_exists(const char *path) {
 }
 
 /* The environment of partition->path. LMDB gives the lock file the data file's mode: it is widened afterwards. */
-static int open_at(struct partition *partition, unsigned flags, uint64_t map_size, struct error *error) {
+static int open_at(struct partition *partition, unsigned flags, uint64_t map_size, bool anew, struct error *error) {
     int code = mdb_env_create(&partition->environment);
     if (code == 0)
         code = mdb_env_set_assert(partition->environment, on_lmdb_assertion);
@@ -165,7 +179,9 @@ static int open_at(struct partition *partition, unsigned flags, uint64_t map_siz
         code = mdb_env_set_maxreaders(partition->environment, READERS_MAX);
     if (code == 0)
         code = mdb_env_set_mapsize(partition->environment, map_size);
-    struct open_call call = { .partition = partition, .flags = flags | MDB_NOSUBDIR | MDB_NOTLS, .mode = FILE_MODE };
+    struct open_call call = {
+        .partition = partition, .flags = flags | MDB_NOSUBDIR | MDB_NOTLS, .mode = FILE_MODE, .anew = anew
+    };
     /* LMDB maps a new lock file without allocating it: on a full disk that would be a fault, which is no damage. */
     if (code == 0 && !(flags & (MDB_RDONLY | MDB_NOLOCK)) && !lock_exists(partition->path) &&
         disk_is_full(partition->path))
@@ -238,14 +254,14 @@ int partition_open_kind(const char *path, enum partition_kind kind, enum partiti
     bool must_be_closed = false;
     if (mode == PARTITION_WRITE) {
         partition->writable = true;
-        result = open_at(partition, 0, map_size, error);
+        result = open_at(partition, 0, map_size, false, error);
     } else {
-        result = open_at(partition, MDB_RDONLY, reader_map_size(path), error);
+        result = open_at(partition, MDB_RDONLY, reader_map_size(path), false, error);
         if (result == -EACCES || result == -EROFS) { /* nobody writes a copy, nor a closed one: they need no lock */
             must_be_closed = lock_exists(path);
             mdb_env_close(partition->environment);
             partition->environment = NULL; /* should there be no memory for another */
-            result = open_at(partition, MDB_RDONLY | MDB_NOLOCK, reader_map_size(path), error);
+            result = open_at(partition, MDB_RDONLY | MDB_NOLOCK, reader_map_size(path), false, error);
         }
     }
     if (result == 0)
@@ -276,7 +292,7 @@ static int build(const char *path, enum partition_kind kind, const struct partit
     if (!partition)
         return error_set(error, -ENOMEM, "%s: out of memory", path);
     partition->writable = true;
-    int result = open_at(partition, 0, BUILD_MAP_SIZE, error);
+    int result = open_at(partition, 0, BUILD_MAP_SIZE, true, error);
     if (result == 0)
         result = partition_begin(partition, true, &txn, error);
     if (result == 0) {
