@@ -244,6 +244,7 @@ int partition_open_kind(const char *path, enum partition_kind kind, enum partiti
         if (result == -EACCES || result == -EROFS) { /* nobody writes a copy, nor a closed one: they need no lock */
             must_be_closed = lock_exists(path);
             mdb_env_close(partition->environment);
+            partition->environment = NULL; /* should there be no memory for another */
             result = open_at(partition, MDB_RDONLY | MDB_NOLOCK, reader_map_size(path), error);
         }
     }

@@ -115,6 +115,8 @@ uint32_t samples_writer_series_count(const struct samples_writer *writer);
 
 /* The partitions, ascending by first tick (first_sequence has it, in ns); data_dir as for samples_reader_open. free(*ret). */
 int samples_list(const char *data_dir, struct partition_name **ret, size_t *ret_count, struct error *error);
+/* Whether a path is called as the partitions are. */
+bool samples_is_name(const char *path);
 /* Unlink the partitions of days that were over at before_ns: how many. One that is being written is of today and is never among them, unless
  * before_ns is in the future. */
 int samples_expire(const char *data_dir, uint64_t before_ns, uint64_t *ret_bytes, struct error *error);

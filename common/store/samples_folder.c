@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
@@ -40,6 +41,23 @@ bool samples_is_name(const char *path) {
     const char *base = strrchr(path, '/');
     uint64_t first, created;
     return parse_name(base ? base + 1 : path, &first, &created);
+}
+
+void samples_clear_folder(const char *folder) {
+    static const char *const endings[] = { ".mdb.new", ".mdb.new-lock" };
+    DIR *directory = opendir(folder);
+    if (!directory)
+        return;
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        size_t length = strlen(entry->d_name);
+        for (size_t i = 0; i < COUNT_OF(endings); i++) {
+            size_t behind = strlen(endings[i]);
+            if (strncmp(entry->d_name, prefix, sizeof(prefix) - 1) == 0 && length > behind &&
+                strcmp(entry->d_name + length - behind, endings[i]) == 0)
+                (void)unlinkat(dirfd(directory), entry->d_name, 0);
+        }
+    }
+    closedir(directory);
 }
 
 static int compare(const void *left, const void *right) {

@@ -134,7 +134,8 @@ int samples_chunk_open(struct text head, size_t size, uint32_t group, uint64_t l
 
 /* --- samples_folder.c --- */
 
-bool samples_is_name(const char *path); /* of a partition of samples, as it is called in its folder */
+/* Remove what was killed while it was made: files that end in .new. */
+void samples_clear_folder(const char *folder);
 int samples_make_path(const char *data_dir, uint64_t first_ns, uint64_t created_ns, char out[PARTITION_PATH_MAX]);
 static inline uint64_t samples_day_of(uint64_t time_ns) {
     return time_ns / SAMPLES_DAY_NS;

@@ -1,14 +1,16 @@
 /* samples_writer.c - see samples.h: a tick is staged, becomes a row for each group, and is committed. */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/store/samples_writer_private.h"
 
-enum { FOLDER_MODE = 02750 };
+enum { FOLDER_MODE = 0750 };
 
 /* --- the stage --- */
 
@@ -58,7 +60,12 @@ static int make_folder(const char *data_dir, struct error *error) {
         return error_set(error, -ENAMETOOLONG, "%s: the path is too long", data_dir);
     if (mkdir(folder, FOLDER_MODE) < 0 && errno != EEXIST)
         return error_set(error, -errno, "%s: cannot make the folder: %s", folder, strerror(errno));
-    return 0;
+    samples_clear_folder(folder);
+    int parent = open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* its name must outlast a power cut */
+    int code = parent < 0 || (fsync(parent) < 0 && errno != EINVAL) ? errno : 0;
+    if (parent >= 0)
+        close(parent);
+    return code == 0 ? 0 : error_set(error, -code, "%s: cannot write the folder to disk: %s", data_dir, strerror(code));
 }
 
 int samples_writer_open(const char *data_dir, const struct samples_options *options, struct samples_writer **ret,

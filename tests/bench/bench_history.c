@@ -121,7 +121,7 @@ static double write_all(struct samples_writer *writer, const double *values, siz
 
 static struct samples_writer *open_writer(const char *folder) {
     struct samples_options options = { .interval_ns = INTERVAL };
-    struct samples_writer *writer;
+    struct samples_writer *writer = NULL;
     struct error error = { "" };
     char command[PATH_BYTES];
     snprintf(command, sizeof(command), "rm -rf '%s/metrics'", folder);
@@ -158,8 +158,8 @@ static int take(void *argument, const struct samples_block *block) {
 
 /* The quickest of some rounds, in ms; the first one is by itself. */
 static double read_all(const char *folder, double *ret_first) {
-    struct samples_reader *reader;
-    struct samples_selection *selection;
+    struct samples_reader *reader = NULL;
+    struct samples_selection *selection = NULL;
     struct samples_want want = { .end_ns = UINT64_MAX };
     struct error error = { "" };
     double best = INFINITY;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/store/samples_private.h"
+#include "common/store/verify.h"
 
 #define SECOND UINT64_C(1000000000)
 #define INTERVAL (15 * SECOND)
@@ -459,7 +460,7 @@ static void a_flipped_bit_gives_no_other_sample(void **state_of_test) {
     samples_writer_close(writer);
     assert_int_equal(samples_list(place->folder, &names, &count, NULL), 0);
     char *bytes = read_file(names[0].path, &size);
-    size_t step = getenv("TASKFORGE_LONG") ? 1 : 37;
+    size_t step = getenv("TASKFORGE_LONG") ? 1 : 401;
     for (size_t at = 0; at < size; at += bytes[at] || step == 1 ? step / 8 + 1 : step) {
         char flipped = (char)(bytes[at] ^ 1 << random_number() % 8);
         write_at(names[0].path, &flipped, 1, at);
@@ -474,13 +475,61 @@ static void a_flipped_bit_gives_no_other_sample(void **state_of_test) {
         write_at(names[0].path, bytes + at, 1, at);
     }
     assert_true(missing > 10 && told_of > missing / 2);
-    for (size_t cut = 0; cut < size; cut += 4096) { /* as to its end */
+    for (size_t cut = 0; cut < size; cut += step == 1 ? 4096 : 65536) { /* as to its end */
         assert_int_equal(truncate(names[0].path, (off_t)cut), 0);
         read_all(place->folder, &seen, everything, 0, UINT64_MAX);
         assert_true(tellings == 1 && seen.samples == 0);
         free(seen.values);
         write_at(names[0].path, bytes, size, 0);
     }
+    free(bytes);
+    free(names);
+    free(values);
+}
+
+/* --- verify --- */
+
+static void tell_fault(void *argument, const char *path, const char *fault, const struct verify_result *result) {
+    (void)argument;
+    (void)path;
+    (void)result;
+    if (fault)
+        snprintf(told, sizeof(told), "%s", fault);
+}
+
+static int verify(const char *path, struct verify_totals *totals) {
+    told[0] = '\0';
+    return store_verify(path, tell_fault, NULL, totals, NULL);
+}
+
+static void verify_knows_samples(void **state_of_test) {
+    struct place *place = *state_of_test;
+    struct partition_name *names;
+    struct verify_totals totals;
+    double(*values)[TICKS] = make_matrix();
+    struct seen seen = { .begin = BEGIN, .interval = INTERVAL };
+    size_t count, size, found = 0, tried = 0;
+    char other[128];
+    write_matrix(place->folder, values, BEGIN);
+    read_all(place->folder, &seen, everything, 0, UINT64_MAX);
+    free(seen.values);
+    assert_int_equal(verify(place->folder, &totals), 0);
+    assert_int_equal(totals.series, SERIES);
+    assert_int_equal(totals.samples, seen.samples);
+    assert_int_equal(samples_list(place->folder, &names, &count, NULL), 0);
+    snprintf(other, sizeof(other), "%s/of any name", place->folder);
+    assert_int_equal(rename(names[0].path, other), 0);
+    assert_int_equal(verify(other, &totals), 0);
+    assert_int_equal(totals.series, SERIES);
+    char *bytes = read_file(other, &size);
+    for (size_t at = 8192 + 100; at < size; at += size / 12) { /* what is in use is found: much of it is */
+        char flipped = (char)(bytes[at] ^ 16);
+        write_at(other, &flipped, 1, at);
+        tried++;
+        found += verify(other, &totals) > 0;
+        write_at(other, bytes + at, 1, at);
+    }
+    assert_true(found > tried / 3);
     free(bytes);
     free(names);
     free(values);
@@ -532,13 +581,10 @@ static void foreign_files_are_told_of(void **state_of_test) {
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(what_was_written_is_read),
-        TEST(series_are_chosen_by_family_and_labels),
-        TEST(a_tick_is_written_once),
-        TEST(a_day_and_an_interval_have_a_partition),
-        TEST(what_is_not_committed_is_gone),
-        TEST(a_flipped_bit_gives_no_other_sample),
-        TEST(a_damaged_partition_is_followed_by_another),
+        TEST(what_was_written_is_read),      TEST(series_are_chosen_by_family_and_labels),
+        TEST(a_tick_is_written_once),        TEST(a_day_and_an_interval_have_a_partition),
+        TEST(what_is_not_committed_is_gone), TEST(a_flipped_bit_gives_no_other_sample),
+        TEST(verify_knows_samples),          TEST(a_damaged_partition_is_followed_by_another),
         TEST(foreign_files_are_told_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
