@@ -60,6 +60,12 @@ static void apply_recorder(struct collector *collector, const struct config *con
     recorder_configure(&collector->recorder, flight_recorder->levels ? flight_recorder->keep_ns : 0);
 }
 
+static void apply_metrics(struct collector *collector, const struct config *config) {
+    const struct config_metrics *metrics = &config->collector.metrics;
+    fold_set_limits(&collector->fold, &(struct fold_limits) { metrics->max_series, metrics->max_series_per_metric,
+                                                              metrics->stale_after_ns });
+}
+
 /* What the store says once of all entries of a partition. */
 static int apply_origin(struct collector *collector, const struct config *config, struct error *error) {
     char host[ENTRY_HOST_BYTES + 1];
@@ -274,6 +280,8 @@ static int start_rings(struct collector *collector, const struct config *config,
     const struct metric_scheme scheme = { config->namespace_, config->exporter.gauge_suffix };
     result = fold_init(&collector->fold, collector->settings.runtime_dir, &scheme, &collector->state, error);
     collector->fold_open = result == 0;
+    if (result == 0)
+        apply_metrics(collector, config);
     if (result == 0 && recorder_init(&collector->recorder, &collector->state) < 0)
         result = error_set(error, -ENOMEM, "out of memory");
     collector->recorder_open = result == 0;
@@ -374,6 +382,7 @@ int collector_reload(struct collector *collector, const struct config *config, s
     collector->settings = settings;
     apply_sizes(collector, config);
     apply_recorder(collector, config);
+    apply_metrics(collector, config);
     output_reopen(collector->output);
     snprintf(collector->reload_file, sizeof(collector->reload_file), "%s",
              config->file ? config->file : "the defaults");
@@ -421,11 +430,11 @@ void collector_finish(struct collector *collector) {
     intake_finish(&collector->intake);
     if (collector->recorder_open)
         recorder_finish(&collector->recorder);
-    if (collector->fold_open)
-        fold_finish(&collector->fold);
     self_finish(&collector->self);
     if (collector->rings_open)
         rings_finish(&collector->rings);
+    if (collector->fold_open)
+        fold_finish(&collector->fold); /* behind the rings' cells, which know its series */
     batch_finish(&collector->batch);
     if (collector->spill_open)
         spill_close(&collector->spill);

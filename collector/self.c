@@ -12,6 +12,7 @@ static const enum own_metric counters[SELF_COUNTER_COUNT] = {
     [SELF_COMMIT_FAILURES] = OWN_STORE_COMMIT_FAILURES,
     [SELF_SPILLED] = OWN_STORE_SPILLED,
     [SELF_RINGS_BROKEN] = OWN_RING_BROKEN,
+    [SELF_FORGOTTEN] = OWN_METRIC_FORGOTTEN,
     [SELF_HISTORY_TICKS] = OWN_HISTORY_TICKS,
     [SELF_HISTORY_MISSED] = OWN_HISTORY_MISSED,
     [SELF_HISTORY_FAILURES] = OWN_HISTORY_FAILURES,
@@ -38,6 +39,7 @@ static const struct {
     [SELF_SERIES] = { .metric = OWN_METRIC_SERIES },
     [SELF_HISTORY_BYTES] = { .metric = OWN_HISTORY_BYTES },
     [SELF_HISTORY_FAILING] = { .metric = OWN_HISTORY_FAILING },
+    [SELF_STALE] = { .metric = OWN_METRIC_STALE },
     [SELF_BUILD] = { OWN_BUILD_INFO, { TEXT_INITIALIZER(PROGRAM), TEXT_INITIALIZER(TASKFORGE_VERSION) } },
     [SELF_START] = { OWN_PROCESS_START, { TEXT_INITIALIZER(PROGRAM) } },
     [SELF_RESIDENT] = { OWN_PROCESS_RESIDENT, { TEXT_INITIALIZER(PROGRAM) } },
@@ -150,10 +152,12 @@ static void gather_timer(struct self *self, enum self_timer timer, struct fold *
     struct series *series = taking->sum > 0 ? fold_series(fold, &definition, now_ns, batch) : NULL;
     if (!series || !fold_touch(fold, series, batch))
         return;
-    for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++)
-        if (taking->octaves[i] && fold_octave_room(fold, series, i))
-            batch->failed |= histogram_add_octave(&series->coming.histogram, i, taking->octaves[i]) < 0;
-    series->coming.histogram.sum += taking->sum;
+    for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++) {
+        struct series *to = taking->octaves[i] ? fold_octave_series(fold, series, i, batch) : NULL;
+        if (to)
+            batch->failed |= histogram_add_octave(to->coming.histogram, i, taking->octaves[i]) < 0;
+    }
+    series->coming.histogram->sum += taking->sum;
     series->coming.updated_ns = now_ns;
 }
 
@@ -164,6 +168,7 @@ void self_gather(struct self *self, struct fold *fold, bool all, uint64_t now_ns
     if (!all)
         return;
     gather_counters(self, fold, now_ns, batch);
+    fold_gather_overflow(fold, now_ns, batch);
     gather_gauges(self, fold, now_ns, batch);
     for (int i = 0; i < SELF_TIMER_COUNT; i++)
         gather_timer(self, (enum self_timer)i, fold, now_ns, batch);

@@ -58,7 +58,9 @@ void collector_look_at_itself(struct collector *collector) {
     self_set(self, SELF_RINGS, (double)collector->rings.count);
     self_set(self, SELF_PROCESSES, (double)processes);
     self_set(self, SELF_RING_FILL, (double)(uint64_t)(fill * 1000) / 1000);
-    self_set(self, SELF_SERIES, (double)collector->fold.table.count);
+    self_set(self, SELF_SERIES, (double)(collector->fold.table.count - collector->fold.stale.series));
+    self_set(self, SELF_STALE, (double)collector->fold.stale.series);
+    self->totals[SELF_FORGOTTEN] = collector->fold.forgotten;
     self->totals[SELF_RINGS_BROKEN] = collector->rings.broken_count;
 }
 

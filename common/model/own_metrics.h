@@ -40,7 +40,10 @@
     X(STORE_DAMAGED, GAUGE, "store_damaged", "", "Log partitions that are damaged or were set aside.") \
     X(STORE_SPILLED, COUNTER, "store_spilled_batches_total", "", "Batches that went into the spill because the store could not be written.") \
     X(STORE_SPILL_BYTES, GAUGE, "store_spill_bytes", "", "Bytes in the spill that are not in the store yet.") \
-    X(METRIC_SERIES, GAUGE, "metric_series", "", "Metric series.") \
+    X(METRIC_SERIES, GAUGE, "metric_series", "", "Metric series on /metrics.") \
+    X(METRIC_STALE, GAUGE, "metric_series_stale", "", "Metric series that left /metrics for want of updates, and would come back with their total.") \
+    X(METRIC_FORGOTTEN, COUNTER, "metric_series_forgotten_total", "", "Stale metric series that were given up: they would begin at 0.") \
+    X(METRIC_OVERFLOW, COUNTER, "metric_overflow_total", "metric", "Metric updates, and handles, that found no room for a series of their own and went to the overflow series of their metric.") \
     X(METRIC_REFUSED, COUNTER, "metric_refused_total", "reason", "Metric updates that were refused.") \
     X(HISTORY_TICKS, COUNTER, "history_ticks_total", "", "Ticks at which the values of all series were written into the metric history.") \
     X(HISTORY_MISSED, COUNTER, "history_ticks_missed_total", "", "Ticks that were not written because they were noticed too late, or the clock went back.") \

@@ -108,12 +108,19 @@ struct config_history {
     uint64_t max_size;    /* bytes; 0: not written, which means a quarter of what the logs may have */
 };
 
+struct config_metrics {
+    uint64_t max_series;            /* on /metrics at once; default 100,000 */
+    uint64_t max_series_per_metric; /* of them, of one metric; default 10,000 */
+    uint64_t stale_after_ns;        /* without updates a series leaves /metrics; default 1 h; 0: never */
+};
+
 struct config_collector {
     uint64_t flush_interval_ns; /* default 100 ms */
     uint64_t flush_entries;     /* default 10,000 */
     enum config_output output;  /* default stdout */
     char *output_path;          /* absolute, for CONFIG_OUTPUT_FILE; else NULL */
     struct config_history history;
+    struct config_metrics metrics;
     struct config_retention retention;
     uint64_t partition_ns; /* how long one partition of the store is written to; default 1 day */
     char *spill_dir;       /* default /var/spool/taskforge for root, else DATA_DIR/spill */

@@ -182,6 +182,33 @@ static const struct config_key dedup_keys[] = {
     { .name = NULL },
 };
 
+/* A duration, or never. */
+static void read_stale_after(struct config_reader *reader, const struct config_value *value, void *field) {
+    if (value->node->kind == YAML_TREE_SCALAR && strcmp(value->node->text, "never") == 0)
+        *(uint64_t *)field = 0;
+    else
+        config_read_duration(reader, value, field);
+}
+
+static const struct config_key metrics_keys[] = {
+    { .name = "max_series",
+      .read = config_read_count,
+      .offset = offsetof(struct config_metrics, max_series),
+      .min = 100,
+      .max = 4000000 },
+    { .name = "max_series_per_metric",
+      .read = config_read_count,
+      .offset = offsetof(struct config_metrics, max_series_per_metric),
+      .min = 1,
+      .max = 4000000 },
+    { .name = "stale_after",
+      .read = read_stale_after,
+      .offset = offsetof(struct config_metrics, stale_after_ns),
+      .min = CLOCK_SECOND,
+      .max = 366 * DAY },
+    { .name = NULL },
+};
+
 static const struct config_key flight_recorder_keys[] = {
     { .name = "levels", .read = config_read_low_levels, .offset = offsetof(struct config_flight_recorder, levels) },
     { .name = "keep",
@@ -254,6 +281,10 @@ static const struct config_key collector_keys[] = {
       .read = read_history,
       .offset = offsetof(struct config_collector, history),
       .keys = history_keys },
+    { .name = "metrics",
+      .read = config_read_nested,
+      .offset = offsetof(struct config_collector, metrics),
+      .keys = metrics_keys },
     { .name = "retention",
       .read = config_read_nested,
       .offset = offsetof(struct config_collector, retention),

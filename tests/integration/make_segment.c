@@ -176,7 +176,8 @@ static void print(const char *runtime_dir, const char *format, bool framed) {
     if (framed)
         printf("%zu\n", length);
     for (size_t i = 0; i < count; i++)
-        fwrite(pieces[i].iov_base, 1, pieces[i].iov_len, stdout);
+        if (pieces[i].iov_len > 0)
+            fwrite(pieces[i].iov_base, 1, pieces[i].iov_len, stdout);
     exposition_body_release(body);
     exposition_destroy(exposition);
     segment_close(segment);

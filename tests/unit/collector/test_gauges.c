@@ -191,7 +191,7 @@ static void one_name_has_one_rule(void **state) {
     update(&many.setup, METRIC_GAUGE, METRIC_SET, "depth", 9, 20); /* by name it is the last that holds */
     assert_int_equal(many.setup.fold.refused[FOLD_REFUSED_COLLISION], 1);
     assert_string_equal(
-        many.setup.fold.tellings[0],
+        many.setup.fold.tellings[0].text,
         "metric depth is refused: the gauge depth has the rule \"sum\" already and cannot have \"last\" "
         "(by name it is \"last\")");
     assert_int_equal(fold_judge(&many.setup.fold, METRIC_GAUGE, METRIC_NAMING_APP, TEXT_LITERAL("depth"), &error),

@@ -57,6 +57,9 @@ static void an_empty_file_gives_the_defaults(void **state) {
         assert_int_equal(config->ring.size, 64 << 20);
         assert_int_equal(config->collector.flush_interval_ns, 100 * CLOCK_MILLISECOND);
         assert_int_equal(config->collector.flush_entries, 10000);
+        assert_int_equal(config->collector.metrics.max_series, 100000);
+        assert_int_equal(config->collector.metrics.max_series_per_metric, 10000);
+        assert_int_equal(config->collector.metrics.stale_after_ns, 3600 * CLOCK_SECOND);
         assert_int_equal(config->collector.output, CONFIG_OUTPUT_STDOUT);
         assert_null(config->collector.output_path);
         assert_int_equal(config->collector.retention.max_age_ns, 30 * DAY);
@@ -382,7 +385,13 @@ static void encryption_needs_both_its_keys(void **state) {
 }
 
 static void the_window_of_repeats_is_read(void **state) {
-    struct config *config = loaded("collector: { dedup: { window: 10s } }\n");
+    struct config *config = loaded("collector: { metrics: { stale_after: never, max_series: 1000000 } }\n");
+    assert_int_equal(config->collector.metrics.stale_after_ns, 0);
+    assert_int_equal(config->collector.metrics.max_series, 1000000);
+    config_destroy(config);
+    refused("collector: { metrics: { stale_after: 1ms } }",
+            "c.yaml:1:38: collector.metrics.stale_after must be between 1s and 366d");
+    config = loaded("collector: { dedup: { window: 10s } }\n");
 
     (void)state;
     assert_int_equal(config->collector.dedup_window_ns, 10 * CLOCK_SECOND);
@@ -634,6 +643,10 @@ static void the_example_configuration_holds_the_defaults(void **state) {
     assert_int_equal(example->ring.size, defaults->ring.size);
     assert_int_equal(example->collector.flush_interval_ns, defaults->collector.flush_interval_ns);
     assert_int_equal(example->collector.flush_entries, defaults->collector.flush_entries);
+    assert_int_equal(example->collector.metrics.max_series, defaults->collector.metrics.max_series);
+    assert_int_equal(example->collector.metrics.max_series_per_metric,
+                     defaults->collector.metrics.max_series_per_metric);
+    assert_int_equal(example->collector.metrics.stale_after_ns, defaults->collector.metrics.stale_after_ns);
     assert_int_equal(example->collector.retention.max_age_ns, defaults->collector.retention.max_age_ns);
     assert_int_equal(example->collector.retention.keep_free_percent, defaults->collector.retention.keep_free_percent);
     assert_int_equal(example->collector.retention.service_count, 0);
