@@ -125,9 +125,7 @@ static void open_step(struct series_window *window, size_t step) {
     window->step = step;
     window->samples = window->numbers = 0;
     window->total = window->grown = 0;
-    window->has_base = window->has_before;
-    window->base_ns = window->before_ns;
-    window->base = window->before;
+    window->has_base = false;
     histogram_finish(&window->inside);
 }
 
@@ -176,7 +174,7 @@ static void gather_counter(struct series_window *window, double value) {
     window->base = 0;
 }
 
-/* In a step that began with no sample before, the first one is the base of those behind it. */
+/* Growth is counted from the newest sample before the step; in one that began with none, from its own first one. */
 static void settle_base(struct series_window *window) {
     if (window->has_base || !window->has_before)
         return;
