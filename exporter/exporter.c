@@ -39,7 +39,7 @@ struct exporter {
     pthread_mutex_t settings;
     struct config_health health; /* under settings */
     struct api api;              /* the query thread's */
-    struct scrape scrape;        /* the server thread's */
+    struct scrape scrape;        /* the scrape thread's */
 };
 
 /* --- the probe --- */
@@ -183,7 +183,7 @@ static int set_up(struct exporter *exporter, const struct config *config, struct
     if (result < 0)
         return result;
     api_init(&exporter->api, exporter->runtime_dir, exporter->data_dir, store_of, exporter);
-    if (scrape_init(&exporter->scrape, exporter->runtime_dir) < 0)
+    if (scrape_init(&exporter->scrape, exporter->runtime_dir, config->exporter.created_samples) < 0)
         return error_set(error, -ENOMEM, "out of memory");
     result = loop_add_timer(loop, on_probe, exporter, &exporter->probe);
     if (result == 0)

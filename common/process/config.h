@@ -139,6 +139,7 @@ struct config_exporter {
     char *token_file;       /* NULL: reading needs no token */
     char *admin_token_file; /* NULL: the reading token serves */
     char *gauge_suffix;     /* default "_gauge"; may be empty */
+    bool created_samples;   /* _created in OpenMetrics; default false */
     struct config_health {
         struct config_thresholds memory, disk;
     } health;

@@ -105,6 +105,7 @@ int segment_info_get(struct segment *segment, struct segment_info *ret); /* 0, -
 /* One series, copied. Texts and bounds point into `bytes`, which belongs to the reader of this sample. */
 struct segment_sample {
     uint64_t position; /* names it within this segment's id */
+    uint64_t about;    /* the same for two series: they differ in their labels only. 0: not known */
     struct metric_definition definition;
     struct text family;
     struct text labels; /* the definition's, as metric_labels_print has them */

@@ -131,14 +131,19 @@ static void add_series(struct segment_writer *writer, struct text map) {
 }
 
 static void print(const char *runtime_dir, enum exposition_format format) {
+    const struct exposition_wish wish = { .format = format };
     struct segment *segment = NULL;
     struct exposition *exposition = NULL;
+    struct exposition_body *body = NULL;
     struct error error = { "" };
-    struct text text;
+    size_t count, length;
     must(segment_open(runtime_dir, &segment, &error), "open", &error);
     must(exposition_create(&exposition), "exposition", NULL);
-    must(exposition_read(exposition, segment, format, &text, &error), "exposition", &error);
-    printf("%.*s", TEXT_FORMAT(text));
+    must(exposition_read(exposition, segment, &wish, &body, &error), "exposition", &error);
+    const struct iovec *pieces = exposition_body_pieces(body, &count, &length);
+    for (size_t i = 0; i < count; i++)
+        fwrite(pieces[i].iov_base, 1, pieces[i].iov_len, stdout);
+    exposition_body_release(body);
     exposition_destroy(exposition);
     segment_close(segment);
 }

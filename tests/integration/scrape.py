@@ -5,13 +5,17 @@ import http.client
 import json
 import pathlib
 import re
+import shutil
 import socket
+import subprocess
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import harness
 from harness import Instance, expect, wait_until
 
+MAKE_SEGMENT = harness.BUILD / "tests/integration/make_segment"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -46,6 +50,54 @@ def both_formats_are_served_plain_and_compressed():
         expect(status == 200 and nothing == b"" and int(headers["Content-Length"]) > 1000, f"{headers}")
         status, headers, body = ask(port, "POST")
         expect(status == 405 and headers["Allow"] == "GET, HEAD", f"{status} {headers}")
+
+
+def many_clients_at_once_get_whole_bodies():
+    """Some thousand series, so that a body has several pieces; each client has its own wishes, and values change meanwhile."""
+    with Instance() as one:
+        one.runtime.mkdir()
+        lines = [{"kind": "counter", "name": "sold", "labels": {"what": f"tea {n}", "shop": "a\\b\"c"}, "value": n} for n in range(8000)]
+        subprocess.run([MAKE_SEGMENT, one.runtime], input="\n".join(map(json.dumps, lines)), text=True, check=True)
+        port = one.port(one.start("exporter"))
+        expected = ask(port)[2]
+        expect(expected.count(b"\n") == 8002, f"{expected[:200]}")
+        answers = []
+
+        def client(number):
+            headers = {"Accept_Encoding": "gzip"} if number % 2 else {}
+            status, got, body = ask(port, **headers)
+            body = gzip.decompress(body) if got.get("Content-Encoding") == "gzip" else body
+            answers.append(status == 200 and body == expected and int(got["Content-Length"]) > 0)
+
+        threads = [threading.Thread(target=client, args=(number,)) for number in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        expect(len(answers) == 24 and all(answers), f"{answers}")
+        status, headers, nothing = ask(port, "HEAD")
+        expect(status == 200 and nothing == b"" and int(headers["Content-Length"]) == len(expected), f"{headers}")
+        if shutil.which("curl"):  # which takes the first member of a gzip stream for the whole
+            done = subprocess.run(["curl", "-sS", "--compressed", f"http://127.0.0.1:{port}/metrics"], capture_output=True, check=True)
+            expect(done.stdout == expected, f"{len(done.stdout)} bytes from curl")
+        for late in ("0.000001", "0.0000001"):
+            status, _, body = ask(port, X_Prometheus_Scrape_Timeout_Seconds=late)
+            expect(status == 503 and "time" in json.loads(body)["error"], f"{late}: {status} {body[:100]}")
+        for harmless in ("10", "0", "-1", "1e-9", "NaN", "", "9" * 22, "99999999", "0x1", "1;2", "0.5"):
+            status, _, body = ask(port, X_Prometheus_Scrape_Timeout_Seconds=harmless)
+            expect(status == 200 and body == expected, f"{harmless}: {status} {body[:100]}")
+
+
+def it_tells_since_when_it_counts_where_that_is_on():
+    with Instance(exporter="  created_samples: true\n") as one:
+        one.runtime.mkdir()
+        lines = '{"kind": "counter", "name": "sold", "value": 3}\n{"kind": "timer", "name": "run", "observations": [0.1]}\n{"kind": "gauge", "name": "depth"}'
+        subprocess.run([MAKE_SEGMENT, one.runtime], input=lines, text=True, check=True)
+        port = one.port(one.start("exporter"))
+        expect(b"_created" not in ask(port)[2], "text has none")
+        body = ask(port, Accept="application/openmetrics-text")[2].decode()
+        created = re.findall(r"^(\w+)_created (\d{10}\.\d{3})$", body, re.M)
+        expect([name for name, _ in created] == ["taskforge_run_seconds", "taskforge_sold"], body)
 
 
 def it_tells_about_itself():
@@ -93,6 +145,8 @@ if __name__ == "__main__":
         harness.main(
             [
                 both_formats_are_served_plain_and_compressed,
+                many_clients_at_once_get_whole_bodies,
+                it_tells_since_when_it_counts_where_that_is_on,
                 it_tells_about_itself,
                 without_a_segment_it_says_so,
                 a_damaged_segment_is_an_answer,

@@ -212,6 +212,7 @@ static void what_is_served_and_judged_is_read(void **state) {
                                    "  token_file: /etc/token\n"
                                    "  admin_token_file: null\n"
                                    "  gauge_suffix: \"\"\n"
+                                   "  created_samples: yes\n"
                                    "  health: { memory: { degraded_below: 20% }, disk: { unhealthy_below: 0% } }\n");
 
     (void)state;
@@ -223,6 +224,7 @@ static void what_is_served_and_judged_is_read(void **state) {
     assert_string_equal(config->exporter.token_file, "/etc/token");
     assert_null(config->exporter.admin_token_file);
     assert_string_equal(config->exporter.gauge_suffix, "");
+    assert_true(config->exporter.created_samples);
     assert_int_equal(config->exporter.health.memory.degraded_below_percent, 20);
     assert_int_equal(config->exporter.health.memory.unhealthy_below_percent, 3);
     assert_int_equal(config->exporter.health.disk.unhealthy_below_percent, 0);
@@ -230,6 +232,7 @@ static void what_is_served_and_judged_is_read(void **state) {
     config = loaded("");
     assert_string_equal(config->exporter.listen, "127.0.0.1:9740");
     assert_string_equal(config->exporter.gauge_suffix, "_gauge");
+    assert_false(config->exporter.created_samples);
     assert_int_equal(config->alerter.interval_ns, 5 * CLOCK_SECOND);
     config_destroy(config);
 }
@@ -428,6 +431,10 @@ static void an_address_that_others_reach_needs_a_token(void **state) {
     refused("exporter: { listen: here }",
             "c.yaml:1:21: exporter.listen must be an address in numbers and a port, such as 127.0.0.1:9740 or "
             "[::1]:9740, not \"here\"");
+    refused("exporter: { created_samples: \"true\" }",
+            "c.yaml:1:30: exporter.created_samples must be true or false, not \"true\"");
+    refused("exporter: { created_samples: 1 }",
+            "c.yaml:1:30: exporter.created_samples must be true or false, not \"1\"");
     refused("exporter: { gauge_suffix: a-b }",
             "c.yaml:1:27: exporter.gauge_suffix must be at most 64 letters, digits and '_'");
     refused("exporter: { health: { disk: { degraded_below: 2% } } }",
