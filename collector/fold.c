@@ -272,8 +272,9 @@ void fold_settle(struct fold *fold) {
     fold->telling_count = 0;
     fold->put_all = false;
     fold->settled = true;
-    memmove(fold->removed, fold->removed + fold->removing_count,
-            (fold->removed_count - fold->removing_count) * sizeof(*fold->removed));
+    if (fold->removing_count > 0)
+        memmove(fold->removed, fold->removed + fold->removing_count,
+                (fold->removed_count - fold->removing_count) * sizeof(*fold->removed));
     fold->removed_count -= fold->removing_count;
     fold->removing_count = 0;
     names_settle(&fold->names);

@@ -23,7 +23,7 @@ void gauges_finish(struct gauges *gauges) {
         group->series->gauge = NULL;
         free(group);
     }
-    *gauges = (struct gauges) { NULL };
+    *gauges = (struct gauges) { .due = NULL };
 }
 
 static void make_due(struct gauge_group *group) {
