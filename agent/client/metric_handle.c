@@ -240,6 +240,29 @@ int tf_timer_stop(tf_metric *metric, uint64_t started) {
     return observe(metric, METRIC_TIMER, (double)(now > started ? now - started : 0) / (double)CLOCK_SECOND);
 }
 
+/* --- by name, where the series has a cell --- */
+
+static int observe_promoted(struct tf_metric *metric, double value) {
+    if (likely(observe_quickly(metric, metric->definition.kind, value) == 0))
+        return 0;
+    struct access access;
+    access_enter(&access, metric);
+    bool takes = !access.slot || slot_histogram_knows(access.slot, access.place, value) ||
+                 slot_metrics_leave_half(access.slot, SLOT_METRIC_CHUNK_SIZE);
+    bool counted = takes && likely(access.slot) && slot_histogram_observe(access.slot, access.place, value) == 0;
+    if (takes && !counted) {
+        access.no_room |= access.slot != NULL;
+        observe_elsewhere(&access, metric, value);
+    }
+    access_leave(&access, metric);
+    return takes ? 0 : -ENOSPC;
+}
+
+int metric_update_promoted(struct tf_metric *metric, double value) {
+    return metric->definition.kind == METRIC_COUNTER ? tf_counter_add(metric, (int64_t)value)
+                                                     : observe_promoted(metric, value);
+}
+
 /* --- what this process counted --- */
 
 static void own_values(const struct tf_metric *metric, struct tf_metric_value *ret) {

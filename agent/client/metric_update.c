@@ -1,5 +1,6 @@
 /* metric_update.c - registration and updates by name (taskforge.h): the caller's words judged, and made a definition or a record. */
 #include "agent/client/metric_memo.h"
+#include "agent/client/metric_promote.h"
 #include "agent/client/metrics.h"
 
 #include <errno.h>
@@ -90,6 +91,36 @@ static int update_compose(struct call *call, struct record_metric_update *update
     return r;
 }
 
+static int update_ordinarily(struct tf_client *client, const struct metric_words *words, double value, bool by_record) {
+    struct call call;
+    char room[METRIC_LABELS_BYTES], hex[32];
+    struct record record = { .kind = RECORD_METRIC_UPDATE,
+                             .metric_update = { .metric_kind = (uint8_t)words->kind,
+                                                .naming = (uint8_t)words->naming,
+                                                .operation = (uint8_t)words->operation,
+                                                .value = value,
+                                                .name = text_of(words->name) } };
+    struct put put = { .other = &record, .level = METRIC_LEVEL, .time_ns = clock_real_ns() };
+    struct tf_metric *metric = NULL;
+    bool entered = call_enter(&call);
+    if (entered)
+        client_settings_look(client);
+    int r = update_compose(&call, &record.metric_update, words->labels, words->label_count, room, hex);
+    bool is_sound = r == 0;
+    if (is_sound && entered && !by_record && metric_cell_takes(words->kind, value))
+        metric = metric_promote(client, call.thread, &record.metric_update,
+                                metric_memo_is_hot(call.thread, words, put.time_ns), put.time_ns);
+    if (!metric)
+        r = r < 0 ? call_refuse(&call, r) : put_by_policy(&call, client, &put);
+    if (entered && is_sound)
+        metric_memo_keep(call.thread, words, &record, client, metric);
+    if (entered)
+        call_leave();
+    if (!metric || metric_update_promoted(metric, value) == 0)
+        return r;
+    return update_ordinarily(client, words, value, true); /* its half of the slot is full */
+}
+
 int metric_update(struct tf_client *given, enum metric_kind kind, enum metric_naming naming,
                   enum metric_operation operation, const char *name, double value, const struct tf_label *labels,
                   size_t label_count) {
@@ -97,28 +128,7 @@ int metric_update(struct tf_client *given, enum metric_kind kind, enum metric_na
     if (likely(metric_memo_write(given, &words, value) == 0))
         return 0;
     struct tf_client *client = client_or_default(given);
-    if (!client)
-        return -ENOMEM;
-    struct call call;
-    char room[METRIC_LABELS_BYTES], hex[32];
-    struct record record = { .kind = RECORD_METRIC_UPDATE,
-                             .metric_update = { .metric_kind = (uint8_t)kind,
-                                                .naming = (uint8_t)naming,
-                                                .operation = (uint8_t)operation,
-                                                .value = value,
-                                                .name = text_of(name) } };
-    struct put put = { .other = &record, .level = METRIC_LEVEL, .time_ns = clock_real_ns() };
-    bool entered = call_enter(&call);
-    if (entered)
-        client_settings_look(client);
-    int r = update_compose(&call, &record.metric_update, labels, label_count, room, hex);
-    bool is_sound = r == 0;
-    r = r < 0 ? call_refuse(&call, r) : put_by_policy(&call, client, &put);
-    if (entered && is_sound)
-        metric_memo_keep(call.thread, &words, &record);
-    if (entered)
-        call_leave();
-    return r;
+    return client ? update_ordinarily(client, &words, value, false) : -ENOMEM;
 }
 
 int tf_metric_count(tf_client *client, const char *name, double n, const struct tf_label *labels, size_t label_count) {

@@ -20,6 +20,7 @@
 
 enum {
     METRICS_MAX = 4096,         /* handles of a client */
+    PROMOTED_MAX = 256,         /* series by name that have a cell, besides (metric_promote.h) */
     METRIC_PLACE_BITS = 16,     /* of a metric's `known`; the rest is the session */
     METRIC_SENT_AT_A_TIME = 64, /* records by name that one update may write for what is pending */
 };
@@ -48,6 +49,7 @@ struct tf_metric {
     struct tf_client *client;
     struct metric_definition definition; /* texts stand in bytes */
     uint32_t index;                      /* in session->metric_places */
+    bool promoted;                       /* by name: nobody has this handle but metric_promote.c */
     /* under the lock */
     struct tf_metric *next;
     bool wanted; /* to be in the slot as soon as there is one; in a child after fork: once it is used */
@@ -99,12 +101,23 @@ void metric_quick_close(struct tf_metric *metric);
 int metric_register(struct tf_client *client, const struct metric_definition *definition, struct tf_metric **ret,
                     struct error *error);
 
+/* The same under the lock for a definition that was judged, here with its own handle where it is by name: tf_metric_get_own tells what
+ * was counted by handle only. */
+int metric_get_or_create(struct tf_client *client, const struct metric_definition *definition, bool promoted,
+                         struct tf_metric **ret, struct error *error);
+
 /* Under the lock: give the metric its place in the session, when it has none yet, and move there what is pending. */
 void metric_place(struct tf_metric *metric, struct session *session);
 
 /* The counts of a metric in all sessions there are now, under the lock: for histograms the sum too; gauges: the value, if the
  * client has a session. */
 void metric_in_sessions(const struct tf_metric *metric, uint64_t *count, double *sum);
+
+/* --- metric_handle.c --- */
+
+/* Add to a series by name that has a cell what metric_cell_takes and the kind does: 0, or -ENOSPC for a value whose octave is new
+ * when half of the slot is taken, since the other is for handles. Nothing has happened then. Not under the lock. */
+int metric_update_promoted(struct tf_metric *metric, double value);
 
 /* --- metric_update.c --- */
 

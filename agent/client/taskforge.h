@@ -35,7 +35,8 @@
  *     tf_histogram_observe                                          6
  *     TF_INFO and so on                                            17   a hundred bytes, trace and span id
  *     tf_log; tf_entry_write with seven strings                28; 37
- *     tf_metric_count, by name, two labels                         40   a series that this thread updated a moment ago
+ *     tf_metric_count, by name, two labels                    25; 35   a series that this thread updated a moment ago: one
+ *                                                                      updated often (its cell); else, as a record
  *     TF_EVENT with one field; a span from start to end           120
  *     tf_log_with_metadata, tf_logf, an entry with all it may have   150 and more
  *
@@ -575,6 +576,9 @@ TF_API int tf_open_spans(tf_client *client, const char *trace_id, tf_open_span_f
  * shared memory, an update is one atomic operation there, and nothing is ever dropped: with a full ring, without a collector,
  * without any ring (it is counted in the process until there is one) and after SIGKILL the totals are right. By name (tf_metric_count and so on): each update is
  * a record in the ring, as an entry is; what finds no room is counted in tf_losses at level info, and the call says -EAGAIN.
+ * A counter, histogram or timer that a thread updates by name a thousand times within ten seconds gets a cell by itself, as if by handle,
+ * while half of the process's room for them is free: from then on its updates are added up there, and none is dropped. (n of a
+ * counter that is no whole number stays by name, and so do gauges; one update a second that has a trace id goes by name to carry it.)
  * It suits labels that are not known beforehand, and programs that update a few times and end. Both may be mixed for one
  * series of counters, histograms or timers: they add up.
  *

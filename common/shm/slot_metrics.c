@@ -64,6 +64,15 @@ static void give_chunk(struct ring_slot *slot, int chunk) {
             return;
 }
 
+bool slot_metrics_leave_half(struct ring_slot *slot, size_t more) {
+    uint64_t marks = atomic_load_explicit(&slot->metric_marks, memory_order_relaxed);
+    uint32_t count = atomic_load_explicit(&slot->metric_count, memory_order_relaxed);
+    uint64_t used = bottom_of(marks) + (uint64_t)chunks_of(marks) * SLOT_METRIC_CHUNK_SIZE;
+    if (count == 0) /* of a claim that has no series yet: the marks are the last owner's */
+        used = 0;
+    return count < SLOT_METRICS_MAX / 2 && used + more <= RING_SLOT_METRICS_SIZE / 2;
+}
+
 /* --- registering --- */
 
 static uint32_t cell_size(enum metric_kind kind) {
@@ -209,6 +218,13 @@ int slot_histogram_observe(struct ring_slot *slot, uint32_t place, double value)
     fault_point(histogram_counted);
     atomic_add_double(&cell->sum_bits, value);
     return 0;
+}
+
+bool slot_histogram_knows(struct ring_slot *slot, uint32_t place, double value) {
+    const struct slot_histogram_cell *cell = cell_at(slot, place);
+    unsigned octave, bucket;
+    return !histogram_place(value, &octave, &bucket) ||
+           atomic_load_explicit(&cell->octaves[octave], memory_order_relaxed) != 0;
 }
 
 int slot_histogram_add_octave(struct ring_slot *slot, uint32_t place, unsigned octave,

@@ -75,6 +75,12 @@ static inline bool slot_histogram_observe_known(struct ring_slot *slot, uint32_t
 /* value is not NaN. -ENOSPC when its octave is new and no chunk is left: nothing was counted, send it by name. */
 int slot_histogram_observe(struct ring_slot *slot, uint32_t place, double value);
 
+/* Whether its octave has its chunk, or it needs none. */
+bool slot_histogram_knows(struct ring_slot *slot, uint32_t place, double value);
+
+/* Whether a series, and `more` bytes of the area, leave a half of the slot's series and of the area to others. */
+bool slot_metrics_leave_half(struct ring_slot *slot, size_t more);
+
 /* Move what was counted elsewhere in. The octave: -ENOSPC as above; `counts` are added, or nothing is. */
 int slot_histogram_add_octave(struct ring_slot *slot, uint32_t place, unsigned octave,
                               const uint64_t counts[HISTOGRAM_BUCKETS]);

@@ -56,6 +56,14 @@ static void loop_by_name(int count) {
     for (int i = 0; i < count; i++)
         tf_metric_count(NULL, "bench_jobs", 1, labels, 2);
 }
+static void loop_by_name_record(int count) { /* fractions go into no cell */
+    for (int i = 0; i < count; i++)
+        tf_metric_count(NULL, "bench_seconds", 0.5, labels, 2);
+}
+static void loop_observe_by_name(int count) {
+    for (int i = 0; i < count; i++)
+        tf_metric_observe(NULL, "bench_took", 0.001 * (1 + i % 1000), labels, 2);
+}
 
 static const struct {
     const char *name;
@@ -69,7 +77,9 @@ static const struct {
     { "gauge by handle, set (with the clock)", loop_gauge, UPDATES, "" },
     { "gauge by handle, add (with the clock)", loop_gauge_add, UPDATES, "" },
     { "timer by handle, start and stop", loop_timer, UPDATES, "" },
-    { "counter by name, two labels", loop_by_name, BY_NAME, "45 ns" },
+    { "counter by name, two labels, its cell", loop_by_name, UPDATES, "25 ns" },
+    { "histogram by name, two labels, its cell", loop_observe_by_name, UPDATES, "" },
+    { "counter by name, two labels, a record", loop_by_name_record, BY_NAME, "45 ns" },
 };
 enum { KINDS = COUNT_OF(kinds) };
 

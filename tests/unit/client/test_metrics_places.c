@@ -138,7 +138,7 @@ static void what_has_no_room_at_all_waits(void **state) {
     unsigned count, all = 0;
     double sum = 0, observed = 0;
     drain_open(&drain, fixture->runtime_dir);
-    while (tf_metric_count(client, "x_fill", 1, mail, 1) == 0)
+    while (tf_metric_count(client, "x_fill", 0.5, mail, 1) == 0)
         ;
     uint64_t lost = fixture_lost(client);
     for (int i = 0; i < 200; i++) {
