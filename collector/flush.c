@@ -254,7 +254,7 @@ static bool is_metric_flush_due(struct collector *collector, uint64_t now) {
     if (now - collector->last_cells_ns < CELLS_NS)
         return false;
     collector->last_cells_ns = now;
-    return cells_are_waiting(&collector->rings);
+    return gauges_are_due(&collector->fold.gauges) || cells_are_waiting(&collector->rings);
 }
 
 static void scan_slots(struct collector *collector, uint64_t now) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "collector/exemplars.h"
 #include "collector/limits.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
@@ -52,11 +53,11 @@ static struct text family_of(const struct fold *fold, const struct metric_defini
 /* Take the name, the application's and that on /metrics. */
 static int add_family(struct fold *fold, const struct metric_definition *definition, struct error *error) {
     char family[METRIC_FAMILY_BYTES];
-    int result = kinds_check(&fold->kinds, definition->kind, definition->naming, definition->name, error);
+    int result = kinds_check(&fold->kinds, definition, error);
     if (result == 0)
         result = metric_families_add(&fold->families, definition->kind, family_of(fold, definition, family), error);
     if (result == 0)
-        result = kinds_add(&fold->kinds, definition->kind, definition->naming, definition->name, error);
+        result = kinds_add(&fold->kinds, definition, error);
     return result;
 }
 
@@ -68,6 +69,12 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *gi
     if (metric_kind_is_valid(given->kind))
         bare.name = metric_name_bare(given->kind, given->name);
     struct series *series = series_find(&fold->table, definition);
+    if (series && unlikely(series->definition.combine != definition->combine)) {
+        metric_kinds_agree(definition->name, definition->kind, (enum metric_combine)series->definition.combine,
+                           definition->kind, (enum metric_combine)definition->combine, &error);
+        fold_refuse(fold, FOLD_REFUSED_COLLISION, definition->name, &error);
+        return NULL;
+    }
     if (series)
         return series;
     if (metric_definition_check(definition, &error) < 0) {
@@ -90,6 +97,7 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *gi
     } else {
         series->user = fold->user;
         series->share = share;
+        batch->failed |= !gauges_know(&fold->gauges, series);
     }
     return series;
 }
@@ -112,7 +120,7 @@ int fold_judge(struct fold *fold, enum metric_kind kind, enum metric_naming nami
     int result = metric_definition_check(&definition, error);
     char family[METRIC_FAMILY_BYTES];
     if (result == 0)
-        result = kinds_check(&fold->kinds, kind, naming, definition.name, error);
+        result = kinds_check(&fold->kinds, &definition, error);
     if (result == 0)
         result = metric_families_check(&fold->families, kind, family_of(fold, &definition, family), error);
     return result < 0 ? result : 0;
@@ -181,6 +189,7 @@ void fold_discard(struct fold *fold) {
 
 static int show(struct fold *fold, struct series *series) {
     int result = 0;
+    bool is_there = series->shown;
     if (series->unnamed)
         return 0;
     if (!series->shown) {
@@ -191,9 +200,15 @@ static int show(struct fold *fold, struct series *series) {
     }
     if (result < 0)
         return result;
-    if (metric_kind_is_histogram(series->definition.kind))
-        return segment_set_histogram(fold->segment, series->position, &series->safe.histogram, series->safe.updated_ns);
+    if (metric_kind_is_histogram(series->definition.kind)) {
+        result =
+            segment_set_histogram(fold->segment, series->position, &series->safe.histogram, series->safe.updated_ns);
+        exemplars_show(fold, series, !is_there);
+        return result;
+    }
     segment_set_value(fold->segment, series->position, series->safe.value, series->safe.updated_ns);
+    segment_set_hidden(fold->segment, series->position, gauge_is_absent(series));
+    exemplars_show(fold, series, !is_there);
     return 0;
 }
 
@@ -234,6 +249,7 @@ static void make_segment(struct fold *fold) {
 
 void fold_settle(struct fold *fold) {
     int result = 0;
+    gauges_settle(&fold->gauges);
     for (size_t i = 0; i < fold->touched_count; i++)
         series_settle(fold->touched[i]);
     for (size_t i = 0; i < fold->touched_count && fold->segment && result == 0; i++)
@@ -319,6 +335,8 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
         shares_note(&fold->shares, series->share, 1,
                     series_bytes(&series->definition) + series_value_bytes(&series->safe));
         series->unnamed = add_family(fold, &series->definition, &why) < 0;
+        if (!gauges_know(&fold->gauges, series))
+            return error_set(error, -ENOMEM, "out of memory");
         if (series->unnamed)
             diag_warn("metric %.*s is counted but not shown: %s", TEXT_FORMAT(series->definition.name), why.text);
     }
@@ -331,6 +349,7 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
 void fold_finish(struct fold *fold) {
     fold_discard(fold);
     segment_destroy(fold->segment);
+    gauges_finish(&fold->gauges);
     series_table_finish(&fold->table);
     shares_finish(&fold->shares);
     metric_families_finish(&fold->families);

@@ -12,6 +12,7 @@
 #define TASKFORGE_COLLECTOR_FOLD_H
 
 #include "collector/batch.h"
+#include "collector/gauges.h"
 #include "collector/kinds.h"
 #include "collector/series.h"
 #include "collector/shares.h"
@@ -43,6 +44,7 @@ struct fold {
     struct metric_families families; /* names on /metrics that are taken */
     struct kinds kinds;              /* names of applications */
     struct shares shares;
+    struct gauges gauges;
     uid_t user; /* whose updates are being folded, set by whoever folds: new series are his */
     /* When the batch that is being made was begun, real: nothing of it is later. 0: before the first. */
     uint64_t now_ns;

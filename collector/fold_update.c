@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <math.h>
 
-#include "collector/fold.h"
+#include "collector/exemplars.h"
 
 static uint64_t no_later(uint64_t time_ns, uint64_t now_ns) {
     return time_ns < now_ns ? time_ns : now_ns;
@@ -59,6 +59,9 @@ static int apply(struct fold *fold, struct series *series, const struct record_m
 }
 
 static bool value_is_possible(const struct record_metric_update *update) {
+    if (update->operation == METRIC_EXEMPLAR &&
+        (update->metric_kind == METRIC_GAUGE || update->metric_kind == METRIC_UNKNOWN))
+        return false;
     if (update->metric_kind == METRIC_COUNTER)
         return update->value >= 0 && isfinite(update->value);
     return update->operation == METRIC_SET ? !metric_kind_is_histogram(update->metric_kind) : !isnan(update->value);
@@ -68,6 +71,14 @@ static void refuse_value(struct fold *fold, struct text name) {
     struct error error;
     error_set(&error, -EINVAL, "no such kind, operation or value");
     fold_refuse(fold, FOLD_REFUSED_INVALID, name, &error);
+}
+
+/* By handle: where the series is not known yet, its cell will bring it, and the next exemplar is not far. */
+static void fold_exemplar(struct fold *fold, const struct metric_definition *definition,
+                          const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
+    struct series *series = series_find(&fold->table, definition);
+    if (series && fold_touch(fold, series, batch))
+        exemplar_note(fold, series, update->value, update->trace_id, time_ns);
 }
 
 void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
@@ -85,10 +96,16 @@ void fold_update(struct fold *fold, const struct record_metric_update *update, u
         refuse_value(fold, update->name);
         return;
     }
+    if (update->operation == METRIC_EXEMPLAR) {
+        fold_exemplar(fold, &definition, update, no_later(time_ns, now_ns), batch);
+        return;
+    }
     struct series *series = fold_series(fold, &definition, no_later(time_ns, now_ns), batch);
     if (!series || !fold_touch(fold, series, batch))
         return;
     int result = apply(fold, series, update, time_ns, now_ns);
+    if (result == 0 && update->trace_id.length > 0)
+        exemplar_note(fold, series, update->value, update->trace_id, no_later(time_ns, now_ns));
     if (result == -EINVAL)
         refuse_value(fold, update->name);
     batch->failed |= result == -ENOMEM;

@@ -97,6 +97,7 @@ void series_table_finish(struct series_table *table) {
             next = series->next;
             value_finish(&series->safe);
             value_finish(&series->coming);
+            free(series->exemplars);
             free(series);
         }
     free(table->buckets);
@@ -154,7 +155,8 @@ void series_key(struct state_key *key, const char *prefix, uint32_t id) {
 
 void series_encode_definition(const struct series *series, struct buffer *out) {
     struct metric_definition definition = series->definition;
-    char head[DEFINITION_HEAD] = { DEFINITION_VERSION, (char)definition.kind, (char)definition.naming, 0 };
+    char head[DEFINITION_HEAD] = { DEFINITION_VERSION, (char)definition.kind, (char)definition.naming,
+                                   (char)definition.combine };
     struct text *texts[TEXTS];
     for (int i = 0; i < 4; i++)
         head[4 + i] = (char)(series->user >> (8 * i) & 0xff);
@@ -190,7 +192,8 @@ static bool decode_definition(struct text bytes, struct metric_definition *ret, 
     if (bytes.length < DEFINITION_HEAD || bytes.data[0] != DEFINITION_VERSION)
         return false;
     *ret = (struct metric_definition) { .kind = (enum metric_kind)(uint8_t)bytes.data[1],
-                                        .naming = (enum metric_naming)(uint8_t)bytes.data[2] };
+                                        .naming = (enum metric_naming)(uint8_t)bytes.data[2],
+                                        .combine = (uint8_t)bytes.data[3] };
     *ret_user = u32_get(bytes.data + 4);
     *ret_created = state_u64_get(bytes.data + 8);
     const char *at = bytes.data + DEFINITION_HEAD, *end = bytes.data + bytes.length;

@@ -1,7 +1,7 @@
 /* series.h - the series that the collector knows: what each is, its total that is safe, and the one that the batch in the
  * making will make safe. Found by name, labels, kind and naming. Also their form in the state. One thread.
  *
- *   "metric/" id u32 -> u8 version 1, u8 kind, u8 naming, u8 0, u32 user, u64 created ns, then name, labels, unit, help and
+ *   "metric/" id u32 -> u8 version 1, u8 kind, u8 naming, u8 combine, u32 user, u64 created ns, then name, labels, unit, help and
  *                       bounds, each u16 length and bytes
  *   "value/" id u32  -> double value, u64 updated ns, then (histograms) histogram_encode's bytes
  */
@@ -32,13 +32,15 @@ struct series {
     uid_t user; /* who brought it: shares.h */
     int share;
     struct series_value safe, coming;
-    uint64_t coming_bytes; /* taken of the share for octaves that `coming` has and `safe` has not */
-    bool touched;          /* `coming` holds, and the series is on the list of touched ones */
-    bool defined;          /* its definition is in the state */
-    bool defining;         /* ... or in the batch that is being made */
-    bool adopted;          /* its total came from the segment */
-    bool unnamed;          /* its name on /metrics is another's: counted, but not shown */
-    bool shown;            /* it is in the segment, as number `position` */
+    struct gauge_group *gauge;          /* of a gauge with a rule for several processes: gauges.h */
+    struct series_exemplars *exemplars; /* owned; NULL: none yet. exemplars.h */
+    uint64_t coming_bytes;              /* taken of the share for octaves that `coming` has and `safe` has not */
+    bool touched;                       /* `coming` holds, and the series is on the list of touched ones */
+    bool defined;                       /* its definition is in the state */
+    bool defining;                      /* ... or in the batch that is being made */
+    bool adopted;                       /* its total came from the segment */
+    bool unnamed;                       /* its name on /metrics is another's: counted, but not shown */
+    bool shown;                         /* it is in the segment, as number `position` */
     uint64_t position;
     char bytes[];
 };

@@ -10,21 +10,6 @@
 
 /* --- texts and numbers --- */
 
-static void append_escaped(struct buffer *out, struct text text, bool quotes) {
-    size_t done = 0;
-    for (size_t i = 0; i < text.length; i++) {
-        char c = text.data[i];
-        if (c != '\n' && c != '\\' && (c != '"' || !quotes))
-            continue;
-        buffer_append(out, text.data + done, i - done);
-        buffer_append_char(out, '\\');
-        buffer_append_char(out, c == '\n' ? 'n' : c);
-        done = i + 1;
-    }
-    if (done < text.length)
-        buffer_append(out, text.data + done, text.length - done);
-}
-
 void exposition_append_number(struct buffer *out, double number) {
     if (isnan(number)) {
         buffer_append_string(out, "NaN");
@@ -105,7 +90,7 @@ void exposition_append_family(struct buffer *out, enum exposition_format format,
                               struct text family, struct text help, struct text unit) {
     append_comment(out, format, "# HELP ", kind, family); /* linters want one for every family */
     if (help.length > 0)
-        append_escaped(out, help, format == EXPOSITION_OPENMETRICS);
+        metric_text_escape(help, format == EXPOSITION_OPENMETRICS, out);
     else
         buffer_append_format(out, "A %s that nobody described.", metric_kind_name(kind));
     buffer_append_char(out, '\n');
@@ -122,23 +107,15 @@ void exposition_append_family(struct buffer *out, enum exposition_format format,
 }
 
 static void append_labels(struct buffer *out, struct text labels, const char *le) {
-    struct metric_label label;
-    char before = '{';
-    for (size_t at = 0; metric_labels_next(labels, &at, &label); before = ',') {
-        buffer_append_char(out, before);
-        buffer_append_text(out, label.name);
-        buffer_append_string(out, "=\"");
-        append_escaped(out, label.value, true);
-        buffer_append_char(out, '"');
-    }
+    if (labels.length > 0 || le)
+        buffer_append_char(out, '{');
+    buffer_append_text(out, labels);
     if (le) {
-        buffer_append_char(out, before);
-        buffer_append_string(out, "le=\"");
+        buffer_append_string(out, labels.length > 0 ? ",le=\"" : "le=\"");
         buffer_append_string(out, le);
         buffer_append_char(out, '"');
-        before = ',';
     }
-    if (before == ',')
+    if (labels.length > 0 || le)
         buffer_append_char(out, '}');
     buffer_append_char(out, ' ');
 }
@@ -146,7 +123,7 @@ static void append_labels(struct buffer *out, struct text labels, const char *le
 static void append_name(struct buffer *out, const struct segment_sample *sample, const char *suffix, const char *le) {
     buffer_append_text(out, sample->family);
     buffer_append_string(out, suffix);
-    append_labels(out, sample->definition.labels, le);
+    append_labels(out, sample->labels, le);
 }
 
 static void append_count(struct buffer *out, uint64_t count) {
@@ -154,19 +131,11 @@ static void append_count(struct buffer *out, uint64_t count) {
     buffer_append_char(out, '\n');
 }
 
-/* Ascending bounds: the series' own, or those of its kind. */
-static size_t bounds_of(const struct segment_sample *sample, double own[METRIC_BOUNDS_MAX], const double **ret) {
-    size_t count = metric_bounds_read(sample->definition.bounds, own);
-    bool timer = sample->definition.kind == METRIC_TIMER;
-    *ret = count > 0 ? own : timer ? histogram_timer_bounds : histogram_default_bounds;
-    return count > 0 ? count : timer ? histogram_timer_bound_count : histogram_default_bound_count;
-}
-
 static void append_histogram(struct buffer *out, enum exposition_format format, const struct segment_sample *sample) {
     double own[METRIC_BOUNDS_MAX];
     const double *bounds;
     uint64_t counts[METRIC_BOUNDS_MAX], all = histogram_count(&sample->histogram);
-    size_t count = bounds_of(sample, own, &bounds);
+    size_t count = metric_classic_bounds(sample->definition.kind, sample->definition.bounds, own, &bounds);
     check(count <= METRIC_BOUNDS_MAX);
     histogram_classic(&sample->histogram, bounds, count, counts);
     for (size_t i = 0; i < count; i++) {

@@ -11,7 +11,6 @@ enum {
     VALUE_AT =
         RECORD_HEADER_SIZE + 5, /* behind the array's head, three small numbers and the double's mark (record.c) */
     DOUBLE_MARK = 0xcb,
-    TRACE_DIGITS = 32,
 };
 /* One update in so long carries its trace where the others go to a cell. */
 #define EXEMPLAR_PAUSE_NS CLOCK_SECOND

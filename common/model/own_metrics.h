@@ -54,7 +54,7 @@
     X(AGENT_INPUTS, GAUGE, "agent_inputs", "", "Inputs that the agent has.") \
     X(AGENT_HOST_LOOKS, COUNTER, "agent_host_looks_total", "", "Looks at the host's metrics that were begun.") \
     X(AGENT_HOST_SAMPLES, COUNTER, "agent_host_samples_total", "", "Samples of the host's metrics that were written to the ring.") \
-    X(AGENT_HOST_INVALID, COUNTER, "agent_host_invalid_total", "", "Samples of the host's metrics whose labels no series may have.") \
+    X(AGENT_HOST_REPAIRED, COUNTER, "agent_host_repaired_total", "", "Of them, those whose name or labels no series may have: written repaired.") \
     X(AGENT_HOST_HELD, COUNTER, "agent_host_held_total", "", "Times that a look held back because the ring had no room.") \
     /* the exporter */ \
     X(EXPORTER_REQUESTS, COUNTER, "exporter_http_requests_total", "", "HTTP requests that were let through to a path.") \

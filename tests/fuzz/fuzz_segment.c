@@ -51,6 +51,8 @@ static void make_segment(void) {
     histogram_add(&histogram, 100, 1);
     check(segment_set_histogram(writer, 1, &histogram, 1) == 0);
     add(writer, METRIC_GAUGE, "depth", "taskforge_depth_gauge");
+    const struct metric_exemplar exemplar = { .value = 1, .time_ns = 1, .length = 2, .trace_id = "ab" };
+    check(segment_set_exemplar(writer, 0, 0, &exemplar) == 0 && segment_set_exemplar(writer, 1, 2, &exemplar) == 0);
     check(segment_publish(writer, NULL) == 0);
     file = fcntl(writer->map.fd, F_DUPFD_CLOEXEC, 3);
     check(file >= 0 && pread(file, whole, FILE_SIZE, 0) == FILE_SIZE);
@@ -66,6 +68,8 @@ static void use(const struct segment_sample *sample) {
         check(label.name.length > 0);
     metric_bounds_read(sample->definition.bounds, bounds);
     histogram_count(&sample->histogram);
+    for (unsigned i = 0; i < sample->exemplar_count; i++)
+        check(sample->exemplars[i].length == 0 || metric_exemplar_is_valid(&sample->exemplars[i]));
     check(sample->family.length > 0 && metric_kind_is_valid(sample->definition.kind));
 }
 

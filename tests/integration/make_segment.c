@@ -1,6 +1,9 @@
 /* make_segment.c - a metric segment out of JSON lines, as a collector would have left it, and its exposition.
  *
- *   make_segment RUNTIME_DIR [text|openmetrics] < series.ndjson
+ *   make_segment RUNTIME_DIR [text|openmetrics]... < series.ndjson
+ *
+ * An empty line ends a set: its segment is published and its expositions are printed, each behind a line with its length, and the next
+ * set begins. (With one set and one format there is no such line.)
  *
  * A line is {"kind","name","naming","labels":{},"unit","help","bounds":[],"value","observations":[],"updated","hidden"}; what is missing is
  * empty, naming 0 to 2 as in enum metric_naming. The segment gets a beat of now.
@@ -130,7 +133,7 @@ static void add_series(struct segment_writer *writer, struct text map) {
                        pack_find(map, TEXT_LITERAL("hidden"), &hidden) && hidden.type == PACK_BOOL && hidden.boolean);
 }
 
-static void print(const char *runtime_dir, enum exposition_format format) {
+static void print(const char *runtime_dir, enum exposition_format format, bool framed) {
     struct segment *segment = NULL;
     struct exposition *exposition = NULL;
     struct error error = { "" };
@@ -138,22 +141,20 @@ static void print(const char *runtime_dir, enum exposition_format format) {
     must(segment_open(runtime_dir, &segment, &error), "open", &error);
     must(exposition_create(&exposition), "exposition", NULL);
     must(exposition_read(exposition, segment, format, &text, &error), "exposition", &error);
+    if (framed)
+        printf("%zu\n", text.length);
     printf("%.*s", TEXT_FORMAT(text));
     exposition_destroy(exposition);
     segment_close(segment);
 }
 
-int main(int argc, char **argv) {
-    struct segment_writer *writer = NULL;
+/* The series of one set into the writer: true when an empty line ended it, false when that was the last. */
+static bool read_set(struct segment_writer *writer) {
+    static char *line;
+    static size_t capacity;
     struct error error = { "" };
-    char *line = NULL;
-    size_t capacity = 0;
     ssize_t length;
-    if (argc < 2)
-        return 2;
-    must(map_guard_install(&error), "guard", &error);
-    must(segment_create(argv[1], &scheme, &writer, &error), "create", &error);
-    while ((length = getline(&line, &capacity, stdin)) > 0) {
+    while ((length = getline(&line, &capacity, stdin)) > 1) {
         enum { GROWTH = 9 }; /* "1," becomes a double */
         struct pack_writer packed = { .data = malloc((size_t)length * GROWTH), .capacity = (size_t)length * GROWTH };
         check(packed.data);
@@ -161,11 +162,30 @@ int main(int argc, char **argv) {
         add_series(writer, (struct text) { packed.data, packed.length });
         free(packed.data);
     }
-    free(line);
+    return length == 1;
+}
+
+static bool make_set(int argc, char **argv, bool is_first) {
+    struct segment_writer *writer = NULL;
+    struct error error = { "" };
+    must(segment_create(argv[1], &scheme, &writer, &error), "create", &error);
+    bool goes_on = read_set(writer);
     segment_beat(writer, clock_real_ns(), clock_real_ns());
     must(segment_publish(writer, &error), "publish", &error);
     segment_destroy(writer);
-    if (argc > 2)
-        print(argv[1], strcmp(argv[2], "openmetrics") == 0 ? EXPOSITION_OPENMETRICS : EXPOSITION_TEXT);
+    for (int i = 2; i < argc; i++)
+        print(argv[1], strcmp(argv[i], "openmetrics") == 0 ? EXPOSITION_OPENMETRICS : EXPOSITION_TEXT,
+              goes_on || !is_first || argc > 3);
+    fflush(stdout);
+    return goes_on;
+}
+
+int main(int argc, char **argv) {
+    struct error error = { "" };
+    if (argc < 2)
+        return 2;
+    must(map_guard_install(&error), "guard", &error);
+    for (bool is_first = true; make_set(argc, argv, is_first); is_first = false)
+        ;
     return 0;
 }

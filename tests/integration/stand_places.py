@@ -93,7 +93,8 @@ def a_full_disk_holds_spills_and_goes_on_when_there_is_room():
         try:
             instance.data = disk / "data"
             instance.env["TASKFORGE_DATA_DIR"] = str(instance.data)
-            instance.write_config(collector="  output: none\n  retention: { keep_free: 0% }\n")
+            # max_size: its default is a tenth of the small disk, and then retention would remove what this looks for
+            instance.write_config(collector="  output: none\n  retention: { keep_free: 0%, max_size: 200MiB }\n")
             fill(instance)
             collector = instance.start("collector")
             ballast = open(disk / "ballast", "wb")

@@ -108,7 +108,7 @@ static void read_all(struct reader *reader, struct segment *segment, struct segm
 
 static void *read_shared(void *argument) {
     struct reader *reader = argument;
-    struct segment segment = { .map = reader->shared->writer->map };
+    struct segment segment = { .map = reader->shared->writer->map, .version = SEGMENT_VERSION };
     struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;
     while (!atomic_load(&reader->shared->done))
         read_all(reader, &segment, &sample);

@@ -79,7 +79,7 @@ static void tell_nothing(void *argument, const char *path, const char *fault, co
 
 static void a_full_map_makes_a_new_partition(void **unused) {
     (void)unused;
-    struct partitions partitions;
+    struct partitions partitions = { 0 };
     struct state_map state = STATE_MAP_EMPTY;
     struct writer writer;
     struct batch batch = BATCH_EMPTY;

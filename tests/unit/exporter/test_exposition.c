@@ -128,11 +128,14 @@ static void label_values_are_escaped(void **state) {
     char labels[METRIC_LABELS_BYTES];
     struct segment_sample sample = { .family = TEXT_LITERAL("m"), .value = -1.5 };
     struct buffer out = BUFFER_EMPTY;
+    _cleanup_buffer_ struct buffer printed = BUFFER_EMPTY;
     sample.definition.kind = METRIC_GAUGE;
     assert_int_equal(metric_labels_pack(list, 2, labels, &sample.definition.labels, NULL), 0);
+    metric_labels_print(sample.definition.labels, &printed);
+    sample.labels = buffer_text(&printed);
     exposition_append_series(&out, EXPOSITION_TEXT, &sample);
     assert_buffer(&out, "m{a=\"\\\"\\\\\\n\",b=\"x\ty{}=,\xc3\xa4\r\"} -1.5\n");
-    sample.definition.labels = TEXT_EMPTY;
+    sample.labels = TEXT_EMPTY;
     sample.definition.kind = METRIC_COUNTER;
     exposition_append_series(&out, EXPOSITION_TEXT, &sample); /* a total below 0 is none */
     sample.value = NAN;
