@@ -22,16 +22,16 @@ void fold_sum(double *sum, double more) {
         *sum = result;
 }
 
-static int observe(struct fold *fold, struct series *series, double value) {
+static int observe(struct fold *fold, struct series *series, double value, uint64_t times) {
     struct histogram *histogram = &series->coming.histogram;
     double sum = histogram->sum;
     unsigned octave, bucket;
     if (histogram_place(value, &octave, &bucket) && !fold_octave_room(fold, series, octave))
         return 0;
-    int result = histogram_add(histogram, value, 1);
+    int result = histogram_add(histogram, value, times);
     if (result < 0)
         return result;
-    fold_sum(&sum, value);
+    fold_sum(&sum, value * (double)times);
     histogram->sum = sum;
     return 0;
 }
@@ -40,10 +40,11 @@ static int observe(struct fold *fold, struct series *series, double value) {
 static int apply(struct fold *fold, struct series *series, const struct record_metric_update *update, uint64_t time_ns,
                  uint64_t now_ns) {
     struct series_value *coming = &series->coming;
-    double sum = coming->value + update->value;
+    uint32_t times = update->times ? update->times : 1;
+    double sum = coming->value + update->value * times;
     int result = 0;
     if (metric_kind_is_histogram(series->definition.kind)) {
-        result = observe(fold, series, update->value);
+        result = observe(fold, series, update->value, times);
     } else if (update->operation == METRIC_SET) {
         fold_set(coming, update->value, time_ns, now_ns);
         return 0;

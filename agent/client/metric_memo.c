@@ -114,7 +114,7 @@ static inline int write_by_memo(struct tf_client *given, const struct metric_wor
     if (likely(is_taken(words, value)) && !(traced && thread->context.has & CONTEXT_TEXT) &&
         likely(is_same(memo, words, traced))) {
         bool has_cell = memo->client == client->number && !by_record && metric_cell_takes(words->kind, value);
-        if (has_cell && traced && carries_trace(thread, client, memo, value))
+        if (has_cell && traced && words->kind == METRIC_COUNTER && carries_trace(thread, client, memo, value))
             r = 0;
         else if (has_cell)
             *ret_metric = memo->metric;

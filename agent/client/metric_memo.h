@@ -19,7 +19,7 @@ struct metric_memo { /* record_size 0: empty */
     uint64_t since_ns;
     uint64_t client;            /* whose handle it is, by its number: 0, nobody's */
     struct tf_metric *metric;   /* where the series was promoted (metric_promote.h) */
-    uint64_t exemplar_ns;       /* when an update went by name to carry the thread's trace, since cells do not */
+    uint64_t exemplar_ns;       /* of counters: when an update went by name to carry the trace, which cells do not */
     char words[MEMO_WORDS_MAX]; /* name, then each label's name and value, each with its NUL */
     char record[MEMO_RECORD_MAX] __attribute__((aligned(8)));
 };

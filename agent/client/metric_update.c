@@ -1,6 +1,7 @@
 /* metric_update.c - registration and updates by name (taskforge.h): the caller's words judged, and made a definition or a record. */
 #include "agent/client/metric_memo.h"
 #include "agent/client/metric_promote.h"
+#include "agent/client/metric_sample.h"
 #include "agent/client/metrics.h"
 
 #include <errno.h>
@@ -34,7 +35,8 @@ static int definition_take(const struct tf_metric_definition *given, struct tf_m
 }
 
 static int definition_of(const struct tf_metric_definition *any_size, struct metric_definition *ret,
-                         char labels[METRIC_LABELS_BYTES], char bounds[METRIC_BOUNDS_BYTES], struct error *error) {
+                         char labels[METRIC_LABELS_BYTES], char bounds[METRIC_BOUNDS_BYTES], uint32_t *sample,
+                         struct error *error) {
     struct tf_metric_definition own;
     const struct tf_metric_definition *given = &own;
     if (definition_take(any_size, &own, error) < 0)
@@ -44,6 +46,12 @@ static int definition_of(const struct tf_metric_definition *any_size, struct met
     if (given->combine < TF_COMBINE_LAST || given->combine > TF_COMBINE_MAX)
         return error_set(error, -EINVAL, "a gauge's rule must be TF_COMBINE_LAST to TF_COMBINE_MAX, is %d",
                          given->combine);
+    if (given->sample > METRIC_SAMPLE_MAX)
+        return error_set(error, -EINVAL, "sample is one observation in at most %d, not in %u", METRIC_SAMPLE_MAX,
+                         given->sample);
+    if (given->sample > 1 && given->kind != TF_HISTOGRAM && given->kind != TF_TIMER)
+        return error_set(error, -EINVAL, "only histograms and timers can be sampled: an update of others is cheaper");
+    *sample = given->sample;
     *ret = (struct metric_definition) { .kind = (enum metric_kind)given->kind,
                                         .naming = METRIC_NAMING_APP,
                                         .combine = (uint8_t)given->combine,
@@ -52,6 +60,15 @@ static int definition_of(const struct tf_metric_definition *any_size, struct met
                                         .help = text_of(given->help) };
     int r = metric_labels_of(given->labels, given->label_count, labels, &ret->labels, error);
     return r < 0 ? r : metric_bounds_pack(given->bounds, given->bound_count, bounds, &ret->bounds, error);
+}
+
+/* What the first registration says holds. */
+static void sample_once(struct tf_metric *metric, uint32_t sample) {
+    uint32_t unsaid = 0;
+    if (atomic_compare_exchange_strong(&metric->sample, &unsaid, sample > 1 ? sample : 1) && sample > 1) {
+        atomic_store(&metric->sample_step, sample_step(sample));
+        metric_quick_close(metric);
+    }
 }
 
 int tf_metric_register(tf_client *given, const struct tf_metric_definition *definition, tf_metric **ret) {
@@ -65,9 +82,12 @@ int tf_metric_register(tf_client *given, const struct tf_metric_definition *defi
     struct metric_definition own;
     if (!client || !call_enter(&call))
         return -ENOMEM;
-    int r = definition_of(definition, &own, labels, bounds, call.error);
+    uint32_t sample = 0;
+    int r = definition_of(definition, &own, labels, bounds, &sample, call.error);
     if (r == 0)
         r = metric_register(client, &own, ret, call.error);
+    if (r == 0)
+        sample_once(*ret, sample);
     call_leave();
     return r < 0 ? call_refuse(&call, r) : 0;
 }

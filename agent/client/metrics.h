@@ -40,6 +40,8 @@ struct tf_metric {
     struct tf_metric_head_ head; /* first: tf_counter_add reads it */
     struct ring_slot *slot;      /* histograms, timers: where the cell is, as head.counter is for counters; else NULL */
     uint32_t place;
+    _Atomic uint32_t sample; /* one observation in so many counts; 0: nobody said. Set once, as sample_step is */
+    _Atomic uint64_t sample_step; /* 0: all of them (metric_sample.h) */
     _Atomic uint64_t known;     /* session << 16 | the cell's place there, 0: no room; changed under the lock */
     _Atomic bool has_pending;   /* set behind every addition to `own` */
     _Atomic uint64_t settle_ns; /* monotonic: pending counts found no way; not again before */
@@ -80,7 +82,7 @@ void own_cell_clear(struct own_cell *cell); /* in a child: no other thread */
 void own_counter_add(struct tf_metric *metric, uint64_t n);
 void own_gauge_set(struct tf_metric *metric, double value, uint64_t now_ns);
 void own_gauge_add(struct tf_metric *metric, double n);
-void own_histogram_observe(struct tf_metric *metric, double value);
+void own_histogram_observe(struct tf_metric *metric, double value, uint64_t times);
 
 /* The value that a gauge takes along from one slot to the next: nothing is pending by that. */
 void own_gauge_keep(struct tf_metric *metric, double value, uint64_t set_ns);
@@ -110,6 +112,9 @@ static inline bool thread_has_trace(void) {
 
 /* This was observed, in a trace. Sends an exemplar where the last one is old. */
 void metric_exemplar_offer(struct tf_metric *metric, double value);
+
+/* An observation that counts as often as `times`, likewise. */
+int metric_send_times(struct call *call, struct tf_metric *metric, double value, uint32_t times);
 
 /* --- metrics.c --- */
 

@@ -634,10 +634,17 @@ struct tf_metric_definition {
                              What is stored is finer than any bounds: quantiles are off by 0.6 % at most */
     size_t bound_count;
     int combine; /* gauges: enum tf_metric_combine, of several processes. Programs built without it mean TF_COMBINE_LAST */
+    unsigned sample; /* histograms and timers: only one observation in so many, chosen at random, is written, and counts as so
+                        many; 0, 1: all are; at most 1,000,000. See below */
 };
 /* clang-format off */
-#define TF_METRIC_INIT(kind, name) { sizeof(struct tf_metric_definition), kind, name, 0, 0, 0, 0, 0, 0, TF_COMBINE_LAST }
+#define TF_METRIC_INIT(kind, name) { sizeof(struct tf_metric_definition), kind, name, 0, 0, 0, 0, 0, 0, TF_COMBINE_LAST, 0 }
 /* clang-format on */
+
+/* Sampling is for what is observed millions of times a second: an observation that is not taken costs half as much, and
+ * contends with no other thread's. On average count, sum and quantiles come out as without it; by chance the count of n observations is
+ * off by sqrt((sample - 1) / n) of itself (one in 10 of a million: 0.3 %). What it counts is no exact number, so do not sample
+ * where one is needed, nor what is observed less than some thousand times in the time that is looked at. */
 
 /* Get the handle of a series; *ret is valid until tf_close of its client, in a child after fork too, where it counts from zero.
  * The same series gives the same handle, and then unit, help and bounds of the first time hold. A client has at most 4096

@@ -1,6 +1,7 @@
 /* thread.c - see client_internal.h: one thread's memory and its lanes. */
 #include "agent/client/metric_memo.h"
 #include "agent/client/metric_promote.h"
+#include "agent/client/metric_sample.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -285,6 +286,7 @@ void threads_forget_client(struct tf_client *client) {
 
 void threads_after_fork(void) {
     struct thread *next;
+    sample_begin(0); /* or it would choose as its parent does */
     for (struct thread *thread = threads; thread; thread = next) {
         next = thread->next;
         if (thread != thread_self)

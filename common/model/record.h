@@ -161,6 +161,7 @@ struct record_metric_update { /* by name; updates by handle are cells of the slo
     uint8_t operation;
     double value; /* timers: seconds */
     struct text name, labels /* packed map, canonical */, unit, help, trace_id;
+    uint32_t times; /* what is added counts so often (of samples); 0 is 1, and is not written */
 };
 struct record_alert_change {
     struct text id, rule_id, status, details /* packed map */;

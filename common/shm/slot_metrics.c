@@ -202,22 +202,26 @@ static _Atomic uint64_t *octave_counts(struct ring_slot *slot, struct slot_histo
     return (_Atomic uint64_t *)(void *)((char *)slot + RING_SLOT_SIZE - (size_t)number * SLOT_METRIC_CHUNK_SIZE);
 }
 
-int slot_histogram_observe(struct ring_slot *slot, uint32_t place, double value) {
+int slot_histogram_observe_times(struct ring_slot *slot, uint32_t place, double value, uint64_t times) {
     struct slot_histogram_cell *cell = cell_at(slot, place);
-    if (slot_histogram_observe_known(slot, place, value))
+    if (slot_histogram_observe_known(slot, place, value, times))
         return 0;
     unsigned octave, bucket;
     if (!histogram_place(value, &octave, &bucket)) {
-        atomic_fetch_add_explicit(&cell->zero, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&cell->zero, times, memory_order_relaxed);
     } else {
         _Atomic uint64_t *counts = octave_counts(slot, cell, octave);
         if (unlikely(!counts))
             return -ENOSPC;
-        atomic_fetch_add_explicit(&counts[bucket], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&counts[bucket], times, memory_order_relaxed);
     }
     fault_point(histogram_counted);
-    atomic_add_double(&cell->sum_bits, value);
+    atomic_add_double(&cell->sum_bits, value * (double)times);
     return 0;
+}
+
+int slot_histogram_observe(struct ring_slot *slot, uint32_t place, double value) {
+    return slot_histogram_observe_times(slot, place, value, 1);
 }
 
 bool slot_histogram_knows(struct ring_slot *slot, uint32_t place, double value) {
