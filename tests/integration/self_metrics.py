@@ -249,6 +249,11 @@ def requests_and_refused_tokens_are_counted():
         expect(place.value("exporter_http_response_bytes_total") > 1000, "bytes")
         with socket.create_connection(("127.0.0.1", place.at)):
             wait_until(lambda: place.value("exporter_http_connections_open") >= 1, "an open connection")
+        place.wait(5, "exporter_http_responses_total", route="/api/v1/logs", status="200")
+        place.wait(3, "exporter_http_responses_total", route="none", status="401")
+        place.wait(1, "exporter_http_responses_total", route="none", status="404")
+        place.expect(5, "exporter_http_response_seconds_count", route="/api/v1/logs")
+        expect(place.value("exporter_scrape_bytes_sum") > 1000, "bytes of scrapes")
         accepted = place.value("exporter_http_connections_accepted_total")
         for _ in range(20):
             place.get("/metrics", token=None)
