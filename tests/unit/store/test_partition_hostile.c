@@ -382,7 +382,7 @@ static int write_everything(const char *path) {
 static void try_page(const char *path, char *bytes, size_t size, size_t at, unsigned *refused) {
     const char kept = bytes[at];
     const char others[] = { 0, 1, (char)0xff, (char)(kept + 2), (char)(kept - 2), (char)(kept ^ 0x80) };
-    for (size_t i = at % 3; i < sizeof(others); i += 3) {
+    for (size_t i = at % 4; i < sizeof(others); i += 4) {
         int fd = open(path, O_WRONLY | O_CLOEXEC);
         bytes[at] = others[i];
         assert_int_equal(pwrite(fd, bytes, size, 0), size);

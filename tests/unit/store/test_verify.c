@@ -90,6 +90,97 @@ static void finds_an_index_that_tells_of_another_block(void **state) {
     assert_fault("index");
 }
 
+/* An index value of its own for sequences 1 to 10, as `change` made those entries. */
+static void make_index(void (*change)(struct entry *entry, uint64_t sequence), uint64_t first,
+                       struct index_before before, struct buffer *index) {
+    const struct index_flush flush = { 0, FIXTURE_NOW };
+    struct block_builder *builder;
+    must(block_builder_create(&builder));
+    for (uint64_t i = 1; i <= 10; i++) {
+        struct made_entry made;
+        make_entry(i, &made);
+        change(&made.entry, i);
+        must(block_builder_add(builder, &made.entry));
+    }
+    buffer_clear(index);
+    must(index_encode_behind(builder, first, &before, &flush, 1, index));
+    block_builder_destroy(builder);
+}
+
+static void as_it_is(struct entry *entry, uint64_t sequence) {
+    (void)entry;
+    (void)sequence;
+}
+
+static void began_later(struct entry *entry, uint64_t sequence) {
+    entry->timestamp_ns += sequence == 1 ? 500 : 0;
+}
+
+static void ended_earlier(struct entry *entry, uint64_t sequence) {
+    entry->timestamp_ns -= sequence == 10 ? 500 : 0;
+}
+
+static void of_another_level(struct entry *entry, uint64_t sequence) {
+    entry->level = sequence == 5 ? LEVEL_CRITICAL : entry->level;
+    entry->level = sequence == 6 ? LEVEL_CRITICAL : entry->level;
+}
+
+/* Each of what the index says is held against the block. */
+static void finds_what_the_index_says_wrongly(void **state) {
+    (void)state;
+    static const struct {
+        void (*change)(struct entry *entry, uint64_t sequence);
+        uint64_t first;
+        struct index_before before;
+        const char *fault;
+    } cases[] = {
+        { as_it_is, 1, { 0, UINT64_MAX, UINT64_MAX }, NULL },
+        { began_later, 1, { 0, UINT64_MAX, UINT64_MAX }, "outside the time range of the index" },
+        { ended_earlier, 1, { 0, UINT64_MAX, UINT64_MAX }, "outside the time range of the index" },
+        { of_another_level, 1, { 0, UINT64_MAX, UINT64_MAX }, "counts other levels" },
+        { as_it_is, 2, { 0, UINT64_MAX, UINT64_MAX }, "another block's" },
+    };
+    static const struct index_before narrow[] = { { FIXTURE_NOW + 9000, UINT64_MAX, UINT64_MAX },
+                                                  { 0, FIXTURE_NOW + 2000, UINT64_MAX } };
+    _cleanup_buffer_ struct buffer block = BUFFER_EMPTY, index = BUFFER_EMPTY, none = BUFFER_EMPTY;
+    make_block(1, 10, &block, &none);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct partition *partition = fixture_create(fixture_path(1), 1);
+        make_index(cases[i].change, cases[i].first, cases[i].before, &index);
+        put_raw(partition, 1, buffer_text(&block), buffer_text(&index));
+        partition_close(partition);
+        if (cases[i].fault)
+            assert_fault(cases[i].fault);
+        else
+            assert_int_equal(verify(), 10);
+        assert_int_equal(faults, cases[i].fault != NULL);
+        partition_unlink(fixture_path(1));
+    }
+    for (size_t i = 0; i < 2; i++) { /* what stands before the second */
+        struct partition *partition = fixture_create(fixture_path(1), 1);
+        put_raw(partition, 1, buffer_text(&block), buffer_text(&none));
+        _cleanup_buffer_ struct buffer next = BUFFER_EMPTY, unused = BUFFER_EMPTY;
+        make_block(11, 10, &next, &unused);
+        const struct index_flush flush = { 0, FIXTURE_NOW };
+        struct index_before before = narrow[i];
+        struct block_builder *builder;
+        must(block_builder_create(&builder));
+        for (uint64_t sequence = 11; sequence <= 20; sequence++) {
+            struct made_entry made;
+            make_entry(sequence, &made);
+            must(block_builder_add(builder, &made.entry));
+        }
+        buffer_clear(&index);
+        must(index_encode_behind(builder, 11, &before, &flush, 1, &index));
+        block_builder_destroy(builder);
+        put_raw(partition, 11, buffer_text(&next), buffer_text(&index));
+        partition_close(partition);
+        assert_fault("outside the time range that its index value gives");
+        assert_int_equal(faults, 1);
+        partition_unlink(fixture_path(1));
+    }
+}
+
 static void finds_a_block_that_strayed_to_another_sequence(void **state) {
     (void)state;
     _cleanup_buffer_ struct buffer block = BUFFER_EMPTY, index = BUFFER_EMPTY, other = BUFFER_EMPTY,
@@ -292,6 +383,7 @@ int main(void) {
         test(finds_missing_and_overlapping_sequences),
         test(finds_entries_missing_between_partitions),
         test(finds_an_index_that_tells_of_another_block),
+        test(finds_what_the_index_says_wrongly),
         test(finds_a_block_that_strayed_to_another_sequence),
         test(sound_spans_have_no_faults),
         test(finds_spans_that_are_damaged_missing_or_not_to_be_found),
