@@ -34,6 +34,8 @@ static void cell_finish(struct cell *cell) {
     if (cell->part)
         gauge_part_leave(cell->part);
     free(cell->part);
+    if (cell->known && cell->series)
+        cell->series->handles--;
 }
 
 void cells_destroy(struct cells *cells) {
@@ -118,10 +120,14 @@ static bool cell_learn(struct fold *fold, struct rings *rings, struct slot *slot
     }
     cell->kind = definition.kind;
     cell->series = fold_series(fold, &definition, now_ns, batch);
+    if (cell->series && description_is_news(cell->series, &definition))
+        fold_describe(fold, &definition, batch);
     batch->failed |= !cell_make_room(fold, cell);
     if (batch->failed)
         return false;
     cell->known = true;
+    if (cell->series)
+        cell->series->handles++; /* it is not stale as long as the process lives */
     if (cell->part)
         return true;
     cell_resume(rings, slot, number, cell);
@@ -151,8 +157,8 @@ static bool cell_has_grown(const struct cell *cell, const struct slot_metric_val
 }
 
 static int histogram_grow(struct fold *fold, struct series *series, const struct histogram *now,
-                          const struct histogram *before) {
-    struct histogram *total = &series->coming.histogram;
+                          const struct histogram *before, uint64_t now_ns, struct batch *batch) {
+    struct histogram *total = series->coming.histogram;
     for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++) {
         uint64_t grown[HISTOGRAM_BUCKETS];
         bool any = false;
@@ -161,9 +167,11 @@ static int histogram_grow(struct fold *fold, struct series *series, const struct
             grown[b] = now->octaves[o][b] > was ? now->octaves[o][b] - was : 0;
             any |= grown[b] > 0;
         }
-        if (!any || !fold_octave_room(fold, series, o))
+        struct series *to = any ? fold_octave_series(fold, series, o, batch) : NULL;
+        if (!to)
             continue; /* without room they are refused, once and for all */
-        int result = histogram_add_octave(total, o, grown);
+        to->coming.updated_ns = now_ns;
+        int result = histogram_add_octave(to->coming.histogram, o, grown);
         if (result < 0)
             return result;
     }
@@ -172,13 +180,14 @@ static int histogram_grow(struct fold *fold, struct series *series, const struct
     return 0;
 }
 
-static int cell_fold(struct fold *fold, struct cell *cell, const struct slot_metric_values *values, uint64_t now_ns) {
+static int cell_fold(struct fold *fold, struct cell *cell, const struct slot_metric_values *values, uint64_t now_ns,
+                     struct batch *batch) {
     struct series_value *coming = &cell->series->coming;
     int result = 0;
     if (metric_kind_is_histogram(cell->kind)) {
         result = histogram_copy(&values->histogram, cell->coming_histogram);
         if (result == 0)
-            result = histogram_grow(fold, cell->series, &values->histogram, cell->safe_histogram);
+            result = histogram_grow(fold, cell->series, &values->histogram, cell->safe_histogram, now_ns, batch);
         coming->updated_ns = now_ns;
     } else if (cell->kind == METRIC_COUNTER) {
         cell->coming = values->total;
@@ -279,7 +288,7 @@ static void slot_gather(struct fold *fold, struct rings *rings, struct collector
         bool grown = cell->adopted || cell_has_grown(cell, &values);
         if ((!grown && !is_to_be_shown(cell)) || !fold_touch(fold, cell->series, batch) || !grown)
             continue;
-        if (cell_fold(fold, cell, &values, now_ns) < 0)
+        if (cell_fold(fold, cell, &values, now_ns, batch) < 0)
             batch->failed = true;
         else
             cell_put(fold, slot, i, cell, batch);

@@ -29,6 +29,7 @@ static int settings_copy(struct collector_settings *settings, const struct confi
         .flush_interval_ns = config->collector.flush_interval_ns,
         .flush_entries = config->collector.flush_entries,
         .retention = config->collector.retention,
+        .history = config->collector.history,
         .output = config->collector.output,
     };
     int result =
@@ -51,11 +52,18 @@ static void apply_sizes(struct collector *collector, const struct config *config
     collector->writer.partition_bytes = retention_partition_bytes(&collector->settings.retention, &disk);
     writer_set_reserve(&collector->writer, retention_reserve_bytes(&collector->settings.retention, &disk));
     curator_set(collector->curator, &collector->settings.retention);
+    history_set(collector->history, &collector->settings.history, &collector->settings.retention);
 }
 
 static void apply_recorder(struct collector *collector, const struct config *config) {
     const struct config_flight_recorder *flight_recorder = &config->collector.flight_recorder;
     recorder_configure(&collector->recorder, flight_recorder->levels ? flight_recorder->keep_ns : 0);
+}
+
+static void apply_metrics(struct collector *collector, const struct config *config) {
+    const struct config_metrics *metrics = &config->collector.metrics;
+    fold_set_limits(&collector->fold, &(struct fold_limits) { metrics->max_series, metrics->max_series_per_metric,
+                                                              metrics->stale_after_ns });
 }
 
 /* What the store says once of all entries of a partition. */
@@ -228,6 +236,9 @@ static int start_store(struct collector *collector, const struct config *config,
     if (result < 0)
         return result;
     partitions_set_growth(&collector->partitions, curator_growth(collector->curator));
+    result = history_create(collector->settings.data_dir, collector->settings.runtime_dir, &collector->history, error);
+    if (result < 0)
+        return result;
     checker_init(&collector->checker, collector->loop, collector->settings.data_dir);
     result = writer_init(&collector->writer, &collector->partitions, &collector->state, error);
     collector->writer_open = true;
@@ -269,6 +280,8 @@ static int start_rings(struct collector *collector, const struct config *config,
     const struct metric_scheme scheme = { config->namespace_, config->exporter.gauge_suffix };
     result = fold_init(&collector->fold, collector->settings.runtime_dir, &scheme, &collector->state, error);
     collector->fold_open = result == 0;
+    if (result == 0)
+        apply_metrics(collector, config);
     if (result == 0 && recorder_init(&collector->recorder, &collector->state) < 0)
         result = error_set(error, -ENOMEM, "out of memory");
     collector->recorder_open = result == 0;
@@ -318,7 +331,8 @@ static int start_loop(struct collector *collector, struct error *error) {
     collector->poll_ns = POLL_ACTIVE_NS;
     loop_set_timer(collector->poll_timer, 0);
     loop_set_timer(collector->maintenance_timer, 0);
-    return curator_start(collector->curator, error);
+    result = curator_start(collector->curator, error);
+    return result < 0 ? result : history_start(collector->history, error);
 }
 
 int collector_start(struct collector *collector, const struct config *config, struct loop *loop, struct error *error) {
@@ -368,6 +382,7 @@ int collector_reload(struct collector *collector, const struct config *config, s
     collector->settings = settings;
     apply_sizes(collector, config);
     apply_recorder(collector, config);
+    apply_metrics(collector, config);
     output_reopen(collector->output);
     snprintf(collector->reload_file, sizeof(collector->reload_file), "%s",
              config->file ? config->file : "the defaults");
@@ -396,6 +411,8 @@ void collector_drain_all(struct collector *collector) {
 
 void collector_finish(struct collector *collector) {
     control_destroy(collector->control);
+    history_destroy(collector->history);
+    collector->history = NULL;
     curator_stop(collector->curator);
     positions_finish(&collector->positions);
     checker_finish(&collector->checker);
@@ -413,11 +430,11 @@ void collector_finish(struct collector *collector) {
     intake_finish(&collector->intake);
     if (collector->recorder_open)
         recorder_finish(&collector->recorder);
-    if (collector->fold_open)
-        fold_finish(&collector->fold);
     self_finish(&collector->self);
     if (collector->rings_open)
         rings_finish(&collector->rings);
+    if (collector->fold_open)
+        fold_finish(&collector->fold); /* behind the rings' cells, which know its series */
     batch_finish(&collector->batch);
     if (collector->spill_open)
         spill_close(&collector->spill);

@@ -208,6 +208,8 @@ static bool begin_merge(struct drain *drain, bool whole, uint64_t now_ns) {
                 .bytes = lane->hand.data,
                 .position = lane->position,
                 .end = lane->hand_end,
+                .known = drain->fold ? fold_knows : NULL,
+                .context = drain->fold,
             };
             if (!push_next(drain, lane, whole, now_ns, rank))
                 return false;

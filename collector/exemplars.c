@@ -14,21 +14,31 @@ struct series_exemplars {
     struct exemplar_place places[];
 };
 
+static size_t size_of(size_t count) {
+    return sizeof(struct series_exemplars) + count * sizeof(struct exemplar_place);
+}
+
 /* The series' room for one of each bucket, its user's share of it taken: here and in the segment. NULL: there is none. */
 static struct series_exemplars *room_of(struct fold *fold, struct series *series) {
     struct error error;
     size_t count = metric_exemplar_count(series->definition.kind, series->definition.bounds);
     if (series->exemplars || count == 0)
         return series->exemplars;
-    size_t size = sizeof(*series->exemplars) + count * sizeof(struct exemplar_place);
-    if (shares_take(&fold->shares, series->share, 0, 2 * size, &error) < 0)
+    if (shares_take(&fold->shares, series->share, 0, 2 * size_of(count), &error) < 0)
         return NULL;
-    series->exemplars = calloc(1, size);
+    series->exemplars = calloc(1, size_of(count));
     if (series->exemplars)
         series->exemplars->count = (unsigned)count;
     else
-        shares_give(&fold->shares, series->share, 0, 2 * size);
+        shares_give(&fold->shares, series->share, 0, 2 * size_of(count));
     return series->exemplars;
+}
+
+void exemplars_drop(struct fold *fold, struct series *series) {
+    if (series->exemplars)
+        shares_give(&fold->shares, series->share, 0, 2 * size_of(series->exemplars->count));
+    free(series->exemplars);
+    series->exemplars = NULL;
 }
 
 static unsigned bucket_of(const struct metric_definition *definition, double value) {

@@ -12,6 +12,9 @@
 /* An update of this value was folded into the touched series. */
 void exemplar_note(struct fold *fold, struct series *series, double value, struct text trace_id, uint64_t time_ns);
 
+/* The series leaves /metrics: it has none any more, and its user the room. */
+void exemplars_drop(struct fold *fold, struct series *series);
+
 /* Those that are new into the segment, where the series is; all of them where it has just been added. What finds no room there is left
  * out. */
 void exemplars_show(struct fold *fold, struct series *series, bool all);

@@ -157,8 +157,8 @@ static bool gather_own(struct collector *collector, uint64_t now) {
     cells_gather(fold, &collector->rings, now_ns, batch);
     health_expire(&collector->health, now_ns, batch);
     for (unsigned i = 0; i < fold->telling_count; i++)
-        drain_own_entry(&collector->drain, batch, now_ns, LEVEL_WARN, "metrics", "refuse", text_of(fold->tellings[i]),
-                        TEXT_EMPTY);
+        drain_own_entry(&collector->drain, batch, now_ns, LEVEL_WARN, "metrics", fold->tellings[i].operation,
+                        text_of(fold->tellings[i].text), TEXT_EMPTY);
     bool all = !batch_is_empty(batch) || fold->touched_count > 0 || now - collector->last_self_ns >= SELF_NS;
     if (all)
         collector->last_self_ns = now;

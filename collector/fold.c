@@ -1,11 +1,13 @@
 #include "collector/fold.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "collector/exemplars.h"
+#include "collector/fold_private.h"
 #include "collector/limits.h"
 #include "common/base/check.h"
 #include "common/base/diag.h"
@@ -33,102 +35,69 @@ static bool is_news(struct fold *fold, struct text name) {
     return false;
 }
 
+bool fold_tell(struct fold *fold, const char *operation, const char *format, ...) {
+    if (fold->now_ns < fold->tell_ns || fold->now_ns - fold->tell_ns >= FOLD_TELL_NS) {
+        fold->tell_ns = fold->now_ns;
+        fold->told_lately = 0;
+    }
+    if (fold->telling_count == FOLD_TELLINGS_MAX || fold->told_lately == FOLD_TELLINGS_MAX)
+        return false;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(fold->tellings[fold->telling_count].text, ERROR_TEXT_SIZE, format, arguments);
+    va_end(arguments);
+    fold->tellings[fold->telling_count++].operation = operation;
+    fold->told_lately++;
+    return true;
+}
+
 void fold_refuse(struct fold *fold, enum fold_refusal why, struct text name, const struct error *error) {
     fold->refused[why]++;
-    if (fold->telling_count == FOLD_TELLINGS_MAX || !is_news(fold, name))
-        return;
-    snprintf(fold->tellings[fold->telling_count++], ERROR_TEXT_SIZE, "metric %.*s is refused: %.*s",
-             (int)(name.length < METRIC_NAME_BYTES ? name.length : METRIC_NAME_BYTES), name.data, ERROR_TEXT_SIZE / 2,
-             error->text);
+    if (fold->telling_count < FOLD_TELLINGS_MAX && is_news(fold, name))
+        fold_tell(fold, "refuse", "metric %.*s is refused: %.*s",
+                  (int)(name.length < METRIC_NAME_BYTES ? name.length : METRIC_NAME_BYTES), name.data,
+                  ERROR_TEXT_SIZE / 2, error->text);
 }
 
 /* --- series --- */
 
-static struct text family_of(const struct fold *fold, const struct metric_definition *definition,
-                             char out[METRIC_FAMILY_BYTES]) {
+struct text fold_family_of(const struct fold *fold, const struct metric_definition *definition,
+                           char out[METRIC_FAMILY_BYTES]) {
     size_t length = metric_family(&fold->scheme, definition->kind, definition->naming, definition->name, out);
     return (struct text) { out, length };
 }
 
 /* Take the name, the application's and that on /metrics. */
-static int add_family(struct fold *fold, const struct metric_definition *definition, struct error *error) {
+int fold_add_family(struct fold *fold, const struct metric_definition *definition, struct error *error) {
     char family[METRIC_FAMILY_BYTES];
     int result = kinds_check(&fold->kinds, definition, error);
     if (result == 0)
-        result = metric_families_add(&fold->families, definition->kind, family_of(fold, definition, family), error);
+        result =
+            metric_families_add(&fold->families, definition->kind, fold_family_of(fold, definition, family), error);
     if (result == 0)
         result = kinds_add(&fold->kinds, definition, error);
     return result;
 }
 
-struct series *fold_series(struct fold *fold, const struct metric_definition *given, uint64_t now_ns,
-                           struct batch *batch) {
-    struct metric_definition bare = *given;
-    const struct metric_definition *definition = &bare;
-    struct error error;
-    if (metric_kind_is_valid(given->kind))
-        bare.name = metric_name_bare(given->kind, given->name);
-    struct series *series = series_find(&fold->table, definition);
-    if (series && unlikely(series->definition.combine != definition->combine)) {
-        metric_kinds_agree(definition->name, definition->kind, (enum metric_combine)series->definition.combine,
-                           definition->kind, (enum metric_combine)definition->combine, &error);
-        fold_refuse(fold, FOLD_REFUSED_COLLISION, definition->name, &error);
-        return NULL;
-    }
-    if (series)
-        return series;
-    if (metric_definition_check(definition, &error) < 0) {
-        fold_refuse(fold, FOLD_REFUSED_INVALID, definition->name, &error);
-        return NULL;
-    }
-    int share = shares_of(&fold->shares, fold->user), result = share < 0 ? share : 0;
-    if (result == 0)
-        result = shares_take(&fold->shares, share, 1, series_bytes(definition), &error);
-    if (result == 0) {
-        result = add_family(fold, definition, &error);
-        series = result == 0 ? series_add(&fold->table, definition, 0, now_ns) : NULL;
-        if (!series)
-            shares_give(&fold->shares, share, 1, series_bytes(definition));
-    }
-    if (result == -EEXIST || result == -ENOSPC) {
-        fold_refuse(fold, result == -EEXIST ? FOLD_REFUSED_COLLISION : FOLD_REFUSED_LIMIT, definition->name, &error);
-    } else if (!series) {
-        batch->failed = true;
-    } else {
-        series->user = fold->user;
-        series->share = share;
-        batch->failed |= !gauges_know(&fold->gauges, series);
-    }
-    return series;
-}
-
-bool fold_octave_room(struct fold *fold, struct series *series, unsigned octave) {
-    struct error error;
-    if (series->coming.histogram.octaves[octave])
-        return true;
-    if (shares_take(&fold->shares, series->share, 0, SERIES_OCTAVE_BYTES, &error) < 0) {
-        fold_refuse(fold, FOLD_REFUSED_LIMIT, series->definition.name, &error);
-        return false;
-    }
-    series->coming_bytes += SERIES_OCTAVE_BYTES;
-    return true;
-}
-
-int fold_judge(struct fold *fold, enum metric_kind kind, enum metric_naming naming, struct text name,
-               struct error *error) {
-    struct metric_definition definition = { .kind = kind, .naming = naming, .name = metric_name_bare(kind, name) };
-    int result = metric_definition_check(&definition, error);
-    char family[METRIC_FAMILY_BYTES];
-    if (result == 0)
-        result = kinds_check(&fold->kinds, &definition, error);
-    if (result == 0)
-        result = metric_families_check(&fold->families, kind, family_of(fold, &definition, family), error);
-    return result < 0 ? result : 0;
+/* Unit, help or bounds that have become known since. */
+static void complete(struct fold *fold, struct series *series) {
+    uint64_t before = series_bytes(&series->definition);
+    series->described = fold->descriptions.version;
+    size_t bounds = series->definition.bounds.length;
+    if (!description_complete(fold, &series->definition))
+        return;
+    shares_note(&fold->shares, series->share, 0, series_bytes(&series->definition) - before);
+    if (series->definition.bounds.length != bounds)
+        exemplars_drop(fold, series); /* their buckets are others now */
+    series->defined = false;
+    series->renewed = true;
 }
 
 bool fold_touch(struct fold *fold, struct series *series, struct batch *batch) {
     if (series->touched)
         return true;
+    if (unlikely(series->described != fold->descriptions.version))
+        complete(fold, series);
     if (fold->touched_count == fold->touched_capacity) {
         size_t capacity = fold->touched_capacity ? fold->touched_capacity * 2 : 256;
         struct series **grown = realloc(fold->touched, capacity * sizeof(struct series *));
@@ -139,10 +108,7 @@ bool fold_touch(struct fold *fold, struct series *series, struct batch *batch) {
         fold->touched = grown;
         fold->touched_capacity = capacity;
     }
-    if (series_begin(series) < 0) {
-        batch->failed = true;
-        return false;
-    }
+    series_begin(series);
     fold->touched[fold->touched_count++] = series;
     return true;
 }
@@ -166,6 +132,17 @@ static void put_series(struct fold *fold, struct series *series, struct batch *b
     fold->scratch.failed = false;
 }
 
+static void put_removals(struct fold *fold, struct batch *batch) {
+    struct state_key key;
+    for (size_t i = 0; i < fold->removed_count; i++) {
+        series_key(&key, STATE_METRIC, fold->removed[i]);
+        batch_remove(batch, state_key_text(&key));
+        series_key(&key, STATE_VALUE, fold->removed[i]);
+        batch_remove(batch, state_key_text(&key));
+    }
+    fold->removing_count = fold->removed_count;
+}
+
 void fold_put(struct fold *fold, struct batch *batch) {
     if (fold->put_all) {
         SERIES_FOR_EACH(&fold->table, series)
@@ -174,6 +151,8 @@ void fold_put(struct fold *fold, struct batch *batch) {
     }
     for (size_t i = 0; i < fold->touched_count && !batch->failed; i++)
         put_series(fold, fold->touched[i], batch);
+    put_removals(fold, batch);
+    descriptions_put(fold, batch);
 }
 
 void fold_discard(struct fold *fold) {
@@ -182,37 +161,70 @@ void fold_discard(struct fold *fold) {
         series_drop(fold->touched[i]);
     }
     fold->touched_count = 0;
+    names_discard(&fold->names);
     memcpy(fold->refused, fold->refused_safe, sizeof(fold->refused));
 }
 
 /* --- the segment --- */
 
-static int show(struct fold *fold, struct series *series) {
+void fold_hide(struct fold *fold, struct series *series, bool hidden) {
+    if (series->hidden == hidden)
+        return;
+    segment_set_hidden(fold->segment, series->position, hidden);
+    series->hidden = hidden;
+    fold->hidden += hidden ? 1 : (size_t)-1;
+}
+
+static int add_to_segment(struct fold *fold, struct series *series) {
+    char family[METRIC_FAMILY_BYTES];
+    int result = (series->renewed ? segment_add_hidden : segment_add)(fold->segment, &series->definition,
+                                                                      fold_family_of(fold, &series->definition, family),
+                                                                      series->created_ns, &series->position);
+    series->shown = result == 0;
+    series->hidden = series->shown && series->renewed;
+    fold->hidden += series->hidden;
+    series->renewed = false;
+    return result;
+}
+
+/* With another definition it is another one for the segment. It is complete before the old one goes, and hidden till then: a reader
+ * may miss it for a moment, and never sees it twice, or fall. */
+static int show_anew(struct fold *fold, struct series *series) {
+    uint64_t old = series->position;
+    bool was_hidden = series->hidden;
+    int result = add_to_segment(fold, series);
+    if (result < 0)
+        return result;
+    if (!was_hidden)
+        segment_set_hidden(fold->segment, old, true);
+    fold->hidden += !was_hidden; /* for good */
+    result = fold_show(fold, series);
+    exemplars_show(fold, series, true);
+    return result;
+}
+
+int fold_show(struct fold *fold, struct series *series) {
     int result = 0;
     bool is_there = series->shown;
     if (series->unnamed)
         return 0;
-    if (!series->shown) {
-        char family[METRIC_FAMILY_BYTES];
-        result = segment_add(fold->segment, &series->definition, family_of(fold, &series->definition, family),
-                             series->created_ns, &series->position);
-        series->shown = result == 0;
-    }
+    if (series->shown && series->renewed)
+        return show_anew(fold, series);
+    if (!series->shown)
+        result = add_to_segment(fold, series);
     if (result < 0)
         return result;
-    if (metric_kind_is_histogram(series->definition.kind)) {
+    if (metric_kind_is_histogram(series->definition.kind))
         result =
-            segment_set_histogram(fold->segment, series->position, &series->safe.histogram, series->safe.updated_ns);
-        exemplars_show(fold, series, !is_there);
-        return result;
-    }
-    segment_set_value(fold->segment, series->position, series->safe.value, series->safe.updated_ns);
-    segment_set_hidden(fold->segment, series->position, gauge_is_absent(series));
+            segment_set_histogram(fold->segment, series->position, series->safe.histogram, series->safe.updated_ns);
+    else
+        segment_set_value(fold->segment, series->position, series->safe.value, series->safe.updated_ns);
+    fold_hide(fold, series, gauge_is_absent(series));
     exemplars_show(fold, series, !is_there);
-    return 0;
+    return result;
 }
 
-static void segment_fails(struct fold *fold, const char *why) {
+void fold_segment_fails(struct fold *fold, const char *why) {
     if (!fold->segment_said)
         diag_error("the metric segment in %s cannot be written: %s; totals are kept in the store, and it is tried "
                    "again each second",
@@ -227,20 +239,21 @@ static void make_segment(struct fold *fold) {
     int result = segment_create(fold->runtime_dir, &fold->scheme, &fold->segment, &error);
     if (result < 0) {
         fold->segment = NULL;
-        segment_fails(fold, error.text);
+        fold_segment_fails(fold, error.text);
         return;
     }
+    fold->hidden = 0;
     SERIES_FOR_EACH(&fold->table, series) {
-        series->shown = false;
-        if (result == 0 && (series->defined || series->safe.updated_ns))
-            result = show(fold, series);
+        series->shown = series->hidden = false;
+        if (result == 0 && !series->stale && (series->defined || series->safe.updated_ns))
+            result = fold_show(fold, series);
     }
     if (result < 0)
         error_set(&error, result, "%s", strerror(-result));
     else
         result = segment_publish(fold->segment, &error);
     if (result < 0) {
-        segment_fails(fold, error.text);
+        fold_segment_fails(fold, error.text);
     } else if (fold->segment_said) {
         diag_info("the metric segment can be written again");
         fold->segment_said = false;
@@ -250,20 +263,29 @@ static void make_segment(struct fold *fold) {
 void fold_settle(struct fold *fold) {
     int result = 0;
     gauges_settle(&fold->gauges);
+    descriptions_settle(&fold->descriptions);
     for (size_t i = 0; i < fold->touched_count; i++)
         series_settle(fold->touched[i]);
     for (size_t i = 0; i < fold->touched_count && fold->segment && result == 0; i++)
-        result = show(fold, fold->touched[i]);
+        result = fold_show(fold, fold->touched[i]);
     fold->touched_count = 0;
     fold->telling_count = 0;
     fold->put_all = false;
+    fold->settled = true;
+    if (fold->removing_count > 0)
+        memmove(fold->removed, fold->removed + fold->removing_count,
+                (fold->removed_count - fold->removing_count) * sizeof(*fold->removed));
+    fold->removed_count -= fold->removing_count;
+    fold->removing_count = 0;
+    names_settle(&fold->names);
     memcpy(fold->refused_safe, fold->refused, sizeof(fold->refused));
     if (result < 0)
-        segment_fails(fold, strerror(-result));
+        fold_segment_fails(fold, strerror(-result));
 }
 
 void fold_maintain(struct fold *fold, uint64_t now_ns, uint64_t last_commit_ns) {
     struct error error;
+    fold_look_for_stale(fold, now_ns);
     if (fold->segment && segment_check(fold->segment, &error) < 0) {
         diag_error("%s: it is written anew from the store's totals", error.text);
         segment_destroy(fold->segment);
@@ -275,7 +297,23 @@ void fold_maintain(struct fold *fold, uint64_t now_ns, uint64_t last_commit_ns) 
         segment_beat(fold->segment, now_ns, last_commit_ns);
 }
 
+void fold_rebuild_names(struct fold *fold) {
+    struct error ignored;
+    metric_families_finish(&fold->families);
+    kinds_finish(&fold->kinds);
+    SERIES_FOR_EACH(&fold->table, series)
+    if (!series->unnamed)
+        fold_add_family(fold, &series->definition, &ignored); /* as they stood there before */
+    fold->names_gone = 0;
+}
+
 /* --- start --- */
+
+void fold_set_limits(struct fold *fold, const struct fold_limits *limits) {
+    fold->limits = *limits;
+    shares_set_limit(&fold->shares, limits->max_series);
+    shares_set_limit(&fold->stale, limits->max_series);
+}
 
 /* The state of a store that is new, or was damaged, holds no totals: those of the segment are better than none. */
 static void adopt(struct fold *fold) {
@@ -292,14 +330,15 @@ static void adopt(struct fold *fold) {
         struct series *series = fold_series(fold, &sample.definition, sample.created_ns, &none);
         if (!series)
             continue;
+        taken++;
         series->adopted = true;
         series->safe.value = sample.value;
         series->safe.updated_ns = sample.updated_ns;
-        histogram_finish(&series->safe.histogram);
-        if (metric_kind_is_histogram(sample.definition.kind) &&
-            histogram_copy(&sample.histogram, &series->safe.histogram) < 0)
+        if (!series->safe.histogram)
+            continue;
+        histogram_finish(series->safe.histogram);
+        if (histogram_copy(&sample.histogram, series->safe.histogram) < 0)
             break;
-        taken++;
     }
     segment_sample_finish(&sample);
     segment_close(segment);
@@ -320,26 +359,28 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
     snprintf(fold->gauge_suffix, sizeof(fold->gauge_suffix), "%s", scheme->gauge_suffix);
     fold->scheme = (struct metric_scheme) { fold->namespace_, fold->gauge_suffix };
     shares_init(&fold->shares, geteuid());
+    shares_init(&fold->stale, geteuid());
+    fold_set_limits(fold, &(struct fold_limits) { FOLD_SERIES_DEFAULT, FOLD_SERIES_OF_METRIC_DEFAULT, 0 });
     int result = random_bytes(&fold->table.seed, sizeof(fold->table.seed));
     if (result < 0)
         return error_set(error, result, "the kernel gives no random bytes");
+    fold->memo.seed = ~fold->table.seed;
     if (series_load(&fold->table, state, &bad) < 0)
         return error_set(error, -ENOMEM, "out of memory");
     if (bad > 0)
         diag_error("%zu metric series of the store make no sense and are left out", bad);
     SERIES_FOR_EACH(&fold->table, series) {
         struct error why;
-        series->share = shares_of(&fold->shares, series->user);
-        if (series->share < 0)
+        if (fold_know(fold, series, series->user) < 0)
             return error_set(error, -ENOMEM, "out of memory");
         shares_note(&fold->shares, series->share, 1,
                     series_bytes(&series->definition) + series_value_bytes(&series->safe));
-        series->unnamed = add_family(fold, &series->definition, &why) < 0;
-        if (!gauges_know(&fold->gauges, series))
-            return error_set(error, -ENOMEM, "out of memory");
+        series->unnamed = fold_add_family(fold, &series->definition, &why) < 0;
         if (series->unnamed)
             diag_warn("metric %.*s is counted but not shown: %s", TEXT_FORMAT(series->definition.name), why.text);
     }
+    if (descriptions_load(fold, &bad) < 0)
+        return error_set(error, -ENOMEM, "out of memory");
     if (fold->table.count == 0)
         adopt(fold);
     make_segment(fold);
@@ -351,7 +392,12 @@ void fold_finish(struct fold *fold) {
     segment_destroy(fold->segment);
     gauges_finish(&fold->gauges);
     series_table_finish(&fold->table);
+    descriptions_finish(&fold->descriptions); /* behind the series, which borrow of them */
     shares_finish(&fold->shares);
+    shares_finish(&fold->stale);
+    names_finish(&fold->names);
+    fold_memo_finish(&fold->memo);
+    free(fold->removed);
     metric_families_finish(&fold->families);
     kinds_finish(&fold->kinds);
     free(fold->touched);

@@ -12,8 +12,11 @@
 #define TASKFORGE_COLLECTOR_FOLD_H
 
 #include "collector/batch.h"
+#include "collector/descriptions.h"
+#include "collector/fold_memo.h"
 #include "collector/gauges.h"
 #include "collector/kinds.h"
+#include "collector/names.h"
 #include "collector/series.h"
 #include "collector/shares.h"
 #include "common/base/error.h"
@@ -25,7 +28,7 @@
 enum fold_refusal {
     FOLD_REFUSED_INVALID,   /* a name, label or value that cannot be */
     FOLD_REFUSED_COLLISION, /* another kind, or another's name on /metrics */
-    FOLD_REFUSED_LIMIT,     /* no room for another series, or another octave of a histogram: shares.h */
+    FOLD_REFUSED_LIMIT,     /* not even room for an overflow series, or another octave of one: shares.h */
     FOLD_REFUSAL_COUNT,
 };
 
@@ -35,6 +38,12 @@ struct fold_refused_name {
 };
 enum { FOLD_REFUSED_NAMES = 1024 /* half of them are used, so that a search ends soon */, FOLD_TELLINGS_MAX = 16 };
 
+/* collector.metrics; beyond the first two, updates go to the metric's overflow series (fold_series.c). */
+struct fold_limits {
+    uint64_t max_series, max_series_per_metric;
+    uint64_t stale_after_ns; /* without updates for so long a series leaves /metrics (fold_stale.c); 0: never */
+};
+
 struct fold {
     char runtime_dir[PATHS_MAX];
     char namespace_[SEGMENT_SCHEME_TEXT], gauge_suffix[SEGMENT_SCHEME_TEXT];
@@ -43,8 +52,13 @@ struct fold {
     struct series_table table;
     struct metric_families families; /* names on /metrics that are taken */
     struct kinds kinds;              /* names of applications */
-    struct shares shares;
+    struct fold_limits limits;
+    struct names names;
+    struct fold_memo memo;
+    struct shares shares; /* of the living series */
+    struct shares stale;  /* of those that have left */
     struct gauges gauges;
+    struct descriptions descriptions;
     uid_t user; /* whose updates are being folded, set by whoever folds: new series are his */
     /* When the batch that is being made was begun, real: nothing of it is later. 0: before the first. */
     uint64_t now_ns;
@@ -58,8 +72,22 @@ struct fold {
     uint64_t refused[FOLD_REFUSAL_COUNT], refused_safe[FOLD_REFUSAL_COUNT];
     struct fold_refused_name refused_names[FOLD_REFUSED_NAMES];
     unsigned refused_name_count;
-    char tellings[FOLD_TELLINGS_MAX][ERROR_TEXT_SIZE]; /* sentences for the log */
+    struct {
+        const char *operation;
+        char text[ERROR_TEXT_SIZE];
+    } tellings[FOLD_TELLINGS_MAX]; /* sentences for the log */
     unsigned telling_count;
+    uint64_t tell_ns; /* real: since when `told_lately` were told */
+    unsigned told_lately;
+    bool settled;        /* once: all cells were looked at */
+    bool memo_is_old;    /* series were forgotten */
+    size_t stale_cursor; /* the next bucket that is looked at for stale series */
+    size_t hidden;       /* series that the segment has and nobody is shown */
+    uint64_t names_gone; /* names whose claims in kinds and families are left over */
+    uint64_t forgotten;  /* series */
+    uint32_t *removed;   /* ids of series that the state still has */
+    size_t removed_count, removed_capacity;
+    size_t removing_count; /* of them, those that are in the batch */
     struct buffer scratch;
 };
 
@@ -69,8 +97,11 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
               struct error *error);
 void fold_finish(struct fold *fold);
 
-/* The series of a definition (under its bare name: jobs and jobs_total are one counter), made where there is none; NULL: refused (counted, its name told once), or out of memory and the batch
- * has failed. */
+/* From now on these hold. What is there stays, and leaves as it becomes stale. */
+void fold_set_limits(struct fold *fold, const struct fold_limits *limits);
+
+/* The series of a definition (under its bare name: jobs and jobs_total are one counter), made where there is none; beyond a limit its
+ * metric's overflow series. NULL: refused (counted, its name told once), or out of memory and the batch has failed. */
 struct series *fold_series(struct fold *fold, const struct metric_definition *definition, uint64_t now_ns,
                            struct batch *batch);
 
@@ -80,14 +111,18 @@ bool fold_touch(struct fold *fold, struct series *series, struct batch *batch);
 /* Count a refusal, and tell its name once. */
 void fold_refuse(struct fold *fold, enum fold_refusal why, struct text name, const struct error *error);
 
-/* Room in the series' user's share for another octave that its coming histogram needs: false, and refused, where there is none. */
-bool fold_octave_room(struct fold *fold, struct series *series, unsigned octave);
+/* The (touched) series whose coming histogram takes counts of that octave: the series itself; where it finds no room for another octave,
+ * its metric's overflow series, touched; NULL: refused, or the batch has failed. */
+struct series *fold_octave_series(struct fold *fold, struct series *series, unsigned octave, struct batch *batch);
 
 /* Set to a value of that time: of several the latest holds. Nothing is later than now: a time from the future counts as now, and a
  * value that is there from the future (the clock was set back) holds nothing up. */
 void fold_set(struct series_value *coming, double value, uint64_t time_ns, uint64_t now_ns);
 /* Add to a histogram's sum, unless it would be no number any more (what others scribble must not stay for ever). */
 void fold_sum(double *sum, double more);
+
+/* For span_reader.known, with the fold as context: whether an update is of a series that its bytes tell. */
+bool fold_knows(void *fold, const void *bytes, const struct record_header *header, struct record_metric_update *ret);
 
 /* One update by name. What is refused is counted. */
 void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch);
@@ -101,7 +136,10 @@ void fold_put(struct fold *fold, struct batch *batch);
 void fold_settle(struct fold *fold);
 void fold_discard(struct fold *fold);
 
-/* Once a second: the heartbeat; the segment begun anew where it is broken, gone or could not be made. */
+/* Tell what overflowed since it was told last: metric_overflow_total. */
+void fold_gather_overflow(struct fold *fold, uint64_t now_ns, struct batch *batch);
+
+/* Once a second, between batches: series that have become stale leave; the heartbeat; the segment begun anew where it is broken, gone or could not be made. */
 void fold_maintain(struct fold *fold, uint64_t now_ns, uint64_t last_commit_ns);
 
 /* Whether a metric of that kind, naming and name could be: 0, or -EEXIST, -EINVAL with the reason (for `tfmetric`). */

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "collector/exemplars.h"
+#include "collector/limits.h"
 
 static uint64_t no_later(uint64_t time_ns, uint64_t now_ns) {
     return time_ns < now_ns ? time_ns : now_ns;
@@ -22,12 +23,14 @@ void fold_sum(double *sum, double more) {
         *sum = result;
 }
 
-static int observe(struct fold *fold, struct series *series, double value, uint64_t times) {
-    struct histogram *histogram = &series->coming.histogram;
-    double sum = histogram->sum;
+static int observe(struct fold *fold, struct series *series, double value, uint64_t times, struct batch *batch) {
     unsigned octave, bucket;
-    if (histogram_place(value, &octave, &bucket) && !fold_octave_room(fold, series, octave))
+    if (histogram_place(value, &octave, &bucket))
+        series = fold_octave_series(fold, series, octave, batch);
+    if (!series)
         return 0;
+    struct histogram *histogram = series->coming.histogram;
+    double sum = histogram->sum;
     int result = histogram_add(histogram, value, times);
     if (result < 0)
         return result;
@@ -38,13 +41,13 @@ static int observe(struct fold *fold, struct series *series, double value, uint6
 
 /* -EINVAL: no such value can be, and nothing has changed. */
 static int apply(struct fold *fold, struct series *series, const struct record_metric_update *update, uint64_t time_ns,
-                 uint64_t now_ns) {
+                 uint64_t now_ns, struct batch *batch) {
     struct series_value *coming = &series->coming;
     uint32_t times = update->times ? update->times : 1;
     double sum = coming->value + update->value * times;
     int result = 0;
     if (metric_kind_is_histogram(series->definition.kind)) {
-        result = observe(fold, series, update->value, times);
+        result = observe(fold, series, update->value, times, batch);
     } else if (update->operation == METRIC_SET) {
         fold_set(coming, update->value, time_ns, now_ns);
         return 0;
@@ -74,16 +77,26 @@ static void refuse_value(struct fold *fold, struct text name) {
     fold_refuse(fold, FOLD_REFUSED_INVALID, name, &error);
 }
 
-/* By handle: where the series is not known yet, its cell will bring it, and the next exemplar is not far. */
-static void fold_exemplar(struct fold *fold, const struct metric_definition *definition,
-                          const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
-    struct series *series = series_find(&fold->table, definition);
-    if (series && fold_touch(fold, series, batch))
-        exemplar_note(fold, series, update->value, update->trace_id, time_ns);
+bool fold_knows(void *context, const void *bytes, const struct record_header *header,
+                struct record_metric_update *ret) {
+    struct fold *fold = context;
+    struct record_update_glance glance;
+    if (!record_update_glance(bytes, header, &glance))
+        return false;
+    struct series *series = fold_memo_find(&fold->memo, &glance, &ret->hash);
+    if (!series)
+        return false;
+    *ret = (struct record_metric_update) { .metric_kind = glance.kind,
+                                           .naming = glance.naming,
+                                           .operation = glance.operation,
+                                           .value = glance.value,
+                                           .name = series->definition.name,
+                                           .known = series };
+    return true;
 }
 
-void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
-    struct metric_definition definition = {
+static struct metric_definition definition_of(const struct record_metric_update *update) {
+    return (struct metric_definition) {
         .kind = (enum metric_kind)update->metric_kind,
         .naming = (enum metric_naming)update->naming,
         .name = update->name,
@@ -91,6 +104,28 @@ void fold_update(struct fold *fold, const struct record_metric_update *update, u
         .unit = update->unit,
         .help = update->help,
     };
+}
+
+/* By handle: where the series is not known yet, its cell will bring it, and the next exemplar is not far. */
+static void fold_exemplar(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns,
+                          struct batch *batch) {
+    const struct metric_definition definition = definition_of(update);
+    struct series *series = update->trace_id.length > 0 ? series_find(&fold->table, &definition) : NULL;
+    if (series && !series->stale && fold_touch(fold, series, batch))
+        exemplar_note(fold, series, update->value, update->trace_id, time_ns);
+}
+
+/* The series that its texts tell. */
+static struct series *find_series(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns,
+                                  struct batch *batch) {
+    const struct metric_definition definition = definition_of(update);
+    struct series *series = fold_series(fold, &definition, time_ns, batch);
+    if (series && update->hash != 0 && text_equal(series->definition.labels, update->labels)) /* no overflow series */
+        fold_memo_keep(&fold->memo, update->hash, series, fold->table.count);
+    return series;
+}
+
+void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch) {
     uint64_t now_ns = fold->now_ns ? fold->now_ns : time_ns;
     if (!metric_kind_is_valid(update->metric_kind) || update->operation >= METRIC_OPERATION_END ||
         !value_is_possible(update)) {
@@ -98,13 +133,13 @@ void fold_update(struct fold *fold, const struct record_metric_update *update, u
         return;
     }
     if (update->operation == METRIC_EXEMPLAR) {
-        fold_exemplar(fold, &definition, update, no_later(time_ns, now_ns), batch);
+        fold_exemplar(fold, update, no_later(time_ns, now_ns), batch);
         return;
     }
-    struct series *series = fold_series(fold, &definition, no_later(time_ns, now_ns), batch);
+    struct series *series = update->known ? update->known : find_series(fold, update, no_later(time_ns, now_ns), batch);
     if (!series || !fold_touch(fold, series, batch))
         return;
-    int result = apply(fold, series, update, time_ns, now_ns);
+    int result = apply(fold, series, update, time_ns, now_ns, batch);
     if (result == 0 && update->trace_id.length > 0)
         exemplar_note(fold, series, update->value, update->trace_id, no_later(time_ns, now_ns));
     if (result == -EINVAL)
@@ -128,4 +163,24 @@ void fold_add(struct fold *fold, enum own_metric metric, const struct text *valu
         .help = definition.help,
     };
     fold_update(fold, &update, now_ns, batch);
+}
+
+/* By the metric's name as applications give it; those beyond a number of names together. */
+void fold_gather_overflow(struct fold *fold, uint64_t now_ns, struct batch *batch) {
+    static const struct text others = TEXT_INITIALIZER("(others)");
+    const struct text own = text_of(own_metric_row(OWN_METRIC_OVERFLOW)->name);
+    const struct name *told = names_find(&fold->names, METRIC_NAMING_PREFIXED, metric_name_bare(METRIC_COUNTER, own));
+    for (struct name *name = fold->names.overflowing; name; name = name->next_overflowing) {
+        struct text text = name_text(name);
+        char room[METRIC_LABELS_BYTES];
+        struct metric_definition definition;
+        if (own_metric_define(OWN_METRIC_OVERFLOW, &text, room, &definition, NULL) < 0)
+            continue;
+        definition.name = metric_name_bare(METRIC_COUNTER, definition.name);
+        if (told && told->series >= FOLD_OVERFLOW_NAMES && !series_find(&fold->table, &definition))
+            text = others;
+        if (name->overflowed > name->told)
+            fold_add(fold, OWN_METRIC_OVERFLOW, &text, (double)(name->overflowed - name->told), now_ns, batch);
+        name->telling = name->overflowed;
+    }
 }

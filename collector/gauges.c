@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "collector/fold.h"
+#include "common/base/check.h"
 
 struct gauge_group {
     struct gauge_group *next, *next_due;
@@ -22,7 +23,7 @@ void gauges_finish(struct gauges *gauges) {
         group->series->gauge = NULL;
         free(group);
     }
-    *gauges = (struct gauges) { NULL };
+    *gauges = (struct gauges) { .due = NULL };
 }
 
 static void make_due(struct gauge_group *group) {
@@ -47,6 +48,24 @@ bool gauges_know(struct gauges *gauges, struct series *series) {
     series->gauge = group;
     make_due(group);
     return true;
+}
+
+static void unlink_group(struct gauge_group **at, const struct gauge_group *group, bool due) {
+    while (*at && *at != group)
+        at = due ? &(*at)->next_due : &(*at)->next;
+    if (*at)
+        *at = due ? group->next_due : group->next;
+}
+
+void gauges_forget(struct gauges *gauges, struct series *series) {
+    struct gauge_group *group = series->gauge;
+    if (!group)
+        return;
+    check(!group->parts);
+    unlink_group(&gauges->all, group, false);
+    unlink_group(&gauges->due, group, true);
+    series->gauge = NULL;
+    free(group);
 }
 
 /* --- parts --- */
@@ -101,7 +120,7 @@ static void reckon(const struct gauge_group *group, uint64_t now_ns, struct seri
 
 void gauges_gather(struct fold *fold, uint64_t now_ns, struct batch *batch) {
     for (struct gauge_group *group = fold->gauges.due; group && !batch->failed; group = group->next_due) {
-        if (!group->parts && !group->series->defined)
+        if (!group->parts && !group->series->defined && !group->series->shown)
             continue; /* nobody has ever heard of it, and nobody is to now */
         if (fold_touch(fold, group->series, batch))
             reckon(group, now_ns, &group->series->coming);

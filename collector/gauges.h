@@ -32,6 +32,9 @@ void gauges_finish(struct gauges *gauges);
 /* The series is one with a rule: it has its group from now on, and that is due. False: out of memory. */
 bool gauges_know(struct gauges *gauges, struct series *series);
 
+/* The series, which has no part, goes. */
+void gauges_forget(struct gauges *gauges, struct series *series);
+
 /* A cell of the series says this now. */
 void gauge_part_set(struct gauge_part *part, struct series *series, double value, uint64_t set_ns);
 /* It says nothing any more. Fine for a part that is in no group. */

@@ -3,6 +3,7 @@
 #define TASKFORGE_COLLECTOR_LIMITS_H
 
 #include "common/base/clock.h"
+#include "common/shm/segment.h"
 
 enum {
     RINGS_MAX = 64,      /* open at once; a further one is said once and waits */
@@ -19,9 +20,16 @@ enum {
     BATCH_ENTRIES_MAX = 65536, /* and spans, of one commit; what is left goes into the next */
     BATCH_FLUSH_BYTES = 8 * 1024 * 1024,
 
-    FOLD_SERIES_MAX =
-        100000, /* metric series; updates of further ones are refused and counted; a user's share: shares.h */
-    FOLD_SERIES_OWN = 1000, /* more, of the collector itself */
+    /* Metric series, where the configuration (collector.metrics) says nothing else; a user's share: shares.h. Updates of further ones go to
+     * their metric's overflow series, and where there is no room for that either they are refused and counted. */
+    FOLD_SERIES_DEFAULT = 100000,
+    FOLD_SERIES_OF_METRIC_DEFAULT = 10000,
+    FOLD_SERIES_OWN = 1000,      /* more, of the collector itself */
+    FOLD_SERIES_OVERFLOW = 2000, /* more, that are overflow series */
+    FOLD_SERIES_BYTES = 2048,    /* for each of the most that there may be: what series may take in all */
+    FOLD_OVERFLOW_NAMES = 128,   /* metrics told by name in metric_overflow_total; further ones together */
+    FOLD_STALE_SCAN = 16384,     /* series looked at in a second, at least, for those that have become stale */
+    FOLD_HIDDEN_MIN = 1000,      /* hidden series in the segment before it is begun anew without them */
 
     LOCKS_LOOKED_AT = 256,   /* of a ring's processes that cannot be watched, in one scan; the others in the next */
     LEDGERS_LOOKED_AT = 256, /* of a ring's processes, for losses to be told, in one scan; a flush looks at all */
@@ -55,8 +63,10 @@ enum {
     RECORDER_CALLS_MAX = 32,   /* control calls waiting for a commit */
 };
 
-#define FOLD_BYTES_MAX (UINT64_C(192) << 20)       /* of series: likewise; well below SEGMENT_SIZE */
+#define FOLD_BYTES_MIN (UINT64_C(16) << 20)        /* of series, however few there may be */
+#define FOLD_BYTES_MAX (SEGMENT_SIZE / 4 * 3)      /* ... however many */
 #define FOLD_BYTES_OWN (UINT64_C(8) << 20)         /* more, of the collector itself */
+#define FOLD_BYTES_OVERFLOW (UINT64_C(16) << 20)   /* more, of overflow series */
 #define SPANS_ANSWER_BYTES (UINT64_C(4) << 20)     /* open spans told at once; more are left out */
 #define SPILL_BYTES_MAX (UINT64_C(1) << 30)        /* then the lanes hold and the producers drop and count */
 #define SPILL_FRAME_MAX (UINT64_C(256) << 20)      /* one frame */
@@ -81,9 +91,14 @@ enum {
 #define CELLS_NS CLOCK_SECOND                  /* cells that grew are committed at least so often */
 #define SELF_NS (10 * CLOCK_SECOND)            /* our own metrics alone make a commit no more often */
 #define MAINTENANCE_NS CLOCK_SECOND
+#define HISTORY_EXPIRE_NS (60 * CLOCK_SECOND) /* between two looks for samples that are too old */
+#define FOLD_STALE_DEFAULT_NS (3600 * CLOCK_SECOND)
+#define FOLD_FORGET_NS                                                                                                 \
+    (30 * 86400 * CLOCK_SECOND)              /* stale series are kept so long, or shorter where there are too many */
+#define FOLD_TELL_NS (10 * CLOCK_SECOND)     /* within it, no more than FOLD_TELLINGS_MAX metrics are told of */
 #define CURATOR_NS CLOCK_SECOND              /* between two looks of the curator, where nobody wakes it */
 #define ADOPT_RETRY_NS (60 * CLOCK_SECOND)   /* before an import that failed is tried again */
-#define REWRITE_LOOK_NS (2 * CLOCK_SECOND)  /* between two looks for what may be written anew */
+#define REWRITE_LOOK_NS (2 * CLOCK_SECOND)   /* between two looks for what may be written anew */
 #define REWRITE_GAP_NS (3600 * CLOCK_SECOND) /* for few entries a partition is written anew no more often */
 #define READER_CHECK_NS (30 * CLOCK_SECOND)
 #define URGENT_GAP_NS                                                                                                  \

@@ -26,6 +26,11 @@ static const struct {
     [SELF_CHECKED_SOUND] = { OWN_STORE_CHECKS, TEXT_INITIALIZER("sound") },
     [SELF_CHECKED_PARTLY] = { OWN_STORE_CHECKS, TEXT_INITIALIZER("partly") },
     [SELF_CHECKED_UNREADABLE] = { OWN_STORE_CHECKS, TEXT_INITIALIZER("unreadable") },
+    [SELF_FORGOTTEN] = { .metric = OWN_METRIC_FORGOTTEN },
+    [SELF_HISTORY_TICKS] = { .metric = OWN_HISTORY_TICKS },
+    [SELF_HISTORY_MISSED] = { .metric = OWN_HISTORY_MISSED },
+    [SELF_HISTORY_FAILURES] = { .metric = OWN_HISTORY_FAILURES },
+    [SELF_HISTORY_SAMPLES] = { .metric = OWN_HISTORY_SAMPLES },
 };
 
 static const enum own_metric spreads[SELF_SPREAD_COUNT] = {
@@ -33,6 +38,7 @@ static const enum own_metric spreads[SELF_SPREAD_COUNT] = {
     [SELF_COMMIT_ENTRIES] = OWN_STORE_COMMIT_ENTRIES,
     [SELF_LAG] = OWN_STORE_LAG,
     [SELF_DRAIN_TIME] = OWN_RING_DRAIN_TIME,
+    [SELF_HISTORY_TIME] = OWN_HISTORY_TIME,
 };
 
 static const struct {
@@ -50,6 +56,9 @@ static const struct {
     [SELF_RING_WAITING] = { .metric = OWN_RING_WAITING },
     [SELF_OUTPUT_WAITING] = { .metric = OWN_OUTPUT_WAITING },
     [SELF_SERIES] = { .metric = OWN_METRIC_SERIES },
+    [SELF_HISTORY_BYTES] = { .metric = OWN_HISTORY_BYTES },
+    [SELF_HISTORY_FAILING] = { .metric = OWN_HISTORY_FAILING },
+    [SELF_STALE] = { .metric = OWN_METRIC_STALE },
     [SELF_BUILD] = { OWN_BUILD_INFO, { TEXT_INITIALIZER(PROGRAM), TEXT_INITIALIZER(TASKFORGE_VERSION) } },
     [SELF_START] = { OWN_PROCESS_START, { TEXT_INITIALIZER(PROGRAM) } },
     [SELF_RESIDENT] = { OWN_PROCESS_RESIDENT, { TEXT_INITIALIZER(PROGRAM) } },
@@ -180,11 +189,13 @@ static void gather_spread(struct self_observations *spread, enum own_metric metr
     struct series *series = histogram_count(taking) > 0 ? fold_series(fold, &definition, now_ns, batch) : NULL;
     if (!series || !fold_touch(fold, series, batch))
         return;
-    for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++)
-        if (taking->octaves[i] && fold_octave_room(fold, series, i))
-            batch->failed |= histogram_add_octave(&series->coming.histogram, i, taking->octaves[i]) < 0;
-    series->coming.histogram.zero += taking->zero;
-    series->coming.histogram.sum += taking->sum;
+    for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++) {
+        struct series *to = taking->octaves[i] ? fold_octave_series(fold, series, i, batch) : NULL;
+        if (to)
+            batch->failed |= histogram_add_octave(to->coming.histogram, i, taking->octaves[i]) < 0;
+    }
+    series->coming.histogram->zero += taking->zero;
+    series->coming.histogram->sum += taking->sum;
     series->coming.updated_ns = now_ns;
 }
 
@@ -195,6 +206,7 @@ void self_gather(struct self *self, struct fold *fold, bool all, uint64_t now_ns
     if (!all)
         return;
     gather_counters(self, fold, now_ns, batch);
+    fold_gather_overflow(fold, now_ns, batch);
     gather_gauges(self, fold, now_ns, batch);
     for (int i = 0; i < SELF_SPREAD_COUNT; i++)
         gather_spread(&self->spreads[i], spreads[i], fold, now_ns, batch);

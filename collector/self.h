@@ -22,6 +22,11 @@ enum self_counter {
     SELF_CHECKED_SOUND,
     SELF_CHECKED_PARTLY,
     SELF_CHECKED_UNREADABLE,
+    SELF_HISTORY_TICKS,
+    SELF_HISTORY_MISSED,
+    SELF_HISTORY_FAILURES,
+    SELF_HISTORY_SAMPLES,
+    SELF_FORGOTTEN,
     SELF_COUNTER_COUNT,
 };
 
@@ -30,6 +35,7 @@ enum self_spread { /* histograms and timers */
                    SELF_COMMIT_ENTRIES,
                    SELF_LAG,
                    SELF_DRAIN_TIME,
+    SELF_HISTORY_TIME,
                    SELF_SPREAD_COUNT,
 };
 
@@ -45,6 +51,9 @@ enum self_gauge {
     SELF_RING_WAITING,
     SELF_OUTPUT_WAITING,
     SELF_SERIES,
+    SELF_HISTORY_BYTES,
+    SELF_HISTORY_FAILING,
+    SELF_STALE,
     SELF_BUILD,
     SELF_START,
     SELF_RESIDENT,

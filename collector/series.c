@@ -48,6 +48,36 @@ static bool table_room(struct series_table *table) {
     return true;
 }
 
+/* --- histograms --- */
+
+/* Octaves that `from` has and `other` has not. */
+static void free_octaves(struct histogram *from, const struct histogram *other) {
+    for (unsigned i = 0; from && i < HISTOGRAM_OCTAVES; i++)
+        if (from->octaves[i] != other->octaves[i])
+            free(from->octaves[i]);
+}
+
+static bool make_histograms(struct series *series) {
+    if (!metric_kind_is_histogram(series->definition.kind))
+        return true;
+    series->safe.histogram = calloc(1, sizeof(*series->safe.histogram));
+    series->coming.histogram = calloc(1, sizeof(*series->coming.histogram));
+    return series->safe.histogram && series->coming.histogram;
+}
+
+static void series_destroy(struct series *series) {
+    if (series->touched)
+        free_octaves(series->coming.histogram, series->safe.histogram);
+    if (series->safe.histogram)
+        histogram_finish(series->safe.histogram);
+    free(series->safe.histogram);
+    free(series->coming.histogram);
+    free(series->exemplars);
+    free(series);
+}
+
+/* --- new ones, and those that go --- */
+
 static void definition_texts(struct metric_definition *definition, struct text *ret[TEXTS]) {
     ret[0] = &definition->name;
     ret[1] = &definition->labels;
@@ -77,6 +107,10 @@ struct series *series_add(struct series_table *table, const struct metric_defini
         texts[i]->data = at;
         at += texts[i]->length;
     }
+    if (!make_histograms(series)) {
+        series_destroy(series);
+        return NULL;
+    }
     series->id = id ? id : table->next_id + 1;
     if (series->id > table->next_id)
         table->next_id = series->id;
@@ -87,18 +121,21 @@ struct series *series_add(struct series_table *table, const struct metric_defini
     return series;
 }
 
-static void value_finish(struct series_value *value) {
-    histogram_finish(&value->histogram);
+void series_remove(struct series_table *table, struct series *series) {
+    check(!series->touched);
+    struct series **at = &table->buckets[series->hash & (table->bucket_count - 1)];
+    while (*at != series)
+        at = &(*at)->next;
+    *at = series->next;
+    table->count--;
+    series_destroy(series);
 }
 
 void series_table_finish(struct series_table *table) {
     for (size_t i = 0; i < table->bucket_count; i++)
         for (struct series *series = table->buckets[i], *next; series; series = next) {
             next = series->next;
-            value_finish(&series->safe);
-            value_finish(&series->coming);
-            free(series->exemplars);
-            free(series);
+            series_destroy(series);
         }
     free(table->buckets);
     *table = SERIES_TABLE_EMPTY;
@@ -115,30 +152,46 @@ uint64_t series_bytes(const struct metric_definition *definition) {
 uint64_t series_value_bytes(const struct series_value *value) {
     uint64_t bytes = 0;
     for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++)
-        bytes += value->histogram.octaves[i] ? SERIES_OCTAVE_BYTES : 0;
+        bytes += value->histogram && value->histogram->octaves[i] ? SERIES_OCTAVE_BYTES : 0;
     return bytes;
 }
 
-int series_begin(struct series *series) {
+void series_begin(struct series *series) {
     check(!series->touched);
-    series->coming = (struct series_value) { .value = series->safe.value, .updated_ns = series->safe.updated_ns };
-    int result = metric_kind_is_histogram(series->definition.kind)
-                     ? histogram_copy(&series->safe.histogram, &series->coming.histogram)
-                     : 0;
-    series->touched = result == 0;
-    return result;
+    series->coming.value = series->safe.value;
+    series->coming.updated_ns = series->safe.updated_ns;
+    if (series->safe.histogram)
+        *series->coming.histogram = *series->safe.histogram;
+    series->touched = true;
+}
+
+int series_own_octave(struct series *series, unsigned octave) {
+    uint64_t **counts = &series->coming.histogram->octaves[octave];
+    const uint64_t *safe = series->safe.histogram->octaves[octave];
+    check(series->touched);
+    if (*counts && *counts != safe)
+        return 0;
+    uint64_t *own = calloc(HISTOGRAM_BUCKETS, sizeof(*own));
+    if (!own)
+        return -ENOMEM;
+    if (safe)
+        memcpy(own, safe, HISTOGRAM_BUCKETS * sizeof(*own));
+    *counts = own;
+    return 0;
 }
 
 void series_drop(struct series *series) {
-    value_finish(&series->coming);
+    free_octaves(series->coming.histogram, series->safe.histogram);
     series->coming_bytes = 0;
     series->touched = series->defining = false;
 }
 
 void series_settle(struct series *series) {
-    value_finish(&series->safe);
-    series->safe = series->coming;
-    series->coming = (struct series_value) { 0 };
+    free_octaves(series->safe.histogram, series->coming.histogram);
+    series->safe.value = series->coming.value;
+    series->safe.updated_ns = series->coming.updated_ns;
+    if (series->safe.histogram)
+        *series->safe.histogram = *series->coming.histogram;
     series->coming_bytes = 0;
     series->defined |= series->defining;
     series->touched = series->defining = false;
@@ -176,7 +229,7 @@ void series_encode_value(const struct series_value *value, enum metric_kind kind
     state_u64_put(head + 8, value->updated_ns);
     buffer_append(out, head, sizeof(head));
     if (metric_kind_is_histogram(kind))
-        histogram_encode(&value->histogram, out);
+        histogram_encode(value->histogram, out);
 }
 
 static uint32_t u32_get(const char *in) {
@@ -218,7 +271,7 @@ static int decode_value(struct text bytes, enum metric_kind kind, struct series_
     ret->updated_ns = state_u64_get(bytes.data + 8);
     struct text rest = { bytes.data + VALUE_HEAD, bytes.length - VALUE_HEAD };
     if (metric_kind_is_histogram(kind))
-        return histogram_decode(rest, &ret->histogram);
+        return histogram_decode(rest, ret->histogram);
     return rest.length == 0 ? 0 : -EBADMSG;
 }
 

@@ -18,9 +18,9 @@
 #include "common/model/metric.h"
 
 struct series_value {
-    double value;               /* counters and gauges */
-    struct histogram histogram; /* histograms and timers; owned */
-    uint64_t updated_ns;        /* real; 0: never */
+    double value;                /* counters and gauges */
+    uint64_t updated_ns;         /* real; 0: never */
+    struct histogram *histogram; /* of histograms and timers, else NULL; owned */
 };
 
 struct series {
@@ -31,8 +31,15 @@ struct series {
     uint64_t created_ns;
     uid_t user; /* who brought it: shares.h */
     int share;
+    struct name *name; /* names.h; set by whoever adds it */
+    uint32_t handles;  /* cells of processes that are folded into it */
+    bool stale;        /* without updates for so long that it left /metrics: fold_stale.c */
+    bool hidden;       /* in the segment, and marked as hidden there */
+    bool reserved;     /* an overflow series: its room came out of the reserve */
     struct series_value safe, coming;
     struct gauge_group *gauge;          /* of a gauge with a rule for several processes: gauges.h */
+    uint32_t described;                 /* the version of the descriptions that completed it last */
+    bool renewed;                       /* its definition was completed since the segment has it */
     struct series_exemplars *exemplars; /* owned; NULL: none yet. exemplars.h */
     uint64_t coming_bytes;              /* taken of the share for octaves that `coming` has and `safe` has not */
     bool touched;                       /* `coming` holds, and the series is on the list of touched ones */
@@ -59,6 +66,8 @@ struct series *series_find(const struct series_table *table, const struct metric
 /* A new one with the next number, or with `id` where that is not 0. The definition is valid and copied. NULL: out of memory. */
 struct series *series_add(struct series_table *table, const struct metric_definition *definition, uint32_t id,
                           uint64_t created_ns);
+/* Out of the table, and freed. It is not touched. */
+void series_remove(struct series_table *table, struct series *series);
 void series_table_finish(struct series_table *table);
 
 /* What it takes in memory and in the segment, without and with the octaves it has. */
@@ -66,8 +75,10 @@ enum { SERIES_OCTAVE_BYTES = HISTOGRAM_BUCKETS * 8 + 64 };
 uint64_t series_bytes(const struct metric_definition *definition);
 uint64_t series_value_bytes(const struct series_value *value);
 
-/* Begin to change `coming` (a copy of `safe`); -ENOMEM. Then drop it, or make it the safe one. */
-int series_begin(struct series *series);
+/* Begin to change `coming`, which is as `safe` then. Then drop it, or make it the safe one. An octave of its histogram is the safe one's
+ * until series_own_octave: before an octave is changed. -ENOMEM. */
+void series_begin(struct series *series);
+int series_own_octave(struct series *series, unsigned octave);
 void series_drop(struct series *series);
 void series_settle(struct series *series);
 

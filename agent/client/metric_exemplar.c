@@ -28,17 +28,18 @@ static __attribute__((noinline)) void send(struct tf_metric *metric, double valu
     errno = saved_errno;
 }
 
-void metric_exemplar_offer(struct tf_metric *metric, double value) {
+int metric_exemplar_offer(struct tf_metric *metric, double value) {
     unsigned octave, bucket;
     if (thread_busy) /* a signal handler in the middle of a call: the context may be in the middle of a change */
-        return;
+        return 0;
     bool is_quick = histogram_quick(value, &octave, &bucket) && octave < HISTOGRAM_OCTAVES;
     if (!is_quick && !histogram_place(value, &octave, &bucket))
         octave = HISTOGRAM_OCTAVES;
     _Atomic uint32_t *sent = &metric->exemplar_ms[octave];
     uint32_t last = atomic_load_explicit(sent, memory_order_relaxed), now = coarse_ms();
-    if (likely(last != 0 && now - last < PAUSE_MS))
-        return;
-    atomic_store_explicit(sent, now, memory_order_relaxed);
-    send(metric, value);
+    if (unlikely(last == 0 || now - last >= PAUSE_MS)) {
+        atomic_store_explicit(sent, now, memory_order_relaxed);
+        send(metric, value);
+    }
+    return 0;
 }

@@ -92,6 +92,34 @@ int tf_metric_register(tf_client *given, const struct tf_metric_definition *defi
     return r < 0 ? call_refuse(&call, r) : 0;
 }
 
+int tf_metric_describe(tf_client *given, const struct tf_metric_definition *definition) {
+    struct tf_client *client = client_or_default(given);
+    struct call call;
+    char labels[METRIC_LABELS_BYTES], bounds[METRIC_BOUNDS_BYTES];
+    struct metric_definition own;
+    if (!client || !call_enter(&call))
+        return -ENOMEM;
+    uint32_t sample; /* by name nothing is sampled */
+    int r = definition_of(definition, &own, labels, bounds, &sample, call.error);
+    if (r == 0 && (own.labels.length > 0 || own.combine != METRIC_COMBINE_LAST))
+        r = error_set(call.error, -EINVAL, "a description is of a name: %.*s takes no labels and no rule here",
+                      TEXT_FORMAT(own.name));
+    if (r == 0)
+        r = metric_definition_judge(&own, call.error);
+    if (r == 0)
+        r = metric_name_claim(&own, false, call.error);
+    const struct record record = { .kind = RECORD_METRIC_DEFINITION,
+                                   .metric_definition = { .metric_kind = (uint8_t)own.kind,
+                                                          .name = own.name,
+                                                          .unit = own.unit,
+                                                          .help = own.help,
+                                                          .bounds = own.bounds } };
+    struct put put = { .other = &record, .level = METRIC_LEVEL, .time_ns = clock_real_ns() };
+    r = r < 0 ? call_refuse(&call, r) : put_by_policy(&call, client, &put);
+    call_leave();
+    return r;
+}
+
 /* --- by name --- */
 
 static int value_check(enum metric_kind kind, enum metric_operation operation, struct text name, double value,

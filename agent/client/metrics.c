@@ -233,12 +233,17 @@ int metric_get_or_create(struct tf_client *client, const struct metric_definitio
     return 0;
 }
 
-int metric_register(struct tf_client *client, const struct metric_definition *definition, struct tf_metric **ret,
-                    struct error *error) {
+int metric_definition_judge(const struct metric_definition *definition, struct error *error) {
     int r = metric_definition_check(definition, error);
     if (r == 0 && definition->bounds.length > 0 && !metric_kind_is_histogram(definition->kind))
         r = error_set(error, -EINVAL, "bounds are for histograms and timers; %.*s is a %s",
                       TEXT_FORMAT(definition->name), metric_kind_name(definition->kind));
+    return r;
+}
+
+int metric_register(struct tf_client *client, const struct metric_definition *definition, struct tf_metric **ret,
+                    struct error *error) {
+    int r = metric_definition_judge(definition, error);
     if (r == 0)
         r = metric_name_claim(definition, false, error);
     if (r < 0)

@@ -110,8 +110,8 @@ static inline bool thread_has_trace(void) {
     return thread && thread->context.has & (TF_HAS_TRACE | CONTEXT_TEXT);
 }
 
-/* This was observed, in a trace. Sends an exemplar where the last one is old. */
-void metric_exemplar_offer(struct tf_metric *metric, double value);
+/* This was observed, in a trace. Sends an exemplar where the last one is old. 0. */
+int metric_exemplar_offer(struct tf_metric *metric, double value);
 
 /* An observation that counts as often as `times`, likewise. */
 int metric_send_times(struct call *call, struct tf_metric *metric, double value, uint32_t times);
@@ -120,6 +120,9 @@ int metric_send_times(struct call *call, struct tf_metric *metric, double value,
 
 /* The quick way to the cell, closed: by whoever leaves a session, or announces what is pending. Any context. */
 void metric_quick_close(struct tf_metric *metric);
+
+/* What may be registered or described: -EINVAL. */
+int metric_definition_judge(const struct metric_definition *definition, struct error *error);
 
 /* A handle for a definition whose name is claimed here; the same one for the same series. Borrowed texts are copied. -EINVAL, -EEXIST,
  * -ENOSPC (too many), -ENOMEM. */

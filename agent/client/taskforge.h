@@ -647,7 +647,8 @@ struct tf_metric_definition {
  * where one is needed, nor what is observed less than some thousand times in the time that is looked at. */
 
 /* Get the handle of a series; *ret is valid until tf_close of its client, in a child after fork too, where it counts from zero.
- * The same series gives the same handle, and then unit, help and bounds of the first time hold. A client has at most 4096
+ * The same series gives the same handle, and then unit, help and bounds of the first time hold (between processes the first of each that is
+ * not empty). A client has at most 4096
  * handles. The slot of a process in shared memory has room for at most 512 series, some 50 of them histograms; those beyond
  * go by name, added up where records find no room, so that nothing is dropped either (but a gauge with a rule cannot go by name: -ENOSPC). A registered series is on /metrics with 0 from then on (a gauge
  * from its first update). -EINVAL, -EEXIST, -ENOSPC (too many handles), -ENOMEM; *ret is untouched then. */
@@ -678,6 +679,11 @@ TF_API int tf_metric_observe(tf_client *client, const char *name, double value, 
                              size_t label_count); /* a histogram */
 TF_API int tf_metric_time(tf_client *client, const char *name, double seconds, const struct tf_label *labels,
                           size_t label_count); /* a timer */
+
+/* Say what a name that is updated by name is: unit, help and bounds, for all series of it, also for those that are there already. To be
+ * called once, best before the first update; labels and combine are not given. What is known of a name already, from whomever, holds: only
+ * what was not is completed. 0, -EINVAL, -EEXIST, -EAGAIN (no room or no ring: counted as lost), -ENOMEM. */
+TF_API int tf_metric_describe(tf_client *client, const struct tf_metric_definition *definition);
 
 /* The value of a series. */
 struct tf_metric_value {

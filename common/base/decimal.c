@@ -4,23 +4,17 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/base/decimal_powers.h"
+
 enum {
     MANTISSA_BITS = 52,
     EXPONENT_BIAS = 1023 + MANTISSA_BITS,
-    POWER_LEAST = -292,
     PLAIN_DIGITS = 15,  /* any decimal of so many is told apart from its neighbours by doubles */
     PLAIN_POINT = -3,   /* "%g" writes an exponent below 0.0001 */
     FRACTION_DIGITS = 6 /* of the short cut */
 };
 #define WHOLE_MAX 1e15 /* below it each whole number has 15 digits at most */
 #define FRACTION_MAX 1e9
-
-struct power {
-    uint64_t high, low;
-};
-static const struct power powers[] = {
-#include "decimal_powers.inc"
-};
 
 static const char pairs[] = "000102030405060708091011121314151617181920212223242526272829303132333435363738394041424344"
                             "45464748495051525354555657"
@@ -85,7 +79,7 @@ static inline int floor_shift(int value, int bits) { /* of negative ones, too */
 }
 
 /* The upper part of the product, with its lowest bit set where any of the lower part is. */
-static inline uint64_t round_to_odd(const struct power *power, uint64_t factor) {
+static inline uint64_t round_to_odd(const struct decimal_power *power, uint64_t factor) {
     __extension__ typedef unsigned __int128 wide;
     wide low = (wide)power->low * factor, high = (wide)power->high * factor + (uint64_t)(low >> 64);
     return (uint64_t)(high >> 64) | ((uint64_t)high > 1);
@@ -96,7 +90,7 @@ static struct decimal shortest(uint64_t c, int q, bool closer) {
     const bool odd = c & 1; /* the ends of the interval read back as the double only of an even one */
     const int k = floor_shift(q * 1262611 - (closer ? 524031 : 0), 22);
     const int h = q + floor_shift(-k * 1741647, 19) + 1;
-    const struct power *power = &powers[-k - POWER_LEAST];
+    const struct decimal_power *power = &decimal_powers[-k - DECIMAL_POWER_LEAST];
     const uint64_t lower = round_to_odd(power, (4 * c - 2 + closer) << h) + odd;
     const uint64_t middle = round_to_odd(power, 4 * c << h);
     const uint64_t upper = round_to_odd(power, (4 * c + 2) << h) - odd;

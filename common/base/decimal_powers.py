@@ -1,4 +1,4 @@
-"""Write the table of decimal.c: decimal_powers.py OUTPUT. 10^k, k from -292 to 324, as 128 bits, the highest of them set, rounded up."""
+"""Write the table of decimal_powers.h: decimal_powers.py OUTPUT. 10^k, k from -292 to 324, as 128 bits, the highest of them set, rounded up."""
 
 import sys
 
@@ -19,9 +19,11 @@ def power(k):
 
 def main(output):
     with open(output, "w", encoding="ascii") as out:
+        out.write('#include "common/base/decimal_powers.h"\n\nconst struct decimal_power decimal_powers[] = {\n')
         for k in range(LEAST, MOST + 1):
             value = power(k)
-            out.write(f"{{ UINT64_C(0x{value >> 64:016x}), UINT64_C(0x{value & (1 << 64) - 1:016x}) }},\n")
+            out.write(f"    {{ UINT64_C(0x{value >> 64:016x}), UINT64_C(0x{value & (1 << 64) - 1:016x}) }},\n")
+        out.write("};\n")
 
 
 main(sys.argv[1])

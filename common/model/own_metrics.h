@@ -49,8 +49,18 @@
     X(STORE_SPILLED, COUNTER, "store_spilled_batches_total", "", "Batches that went into the spill because the store could not be written.") \
     X(STORE_SPILL_BYTES, GAUGE, "store_spill_bytes", "", "Bytes in the spill that are not in the store yet.") \
     X(OUTPUT_WAITING, GAUGE, "output_waiting_entries", "", "Entries in the store that the output has not printed.") \
-    X(METRIC_SERIES, GAUGE, "metric_series", "", "Metric series.") \
+    X(METRIC_SERIES, GAUGE, "metric_series", "", "Metric series on /metrics.") \
+    X(METRIC_STALE, GAUGE, "metric_series_stale", "", "Metric series that left /metrics for want of updates, and would come back with their total.") \
+    X(METRIC_FORGOTTEN, COUNTER, "metric_series_forgotten_total", "", "Stale metric series that were given up: they would begin at 0.") \
+    X(METRIC_OVERFLOW, COUNTER, "metric_overflow_total", "metric", "Metric updates, and handles, that found no room for a series of their own and went to the overflow series of their metric.") \
     X(METRIC_REFUSED, COUNTER, "metric_refused_total", "reason", "Metric updates that were refused.") \
+    X(HISTORY_TICKS, COUNTER, "history_ticks_total", "", "Ticks at which the values of all series were written into the metric history.") \
+    X(HISTORY_MISSED, COUNTER, "history_ticks_missed_total", "", "Ticks that were not written because they were noticed too late, or the clock went back.") \
+    X(HISTORY_FAILURES, COUNTER, "history_tick_failures_total", "", "Ticks that could not be written.") \
+    X(HISTORY_SAMPLES, COUNTER, "history_samples_total", "", "Values of series that were written into the metric history, a histogram as one.") \
+    X(HISTORY_TIME, TIMER, "history_tick_seconds", "", "How long it took to write a tick.") \
+    X(HISTORY_BYTES, GAUGE, "history_bytes", "", "Bytes of the metric history on disk.") \
+    X(HISTORY_FAILING, GAUGE, "history_failing", "", "1 while the metric history cannot be written.") \
     /* the agent */ \
     X(INPUT_LINES, COUNTER, "input_lines_total", "input", "Lines, datagrams and journal entries that an input has seen.") \
     X(INPUT_BYTES, COUNTER, "input_bytes_total", "input", "Bytes of lines and datagrams that an input has seen; the journal's are not counted.") \
@@ -71,7 +81,7 @@
     X(EXPORTER_REQUESTS, COUNTER, "exporter_http_requests_total", "", "HTTP requests that were let through to a path.") \
     X(EXPORTER_ANSWERS, COUNTER, "exporter_http_responses_total", "route,status", "Answers to HTTP requests that arrived whole, by path and status; route none: what came to no path.") \
     X(EXPORTER_ANSWER_TIME, TIMER, "exporter_http_response_seconds", "route", "From when an HTTP request had arrived whole until its answer was there.") \
-    X(EXPORTER_SCRAPE_BYTES, HISTOGRAM, "exporter_scrape_bytes", "", "Bytes of /metrics, before they are compressed.") \
+    X(EXPORTER_SCRAPE_BYTES, HISTOGRAM, "exporter_scrape_bytes", "", "Bytes of /metrics as it was sent, compressed or not.") \
     X(EXPORTER_REFUSED, COUNTER, "exporter_http_requests_refused_total", "", "HTTP requests that were refused before any path saw them.") \
     X(EXPORTER_TOKENS, COUNTER, "exporter_http_tokens_refused_total", "reason", "Of the refused requests, those whose token was missing or wrong.") \
     X(EXPORTER_TIMEOUTS, COUNTER, "exporter_http_request_timeouts_total", "", "HTTP connections whose request did not arrive in time.") \

@@ -15,6 +15,7 @@
  */
 #include "common/model/record.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <limits.h>
 
@@ -342,6 +343,30 @@ bool record_trace(const void *bytes, const struct record_header *header, struct 
     if (header->kind == RECORD_ENTRY)
         return record_entry_trace(bytes, header, ret, ret_raw);
     return header->kind == RECORD_CALL && record_call_trace(bytes, header, ret, ret_raw);
+}
+
+/* Drawn above: an array's head, three numbers below 128, a double, and the rest, whose last field is an empty text. */
+bool record_update_glance(const void *bytes, const struct record_header *header, struct record_update_glance *ret) {
+    enum { ARRAY_OF = 0x90, SMALL_MAX = 0x7f, DOUBLE = 0xcb, EMPTY_TEXT = 0xa0, HEAD = 5, REST = HEAD + 8 };
+    const uint8_t *at = (const uint8_t *)bytes + RECORD_HEADER_SIZE;
+    const uint8_t *end = (const uint8_t *)bytes + header->length, *last = end - 1;
+    uint64_t bits;
+    if (header->kind != RECORD_METRIC_UPDATE || end - at <= REST ||
+        at[0] != ARRAY_OF + kinds[RECORD_METRIC_UPDATE].count || at[1] > SMALL_MAX || at[2] > SMALL_MAX ||
+        at[3] > SMALL_MAX || at[4] != DOUBLE)
+        return false;
+    while (*last == 0 && end - last < RECORD_ALIGN)
+        last--;
+    if (*last != EMPTY_TEXT)
+        return false;
+    memcpy(&bits, at + HEAD, sizeof(bits));
+    bits = be64toh(bits);
+    memcpy(&ret->value, &bits, sizeof(bits));
+    ret->kind = at[1];
+    ret->naming = at[2];
+    ret->operation = at[3];
+    ret->rest = (struct text) { (const char *)at + REST, (size_t)(end - at) - REST };
+    return true;
 }
 
 int record_decode(const void *bytes, size_t available, uint64_t expected_position, struct record *ret) {

@@ -149,8 +149,8 @@ struct record_call_site {
     enum level level;
     struct text module, operation, format, argument_types;
 };
-struct record_metric_definition {
-    uint32_t metric;
+struct record_metric_definition { /* of a name, whatever its labels, for updates by name */
+    uint32_t metric; /* 0 */
     uint8_t metric_kind;
     struct text name, unit, help, labels /* packed map */, bounds /* packed array */;
 };
@@ -162,6 +162,9 @@ struct record_metric_update { /* by name; updates by handle are cells of the slo
     double value; /* timers: seconds */
     struct text name, labels /* packed map, canonical */, unit, help, trace_id;
     uint32_t times; /* what is added counts so often (of samples); 0 is 1, and is not written */
+    /* Not in the record: of a reader that knows updates by their bytes (span_reader.known). Known: no text was decoded. */
+    void *known;
+    uint64_t hash;
 };
 struct record_alert_change {
     struct text id, rule_id, status, details /* packed map */;
@@ -221,6 +224,15 @@ int record_header_decode(const void *bytes, size_t available, uint64_t expected_
 /* The trace id alone of an entry or a call whose header was decoded, looked for without judging the rest: false when it has none, or is no
  * such record. *ret_raw: it is 16 raw bytes. */
 bool record_trace(const void *bytes, const struct record_header *header, struct text *ret, bool *ret_raw);
+
+/* Of an update by name without a trace id, whose header was decoded, what can be seen without decoding: false for any other. Two of them with the
+ * same kind, naming, operation and rest differ in nothing but value, position and time: either both can be decoded or none. */
+struct record_update_glance {
+    double value;
+    uint8_t kind, naming, operation;
+    struct text rest; /* name, labels and so on, to the record's end */
+};
+bool record_update_glance(const void *bytes, const struct record_header *header, struct record_update_glance *ret);
 
 /* Decode one whole record as above; texts borrow from `bytes`. -EBADMSG for anything that does not fit, and then nothing of
  * *ret may be used. An entry's texts may hold any bytes and its fields may break the rules of section 3: the

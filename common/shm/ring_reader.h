@@ -155,6 +155,11 @@ struct span_reader {
     uint64_t end;
     bool has_hello; /* overflow lanes: the last PROCESS_HELLO */
     struct record_process_hello hello;
+    /* NULL, or asked of each update by name: true and *ret says its value and what is known of it, and it is not decoded; false: it may
+     * set ret->hash. */
+    bool (*known)(void *context, const void *bytes, const struct record_header *header,
+                  struct record_metric_update *ret);
+    void *context;
 };
 
 /* The next record that is neither padding nor hello: 1 and *ret (borrowing from bytes), 0 at the end, -EBADMSG.

@@ -56,6 +56,9 @@ void segment_destroy(struct segment_writer *writer);
  * raise a signal; what they could not write shows in segment_check). */
 int segment_add(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
                 uint64_t created_ns, uint64_t *ret);
+/* The same, hidden from the start: segment_set_hidden shows it once its values are there. */
+int segment_add_hidden(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
+                       uint64_t created_ns, uint64_t *ret);
 void segment_set_value(struct segment_writer *writer, uint64_t series, double value, uint64_t updated_ns);
 /* -ENOSPC (or -ENOMEM) when an octave finds no room: then nothing of it has changed. Counts never shrink. */
 int segment_set_histogram(struct segment_writer *writer, uint64_t series, const struct histogram *histogram,
@@ -102,6 +105,7 @@ int segment_info_get(struct segment *segment, struct segment_info *ret); /* 0, -
 /* One series, copied. Texts and bounds point into `bytes`, which belongs to the reader of this sample. */
 struct segment_sample {
     uint64_t position; /* names it within this segment's id */
+    uint64_t about;    /* the same for two series: they differ in their labels only. 0: not known */
     struct metric_definition definition;
     struct text family;
     struct text labels; /* the definition's, as metric_labels_print has them */

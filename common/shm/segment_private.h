@@ -64,6 +64,12 @@ static inline uint64_t segment_load(const _Atomic uint64_t *from) {
     return atomic_load_explicit(from, memory_order_acquire);
 }
 
+static inline double segment_double(uint64_t bits) {
+    double value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
 static inline struct segment_header *segment_header_of(const struct map *map) {
     return (struct segment_header *)map->base;
 }
@@ -94,6 +100,17 @@ int segment_run(const struct segment *segment, int (*function)(void *argument), 
 uint64_t segment_used(const struct segment *segment);
 /* The piece at a position below `used`, its size checked; *ret is a copy. -EBADMSG. */
 int segment_read_piece(const struct segment *segment, uint64_t position, uint64_t used, struct segment_piece *ret);
+/* The same of a piece that a series points to, of that type: octaves and exemplars lie behind it, what it has in common in front. */
+int segment_read_linked(const struct segment *segment, uint64_t position, uint64_t used, uint32_t type,
+                        struct segment_piece *ret);
+/* The octaves of the chain from `position` on, of the series at `series`: for each `take` says where its counts go. A newer one lies behind all
+ * older ones, so positions fall and the chain ends. -EBADMSG, or what take returned. */
+typedef int segment_octave_function(void *context, unsigned number, uint64_t **ret);
+int segment_walk_octaves(const struct segment *segment, uint64_t series, uint64_t position,
+                         segment_octave_function *take, void *context);
+/* The exemplars at `position` (0: none), at most `most`: how many, or -EBADMSG. */
+int segment_copy_exemplars(const struct segment *segment, uint64_t series, uint64_t position, unsigned most,
+                           struct metric_exemplar *ret);
 /* Before another attempt at a series that is being changed: false when there is no use in it. */
 bool segment_wait(struct segment *segment, int attempt);
 

@@ -37,9 +37,8 @@ int segment_read_piece(const struct segment *segment, uint64_t position, uint64_
     return 0;
 }
 
-/* The piece that a series points to, behind the series (octaves, exemplars: positions never point back) or in front of it (about). */
-static int read_linked(const struct segment *segment, uint64_t position, uint64_t used, uint32_t type,
-                       struct segment_piece *ret) {
+int segment_read_linked(const struct segment *segment, uint64_t position, uint64_t used, uint32_t type,
+                        struct segment_piece *ret) {
     int result = segment_read_piece(segment, position, used, ret);
     return result == 0 && ret->type != type ? -EBADMSG : result;
 }
@@ -57,34 +56,35 @@ const _Atomic uint64_t *segment_words(uint32_t version, const char *at, const st
 
 /* --- values --- */
 
-static double double_of(uint64_t bits) {
-    double value;
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
-
-/* The octaves of a chain. A newer one lies behind all older ones, so positions fall and the chain ends. */
-static int copy_octaves(const struct sample_call *call, uint64_t position) {
-    struct histogram *histogram = &call->sample->histogram;
-    uint64_t limit = segment_used(call->segment); /* after the link was loaded, see segment_layout.h */
+int segment_walk_octaves(const struct segment *segment, uint64_t series, uint64_t position,
+                         segment_octave_function *take, void *context) {
+    uint64_t limit = segment_used(segment); /* after the link was loaded, see segment_layout.h */
     while (position != 0) {
         struct segment_piece piece;
-        if (position <= call->position || read_linked(call->segment, position, limit, SEGMENT_PIECE_OCTAVE, &piece) < 0)
+        if (position <= series || segment_read_linked(segment, position, limit, SEGMENT_PIECE_OCTAVE, &piece) < 0)
             return -EBADMSG;
-        const struct segment_octave *octave = (const struct segment_octave *)(call->segment->map.base + position);
+        const struct segment_octave *octave = (const struct segment_octave *)(segment->map.base + position);
         uint64_t number = segment_load(&octave->number);
-        if (number >= HISTOGRAM_OCTAVES || histogram->octaves[number])
+        uint64_t *to = NULL;
+        if (number >= HISTOGRAM_OCTAVES)
             return -EBADMSG;
-        histogram->octaves[number] = malloc(HISTOGRAM_BUCKETS * sizeof(uint64_t));
-        if (!histogram->octaves[number])
-            return -ENOMEM;
-        memset(histogram->octaves[number], 0, HISTOGRAM_BUCKETS * sizeof(uint64_t));
+        int result = take(context, (unsigned)number, &to);
+        if (result < 0)
+            return result;
         for (int b = 0; b < HISTOGRAM_BUCKETS; b++)
-            histogram->octaves[number][b] = segment_load(&octave->counts[b]);
+            to[b] = segment_load(&octave->counts[b]);
         limit = position;
         position = segment_load(&octave->next);
     }
     return 0;
+}
+
+static int take_octave(void *context, unsigned number, uint64_t **ret) {
+    struct histogram *histogram = context;
+    if (histogram->octaves[number])
+        return -EBADMSG;
+    *ret = histogram->octaves[number] = calloc(HISTOGRAM_BUCKETS, sizeof(uint64_t));
+    return *ret ? 0 : -ENOMEM;
 }
 
 /* What the words of one exemplar say; one that makes no sense is none. */
@@ -92,39 +92,48 @@ static void copy_exemplar(const _Atomic uint64_t words[SEGMENT_EXEMPLAR_WORDS], 
     uint64_t copy[SEGMENT_EXEMPLAR_WORDS];
     for (int i = 0; i < SEGMENT_EXEMPLAR_WORDS; i++)
         copy[i] = segment_load(&words[i]);
-    *ret = (struct metric_exemplar) { .value = double_of(copy[0]), .time_ns = copy[1] };
+    *ret = (struct metric_exemplar) { .value = segment_double(copy[0]), .time_ns = copy[1] };
     if (copy[2] > METRIC_TRACE_ID_BYTES)
         return;
     ret->length = (uint8_t)copy[2];
     memcpy(ret->trace_id, &copy[3], METRIC_TRACE_ID_BYTES);
 }
 
+int segment_copy_exemplars(const struct segment *segment, uint64_t series, uint64_t position, unsigned most,
+                           struct metric_exemplar *ret) {
+    struct segment_piece piece;
+    if (position == 0)
+        return 0;
+    if (position <= series ||
+        segment_read_linked(segment, position, segment_used(segment), SEGMENT_PIECE_EXEMPLARS, &piece) < 0)
+        return -EBADMSG;
+    const struct segment_exemplars *exemplars = (const struct segment_exemplars *)(segment->map.base + position);
+    uint64_t count = exemplars->count;
+    if (count > most || segment_exemplars_size(count) != piece.size)
+        return -EBADMSG;
+    for (uint64_t i = 0; i < count; i++)
+        copy_exemplar(exemplars->words[i], &ret[i]);
+    return (int)count;
+}
+
 static int copy_exemplars(const struct sample_call *call, uint64_t position) {
     struct segment_sample *sample = call->sample;
-    struct segment_piece piece;
     sample->exemplar_count = 0;
     if (position == 0)
         return 0;
-    if (position <= call->position ||
-        read_linked(call->segment, position, segment_used(call->segment), SEGMENT_PIECE_EXEMPLARS, &piece) < 0)
-        return -EBADMSG;
-    const struct segment_exemplars *exemplars = (const struct segment_exemplars *)(call->segment->map.base + position);
-    uint64_t count = exemplars->count;
-    if (count > METRIC_BOUNDS_MAX + 1 || segment_exemplars_size(count) != piece.size)
-        return -EBADMSG;
     if (!sample->exemplars)
         sample->exemplars = calloc(METRIC_BOUNDS_MAX + 1, sizeof(*sample->exemplars));
     if (!sample->exemplars)
         return -ENOMEM;
-    for (uint64_t i = 0; i < count; i++)
-        copy_exemplar(exemplars->words[i], &sample->exemplars[i]);
-    sample->exemplar_count = (unsigned)count;
-    return 0;
+    int count =
+        segment_copy_exemplars(call->segment, call->position, position, METRIC_BOUNDS_MAX + 1, sample->exemplars);
+    sample->exemplar_count = count < 0 ? 0 : (unsigned)count;
+    return count < 0 ? count : 0;
 }
 
 static int copy_values(const struct sample_call *call, const _Atomic uint64_t *words) {
     struct segment_sample *sample = call->sample;
-    double value = double_of(segment_load(&words[SEGMENT_WORD_VALUE]));
+    double value = segment_double(segment_load(&words[SEGMENT_WORD_VALUE]));
     uint64_t exemplars =
         call->segment->version == SEGMENT_VERSION_OLDEST ? 0 : segment_load(&words[SEGMENT_WORD_EXEMPLARS]);
     sample->updated_ns = segment_load(&words[SEGMENT_WORD_UPDATED]);
@@ -136,7 +145,9 @@ static int copy_values(const struct sample_call *call, const _Atomic uint64_t *w
     histogram_finish(&sample->histogram);
     sample->histogram.sum = value;
     sample->histogram.zero = segment_load(&words[SEGMENT_WORD_ZERO]);
-    return result == 0 ? copy_octaves(call, segment_load(&words[SEGMENT_WORD_OCTAVE])) : result;
+    return result == 0 ? segment_walk_octaves(call->segment, call->position, segment_load(&words[SEGMENT_WORD_OCTAVE]),
+                                              take_octave, &sample->histogram)
+                       : result;
 }
 
 /* The writer may merely have lost its processor; but one that was killed or stopped within an update leaves the sequence odd for good, and is
@@ -195,7 +206,7 @@ static int read_about(const struct segment *segment, uint64_t position, uint64_t
     struct segment_piece piece;
     struct segment_about_fixed about;
     struct text texts[SEGMENT_TEXTS];
-    int result = read_linked(segment, position, limit, SEGMENT_PIECE_ABOUT, &piece);
+    int result = segment_read_linked(segment, position, limit, SEGMENT_PIECE_ABOUT, &piece);
     if (result < 0)
         return result;
     const struct segment_about *there = (const struct segment_about *)(segment->map.base + position);
@@ -232,6 +243,7 @@ int segment_read_fixed(const struct segment *segment, uint64_t position, const s
     if (result < 0)
         return result;
     segment_copy_texts(sample, series->labels, &fixed.labels_length, 1, METRIC_LABELS_BYTES, &sample->labels);
+    sample->about = (uint64_t)fixed.about * 8;
     sample->created_ns = fixed.created_ns;
     *ret_words = series->words;
     return 0;

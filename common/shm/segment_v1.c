@@ -24,6 +24,7 @@ int segment_read_fixed_v1(const struct segment *segment, uint64_t position, cons
     if (result < 0)
         return result;
     sample->family = texts[0];
+    sample->about = 0;
     sample->labels = TEXT_EMPTY;
     sample->definition = (struct metric_definition) {
         .kind = fixed.kind,

@@ -44,6 +44,7 @@ struct add_call {
     struct segment_writer *writer;
     struct segment_fixed fixed;
     struct text labels;
+    bool hidden;
 };
 
 static int store_series(void *argument) {
@@ -53,7 +54,7 @@ static int store_series(void *argument) {
     struct segment_series *to = series_at(writer, writer->used);
     memcpy(&to->fixed, &call->fixed, sizeof(to->fixed));
     for (int i = 0; i < SEGMENT_WORDS; i++)
-        segment_store(&to->words[i], 0);
+        segment_store(&to->words[i], i == SEGMENT_WORD_HIDDEN ? call->hidden : 0);
     if (call->labels.length > 0)
         memcpy(to->labels, call->labels.data, call->labels.length);
     segment_store(&header->used, writer->used + call->fixed.piece.size);
@@ -75,8 +76,8 @@ static int grow(struct segment_writer *writer) {
 }
 
 static int add_series(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
-                      uint64_t created_ns, struct text labels) {
-    struct add_call call = { .writer = writer, .labels = labels };
+                      uint64_t created_ns, bool hidden, struct text labels) {
+    struct add_call call = { .writer = writer, .labels = labels, .hidden = hidden };
     uint64_t about, size = segment_series_size(labels.length);
     int result = grow(writer);
     if (result == 0)
@@ -99,23 +100,34 @@ static int add_series(struct segment_writer *writer, const struct metric_definit
         .hash = hash_bytes_seeded(labels.data, labels.length, hash_bytes(&call.fixed, sizeof(call.fixed))),
         .exemplar_count = (uint16_t)metric_exemplar_count(definition->kind, definition->bounds),
     };
+    writer->series[writer->count].words[SEGMENT_WORD_HIDDEN] = hidden;
     writer->used += size;
     return 0;
 }
 
-int segment_add(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
-                uint64_t created_ns, uint64_t *ret) {
+static int add(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
+               uint64_t created_ns, bool hidden, uint64_t *ret) {
     struct buffer labels = BUFFER_EMPTY;
     check(metric_kind_is_valid(definition->kind) && metric_family_check(family) == 0);
     metric_labels_print(definition->labels, &labels);
     check(labels.length <= METRIC_PRINTED_BYTES);
     int result = labels.failed || !buffer_reserve(&labels, 1)
                      ? -ENOMEM
-                     : add_series(writer, definition, family, created_ns, buffer_text(&labels));
+                     : add_series(writer, definition, family, created_ns, hidden, buffer_text(&labels));
     buffer_finish(&labels);
     if (result == 0)
         *ret = writer->count++;
     return result;
+}
+
+int segment_add(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
+                uint64_t created_ns, uint64_t *ret) {
+    return add(writer, definition, family, created_ns, false, ret);
+}
+
+int segment_add_hidden(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
+                       uint64_t created_ns, uint64_t *ret) {
+    return add(writer, definition, family, created_ns, true, ret);
 }
 
 /* --- values --- */

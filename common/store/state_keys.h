@@ -9,6 +9,7 @@
  *   "loss/" producer_id[16] reason u8 level u8      -> u64 last total told
  *   "input/" uid u32 length u8 input-name key       -> the input's own value (record.h, input_position)
  *   "metric/" id u32, "value/" id u32               -> what a metric series is, and its total (collector/series.h)
+ *   "describe/" id u32                              -> unit, help and bounds of a metric's name (collector/descriptions.h)
  *   "cell/" producer_id[16] number u32              -> what was last folded of a metric by handle (collector/cells.h)
  *   "level/" service                                -> u8 lasting level, u8 passing level (255: none), u64 real ns of its end (collector/levels.h)
  *   "gone/" producer_id[16]                         -> u64 real ns: that it went without goodbye was told then
@@ -32,6 +33,7 @@
 #define STATE_INPUT "input/"
 #define STATE_METRIC "metric/"
 #define STATE_VALUE "value/"
+#define STATE_DESCRIPTION "describe/"
 #define STATE_CELL "cell/"
 #define STATE_LEVEL "level/"
 #define STATE_GONE "gone/"

@@ -294,8 +294,8 @@ static void say_series(const struct reader *reader) {
         if (definition->labels.length > 0)
             pack_append_json(&line, definition->labels);
         if (metric_kind_is_histogram(definition->kind))
-            buffer_append_format(&line, " count %llu sum %.17g", ull(histogram_count(&series->safe.histogram)),
-                                 series->safe.histogram.sum);
+            buffer_append_format(&line, " count %llu sum %.17g", ull(histogram_count(series->safe.histogram)),
+                                 series->safe.histogram->sum);
         else
             buffer_append_format(&line, " %.17g", series->safe.value);
         buffer_append_char(&line, '\0');

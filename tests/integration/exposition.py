@@ -5,6 +5,7 @@ what was written, bit for bit.
 Usage: exposition.py MAKE_SEGMENT [SEED]. Of prometheus_client and promtool those judge that are installed.
 """
 
+import gzip
 import math
 import os
 import pathlib
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import exposition_rules  # noqa: E402
@@ -26,7 +28,8 @@ except ImportError:
 
 MAKE_SEGMENT = pathlib.Path(sys.argv[1])
 PROMTOOL = shutil.which("promtool")
-ROUNDS = 4000 if os.environ.get("TASKFORGE_LONG") else 40
+FORMATS = ("text", "openmetrics", "created", "gzip")  # created: OpenMetrics with _created
+ROUNDS = 4000 if os.environ.get("TASKFORGE_LONG") else 25
 PROMTOOL_AT_A_TIME = 20  # sets in one text: it is a process
 
 
@@ -34,13 +37,13 @@ class Maker:
     """One make_segment, set after set."""
 
     def __init__(self, folder):
-        self.process = subprocess.Popen([MAKE_SEGMENT, folder, "text", "openmetrics"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([MAKE_SEGMENT, folder, *FORMATS], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def expose(self, series):
-        """Both expositions."""
+        """The expositions, by format."""
         self.process.stdin.write(("".join(map(metric_sets.json_of, series)) + "\n").encode())
         self.process.stdin.flush()
-        return [self.process.stdout.read(int(self.process.stdout.readline())) for _ in range(2)]
+        return [self.process.stdout.read(int(self.process.stdout.readline())) for _ in FORMATS]
 
     def end(self):
         self.process.stdin.close()
@@ -48,16 +51,31 @@ class Maker:
         assert self.process.wait() == 0
 
 
-def by_our_rules(body, series, openmetrics, where):
+def without_created(got, series, where):
+    """One for each counter and histogram, of about now; and the others."""
+    shown = [one for one in series if not one.get("hidden") and one["kind"] in ("counter", "histogram", "timer")]
+    expected = {metric_sets.key_of(metric_sets.family_of(one) + "_created", one["labels"]) for one in shown}
+    for key in expected:
+        assert abs(got[key] - time.time()) < 600, f"{where}: {key} is {got[key]}"
+    return {key: value for key, value in got.items() if key not in expected}
+
+
+def by_our_rules(body, series, form, where):
+    openmetrics = form != "text"
     exposition = exposition_rules.read(body, openmetrics)
     got = {key: exposition_rules.number_of(value) for key, value in exposition.samples.items()}
+    if form == "created":
+        got = without_created(got, series, where)
     metric_sets.compare(got, series, openmetrics, where)
+    if openmetrics:
+        metric_sets.compare_exemplars(exposition.exemplars, series, where)
     families = {name: (family.type, family.help, family.unit) for name, family in exposition.families.items()}
     expected = metric_sets.expected_families(series, openmetrics)
     assert families == expected, f"{where}: {[(name, families.get(name), expected.get(name)) for name in families | expected if families.get(name) != expected.get(name)]}"
 
 
-def by_prometheus_client(body, series, openmetrics, where):
+def by_prometheus_client(body, series, form, where):
+    openmetrics = form != "text"
     parser = openmetrics_parser if openmetrics else text_parser
     got, types, expected = {}, {}, metric_sets.expected_samples(series, openmetrics)
     for family in parser.text_string_to_metric_families(body.decode()):
@@ -66,6 +84,8 @@ def by_prometheus_client(body, series, openmetrics, where):
             key = (sample.name, tuple(sorted(sample.labels.items())))
             assert key not in got, f"{where}: {key} stands there twice"
             got[key] = float(sample.value) if sample.value else expected.get(key, 0.0)  # it reads "-0" as the integer 0
+    if form == "created":
+        got = without_created(got, series, where)
     metric_sets.compare(got, series, openmetrics, where)
     for name, (type_, text, unit) in metric_sets.expected_families(series, True).items():
         found = types[name]
@@ -84,13 +104,34 @@ def renamed(series, number):
     return [{**one, "name": f"s{number}_{one['name'].replace(':', '_')}"} for one in series if len(one["name"]) < 180]
 
 
+def beyond_prometheus_client(series):
+    """It takes a brace in an exemplar's label for the end of the labels."""
+    return any(set("{}") & set(trace) for one in series for *_, trace in one.get("exemplars", []))
+
+
+def judge_what_collides(maker, rng, strings, where):
+    """What is in the way of another is left out: what is left breaks no rule."""
+    series = metric_sets.random_set(rng, strings, most=40, colliding=True)
+    bodies = dict(zip(FORMATS, maker.expose(series)))
+    for form in ("text", "openmetrics", "created"):
+        families = exposition_rules.read(bodies[form], form != "text").families
+        if text_parser and not beyond_prometheus_client(series):
+            list((text_parser if form == "text" else openmetrics_parser).text_string_to_metric_families(bodies[form].decode()))
+        assert families or all(one.get("hidden") for one in series), f"{where}, colliding: nothing"
+
+
 def judge(maker, seed, strings, promtool_sets):
     where = f"seed {seed}"
     series = metric_sets.random_set(random.Random(seed), strings)
-    for body, openmetrics in zip(maker.expose(series), (False, True)):
-        by_our_rules(body, series, openmetrics, f"{where}, {'openmetrics' if openmetrics else 'text'}")
-        if text_parser:
-            by_prometheus_client(body, series, openmetrics, f"{where}, {'openmetrics' if openmetrics else 'text'}, prometheus_client")
+    bodies = dict(zip(FORMATS, maker.expose(series)))
+    packed = bodies.pop("gzip")
+    assert (gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed) == bodies["text"], f"{where}: gzip"
+    for form, body in bodies.items():
+        by_our_rules(body, series, form, f"{where}, {form}")
+        if text_parser and not beyond_prometheus_client(series):
+            by_prometheus_client(body, series, form, f"{where}, {form}, prometheus_client")
+    if seed % 3 == 0:
+        judge_what_collides(maker, random.Random(seed), strings, where)
     if not PROMTOOL:
         return
     promtool_sets.append(maker.expose(renamed(series, seed))[0])

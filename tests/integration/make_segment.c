@@ -1,12 +1,12 @@
 /* make_segment.c - a metric segment out of JSON lines, as a collector would have left it, and its exposition.
  *
- *   make_segment RUNTIME_DIR [text|openmetrics]... < series.ndjson
+ *   make_segment RUNTIME_DIR [text|openmetrics|created|gzip]... < series.ndjson
  *
- * An empty line ends a set: its segment is published and its expositions are printed, each behind a line with its length, and the next
+ * created: OpenMetrics with _created; gzip: text, compressed. An empty line ends a set: its segment is published and its expositions are printed, each behind a line with its length, and the next
  * set begins. (With one set and one format there is no such line.)
  *
- * A line is {"kind","name","naming","labels":{},"unit","help","bounds":[],"value","observations":[],"updated","hidden"}; what is missing is
- * empty, naming 0 to 2 as in enum metric_naming. The segment gets a beat of now.
+ * A line is {"kind","name","naming","labels":{},"unit","help","bounds":[],"value","observations":[],"updated","hidden",
+ * "exemplars":[[BUCKET,VALUE,NANOSECONDS,TRACE_ID]...]}; what is missing is empty, naming 0 to 2 as in enum metric_naming. The segment gets a beat of now.
  */
 #include <errno.h>
 #include <math.h>
@@ -109,6 +109,29 @@ static void set_value(struct segment_writer *writer, uint64_t series, enum metri
     histogram_finish(&histogram);
 }
 
+/* [BUCKET,VALUE,NANOSECONDS,TRACE_ID], again and again. */
+static void set_exemplars(struct segment_writer *writer, uint64_t series, struct text map) {
+    struct pack_value value;
+    if (!pack_find(map, TEXT_LITERAL("exemplars"), &value) || value.type != PACK_ARRAY)
+        return;
+    struct pack_reader reader = { value.whole.data, value.whole.data + value.whole.length };
+    check(pack_next(&reader, &value) == 1);
+    while (pack_next(&reader, &value) == 1) {
+        struct metric_exemplar exemplar = { .value = 0 };
+        check(value.type == PACK_ARRAY && value.count == 4 && pack_next(&reader, &value) == 1);
+        unsigned bucket = (unsigned)number_of(&value);
+        check(pack_next(&reader, &value) == 1);
+        exemplar.value = number_of(&value);
+        check(pack_next(&reader, &value) == 1);
+        exemplar.time_ns = value.natural;
+        check(pack_next(&reader, &value) == 1 && value.type == PACK_TEXT &&
+              value.text.length <= sizeof(exemplar.trace_id));
+        exemplar.length = (uint8_t)value.text.length;
+        memcpy(exemplar.trace_id, value.text.data, value.text.length);
+        must(segment_set_exemplar(writer, series, bucket, &exemplar), "exemplar", NULL);
+    }
+}
+
 static void add_series(struct segment_writer *writer, struct text map) {
     char labels[METRIC_LABELS_BYTES], packed[METRIC_BOUNDS_BYTES], family[METRIC_FAMILY_BYTES];
     double bounds[METRIC_BOUNDS_MAX];
@@ -129,21 +152,33 @@ static void add_series(struct segment_writer *writer, struct text map) {
     size_t length = metric_family(&scheme, definition.kind, definition.naming, definition.name, family);
     must(segment_add(writer, &definition, (struct text) { family, length }, clock_real_ns(), &series), "add", NULL);
     set_value(writer, series, definition.kind, map);
+    set_exemplars(writer, series, map);
     segment_set_hidden(writer, series,
                        pack_find(map, TEXT_LITERAL("hidden"), &hidden) && hidden.type == PACK_BOOL && hidden.boolean);
 }
 
-static void print(const char *runtime_dir, enum exposition_format format, bool framed) {
+static void print(const char *runtime_dir, const char *format, bool framed) {
+    const bool created = strcmp(format, "created") == 0;
+    const struct exposition_wish wish = {
+        .format = created || strcmp(format, "openmetrics") == 0 ? EXPOSITION_OPENMETRICS : EXPOSITION_TEXT,
+        .gzip = strcmp(format, "gzip") == 0,
+        .created = created,
+    };
     struct segment *segment = NULL;
     struct exposition *exposition = NULL;
+    struct exposition_body *body = NULL;
     struct error error = { "" };
-    struct text text;
+    size_t count, length;
     must(segment_open(runtime_dir, &segment, &error), "open", &error);
     must(exposition_create(&exposition), "exposition", NULL);
-    must(exposition_read(exposition, segment, format, &text, &error), "exposition", &error);
+    must(exposition_read(exposition, segment, &wish, &body, &error), "exposition", &error);
+    const struct iovec *pieces = exposition_body_pieces(body, &count, &length);
     if (framed)
-        printf("%zu\n", text.length);
-    printf("%.*s", TEXT_FORMAT(text));
+        printf("%zu\n", length);
+    for (size_t i = 0; i < count; i++)
+        if (pieces[i].iov_len > 0)
+            fwrite(pieces[i].iov_base, 1, pieces[i].iov_len, stdout);
+    exposition_body_release(body);
     exposition_destroy(exposition);
     segment_close(segment);
 }
@@ -174,8 +209,7 @@ static bool make_set(int argc, char **argv, bool is_first) {
     must(segment_publish(writer, &error), "publish", &error);
     segment_destroy(writer);
     for (int i = 2; i < argc; i++)
-        print(argv[1], strcmp(argv[i], "openmetrics") == 0 ? EXPOSITION_OPENMETRICS : EXPOSITION_TEXT,
-              goes_on || !is_first || argc > 3);
+        print(argv[1], argv[i], goes_on || !is_first || argc > 3);
     fflush(stdout);
     return goes_on;
 }

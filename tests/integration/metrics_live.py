@@ -23,6 +23,7 @@ except ImportError:
     text_parser = openmetrics_parser = None
 
 SETS = 60 if LONG else 3
+SETS_IN_A_PLACE = 20
 DAEMONS = ("collector", "agent", "alerter", "exporter")
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -54,28 +55,29 @@ def judge(port, series, openmetrics, where):
         list((openmetrics_parser if openmetrics else text_parser).text_string_to_metric_families(body.decode()))
 
 
+def judge_sets(seeds, base, strings):
+    """One after the other in one place, under names of their own."""
+    with Instance() as instance:
+        instance.start("collector")
+        port = instance.port(instance.start("exporter"))
+        for seed in seeds:
+            try:
+                rng = random.Random(seed)
+                series = metric_sets.written_live(rng, metric_sets.random_set(rng, strings, 40, namings=(0,), hidden=False), f"s{seed - base}_")
+                with MetricApp(instance) as app:
+                    metric_sets.write_live(instance, app, series)
+                    app.end()
+                for openmetrics in (True, False):
+                    judge(port, series, openmetrics, "openmetrics" if openmetrics else "text")
+            except Exception as error:
+                raise Failure(f"TASKFORGE_SEED={seed}: {type(error).__name__}: {error}") from error
+
+
 def what_the_library_was_told_is_what_is_read():
     strings = metric_sets.naughty_strings()
     base = int(os.environ.get("TASKFORGE_SEED", random.randrange(10**9)))
-    instance = None
-    for seed in range(base, base + SETS):
-        if (seed - base) % 20 == 0:  # a new place now and then: series stay
-            if instance:
-                instance.__exit__()
-            instance = Instance()
-            instance.start("collector")
-            port = instance.port(instance.start("exporter"))
-        try:
-            rng = random.Random(seed)
-            series = metric_sets.written_live(rng, metric_sets.random_set(rng, strings, 40, namings=(0,), hidden=False), f"s{seed - base}_")
-            with MetricApp(instance) as app:
-                metric_sets.write_live(instance, app, series)
-                app.end()
-            for openmetrics in (True, False):
-                judge(port, series, openmetrics, "openmetrics" if openmetrics else "text")
-        except Exception as error:
-            raise Failure(f"TASKFORGE_SEED={seed}: {type(error).__name__}: {error}") from error
-    instance.__exit__()
+    for begin in range(base, base + SETS, SETS_IN_A_PLACE):  # series stay
+        judge_sets(range(begin, min(begin + SETS_IN_A_PLACE, base + SETS)), base, strings)
 
 
 def steady(n):

@@ -161,7 +161,7 @@ FAULTS = (
     ("collector: { dedup: { window: 1 } }\n", "1:31", "collector.dedup.window"),
     ("collector: { retention: { levels: { loud: { max_age: 1d } } } }\n", "1:37", "collector.retention.levels"),
     ("collector: { encrypt: { keys: [email] } }\n", "1:23", "public_key_file"),
-    ("collector: { history: {} }\n", "1:14", "collector.history is not built yet"),
+    ("collector: { history: { interval: 7s } }\n", "1:35", "collector.history.interval"),
     ("agent: { inputs: [{ type: otlp }] }\n", "1:27", "otlp"),
     ("agent: { host_metrics: { interval: 1 } }\n", "1:36", "agent.host_metrics.interval"),
 )

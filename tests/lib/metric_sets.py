@@ -1,6 +1,7 @@
 """Random sets of metrics with whatever a name, a label and a number may be, and what must stand on /metrics of them. The rules of the
 contract are said here a second time, in another language than the code's."""
 
+import decimal
 import json
 import math
 import os
@@ -21,6 +22,7 @@ NUMBERS = [0, 1, 5, 0.1, 1 / 3, 1e-300, 5e-324, 2.2250738585072011e-308, 2.22507
 BOUNDS = [[], [], [0.1], [0.0005, 0.5, 1, 2.5, 1e6, 2500000, 1e21], [-5, -0.1, 0, 5e9], [0], [1e-9, 3e-5, 1 / 3, 100, 123456.5, 1e5 + 1e6, 1e300], [5e-324, 1.7976931348623157e308]]
 NAMES = ["m{}", "M{}", "_{}", ":{}", "m{}_{{unit}}", "m{}_x", "m{}:y", "m{}__", "m{}_count", "m{}_sum", "m{}_bucket", "m{}_created", "m{}_info", "m{}_gauge", "m{}_total_x", "le{}", "n" * 180 + "{}"]
 LABEL_NAMES = ["a", "b", "B", "_", "_a", "queue", "state", "x9", "L" * 128, "job", "instance", "name", "trace_id", "LE", "Quantile", "le_", "a_b"]
+TRACE_ID_BYTES = 64
 LABELS_BYTES = 3000  # of one series, so that they fit
 
 
@@ -71,19 +73,38 @@ def observations_of(rng, kind):
     return [rng.choice([low, 10 ** rng.uniform(-6, 7), rng.choice([0.0005, 0.5, 1, 5e-324])]) for _ in range(rng.randrange(0, 40))]
 
 
-def random_set(rng, strings, most=25, namings=(0, 1, 2), hidden=True):
-    """Series as the collector would let in: one kind for a family, no name twice, none that takes another's."""
+def random_exemplars(rng, one, strings):
+    """[bucket, value, time, trace id], at most one for a bucket, each of a value that belongs there."""
+    bounds = [-math.inf, *map(float, one["bounds"]), math.inf]
+    if one["kind"] not in ("counter", "histogram") or one["kind"] == "histogram" and not one["bounds"]:
+        return []
+    found = []
+    for bucket in range(len(bounds) - 1 if one["kind"] == "histogram" else 1):
+        trace = rng.choice([rng.randbytes(16).hex(), rng.randbytes(16).hex(), random_string(rng, strings)])
+        if not trace or len(trace.encode()) > TRACE_ID_BYTES or rng.random() < 0.5:
+            continue
+        value = rng.choice(NUMBERS)
+        if one["kind"] == "histogram":
+            value = bounds[bucket + 1] if bucket + 2 < len(bounds) else max(1.0, bounds[bucket] * 1.5)
+            if not bounds[bucket] < value <= bounds[bucket + 1] or math.isinf(value):
+                continue
+        found.append([bucket, float(value), rng.randrange(10**18, 2 * 10**18), trace])
+    return found
+
+
+def random_set(rng, strings, most=25, namings=(0, 1, 2), hidden=True, colliding=False):
+    """Series as the collector would let in: one kind for a family, no name twice, none that takes another's. colliding: as it never would."""
     result, seen, taken = [], set(), {}
     for number in range(rng.randrange(0, most)):
-        family = random_one(rng, strings, number, namings)
+        family = random_one(rng, strings, number % 3 if colliding else number, namings)
         names = [family_of(family) + suffix for suffix in suffixes_of(family["kind"])]
-        if any(name in taken for name in names):
+        if any(name in taken for name in names) and not colliding:
             continue
         taken.update(dict.fromkeys(names, number))
         for _ in range(rng.randrange(1, 4)):
             labels = random_labels(rng, strings)
             key = (family_of(family), tuple(sorted(labels.items())))
-            if key in seen:
+            if key in seen and not colliding:
                 continue
             seen.add(key)
             one = {**family, "labels": labels}
@@ -91,6 +112,8 @@ def random_set(rng, strings, most=25, namings=(0, 1, 2), hidden=True):
                 one["observations"] = observations_of(rng, family["kind"])
             else:
                 one["value"] = random_number(rng, family["kind"] != "counter")
+            if rng.random() < 0.3:
+                one["exemplars"] = random_exemplars(rng, one, strings)
             if hidden and rng.random() < 0.1:
                 one["hidden"] = True
             result.append(one)
@@ -148,6 +171,34 @@ def expected_samples(series, openmetrics):
             samples[key_of(family + "_count", labels)] = float(len(observations))
             samples[key_of(family + "_sum", labels)] = sum_of(observations)
     return samples
+
+
+def expected_exemplars(series):
+    """{(name, labels): (trace id, value, nanoseconds)} of OpenMetrics, buckets by (name, labels without le, le as a number)."""
+    found = {}
+    for one in series:
+        for bucket, value, time, trace in one.get("exemplars", []) if not one.get("hidden") else []:
+            if one["kind"] == "counter":
+                found[(*key_of(family_of(one) + "_total", one["labels"]), None)] = (trace, value, time)
+            else:
+                found[(*key_of(family_of(one) + "_bucket", one["labels"]), [*map(float, one["bounds"]), math.inf][bucket])] = (trace, value, time)
+    return found
+
+
+def compare_exemplars(exemplars, series, where):
+    """exemplars: {(name, labels): (labels of the exemplar, value, time in seconds as text)}, as exposition_rules reads them."""
+    got = {}
+    for (name, labels), (own, value, time) in exemplars.items():
+        le = dict(labels).get("le")
+        rest = tuple(label for label in labels if label[0] != "le")
+        assert set(own) == {"trace_id"}, f"{where}: {own}"
+        got[(name, rest, float(le) if le else None)] = (own["trace_id"], value, time)
+    expected = expected_exemplars(series)
+    assert set(got) == set(expected), f"{where}: exemplars of {set(got) ^ set(expected)}"
+    for key, (trace, value, time) in expected.items():
+        told = got[key]
+        assert told[0] == trace and bits(told[1]) == bits(value), f"{where}: exemplar of {key}: {told}, not {(trace, value)}"
+        assert told[2] and abs(decimal.Decimal(told[2]) - decimal.Decimal(time) / 10**9) < decimal.Decimal("0.001"), f"{where}: time of the exemplar of {key}: {told[2]}, not {time}"
 
 
 def bits(number):

@@ -20,8 +20,8 @@ void reader_open(struct reader *reader, const char *runtime_dir) {
 void reader_close(struct reader *reader) {
     batch_finish(&reader->batch);
     drain_finish(&reader->drain);
+    rings_finish(&reader->rings); /* first: its cells know the fold's series */
     fold_finish(&reader->fold);
-    rings_finish(&reader->rings);
     state_map_finish(&reader->state);
 }
 
@@ -58,7 +58,7 @@ uint64_t reader_total(const struct reader *reader, const char *name, const char 
     SERIES_FOR_EACH(&reader->fold.table, series) {
         if (!text_is(series->definition.name, name) || !label_is(series->definition.labels, label_value))
             continue;
-        return metric_kind_is_histogram(series->definition.kind) ? histogram_count(&series->safe.histogram)
+        return metric_kind_is_histogram(series->definition.kind) ? histogram_count(series->safe.histogram)
                                                                  : (uint64_t)series->safe.value;
     }
     return 0;

@@ -48,8 +48,8 @@ static inline void setup_open(const struct ring_fixture *f, struct setup *setup)
 
 static inline void finish_fold(struct setup *setup) {
     batch_finish(&setup->batch);
+    rings_finish(&setup->rings); /* first: its cells know the fold's series */
     fold_finish(&setup->fold);
-    rings_finish(&setup->rings);
 }
 
 static inline void setup_close(struct setup *setup) {

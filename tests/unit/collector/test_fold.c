@@ -112,7 +112,7 @@ static void one_name_has_one_kind(void **state) {
     update(&setup, METRIC_HISTOGRAM, METRIC_ADD, "jobs", 2, 10);
     assert_int_equal(setup.fold.refused[FOLD_REFUSED_COLLISION], 1);
     assert_int_equal(setup.fold.telling_count, 1);
-    assert_string_equal(setup.fold.tellings[0],
+    assert_string_equal(setup.fold.tellings[0].text,
                         "metric jobs is refused: jobs is a counter already and cannot be a histogram too");
     update(&setup, METRIC_HISTOGRAM, METRIC_ADD, "jobs", 2, 10);
     assert_int_equal(setup.fold.telling_count, 1); /* told once */

@@ -182,6 +182,32 @@ static void is_right_again_after_a_restart(void **state) {
     setup_close(&many.setup);
 }
 
+static void an_absent_one_becomes_stale_and_is_forgotten(void **state) {
+    struct many many;
+    const uint64_t hour = 3600 * CLOCK_SECOND;
+    open_many(*state, &many, METRIC_COMBINE_SUM);
+    fold_set_limits(&many.setup.fold, &(struct fold_limits) { 1000, 1000, hour });
+    set(&many, 0, 5, 10);
+    commit(&many.setup);
+    fold_maintain(&many.setup.fold, 2 * hour, 1);
+    assert_true(shown(*state) == 5); /* its process lives */
+    for (int i = 0; i < PROCESSES; i++)
+        ring_slot_release(&many.setup.producer, &many.claims[i], false);
+    for (int i = 0; i < PROCESSES; i++)
+        slot_forget(slot_of(&many, i));
+    assert_true(gauges_are_due(&many.setup.fold.gauges));
+    fold_maintain(&many.setup.fold, 2 * hour, 1); /* stale before it is absent */
+    assert_true(shown(*state) == NOTHING);
+    commit(&many.setup);
+    assert_true(shown(*state) == NOTHING);
+    assert_int_equal(many.setup.fold.table.count, 1);
+    fold_maintain(&many.setup.fold, 1000 * 24 * hour, 1);
+    assert_int_equal(many.setup.fold.table.count, 0);
+    assert_null(many.setup.fold.gauges.all);
+    commit(&many.setup);
+    setup_close(&many.setup);
+}
+
 static void one_name_has_one_rule(void **state) {
     struct many many;
     struct error error = { "" };
@@ -191,7 +217,7 @@ static void one_name_has_one_rule(void **state) {
     update(&many.setup, METRIC_GAUGE, METRIC_SET, "depth", 9, 20); /* by name it is the last that holds */
     assert_int_equal(many.setup.fold.refused[FOLD_REFUSED_COLLISION], 1);
     assert_string_equal(
-        many.setup.fold.tellings[0],
+        many.setup.fold.tellings[0].text,
         "metric depth is refused: the gauge depth has the rule \"sum\" already and cannot have \"last\" "
         "(by name it is \"last\")");
     assert_int_equal(fold_judge(&many.setup.fold, METRIC_GAUGE, METRIC_NAMING_APP, TEXT_LITERAL("depth"), &error),
@@ -218,6 +244,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_least_and_the_greatest_pass_over_nan, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_sum_with_nan_is_nan, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(is_right_again_after_a_restart, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(an_absent_one_becomes_stale_and_is_forgotten, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(one_name_has_one_rule, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

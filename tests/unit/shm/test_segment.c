@@ -595,7 +595,7 @@ static void takes_what_is_there_when_the_writer_died_within_an_update(void **sta
 /* --- version 1 --- */
 
 struct v1_file {
-    char bytes[16384];
+    _Alignas(64) char bytes[16384]; /* as a page is */
     uint64_t used;
 };
 
