@@ -208,9 +208,12 @@ static bool begin_merge(struct drain *drain, bool whole, uint64_t now_ns) {
                 .bytes = lane->hand.data,
                 .position = lane->position,
                 .end = lane->hand_end,
-                .known = drain->fold ? fold_knows : NULL,
-                .context = drain->fold,
             };
+            if (drain->fold) {
+                fold_ahead_init(&lane->ahead, &drain->fold->memo, &drain->fold->table);
+                lane->reader.known = fold_ahead_knows;
+                lane->reader.context = &lane->ahead;
+            }
             if (!push_next(drain, lane, whole, now_ns, rank))
                 return false;
         }

@@ -13,7 +13,6 @@
 #include "common/base/diag.h"
 #include "common/base/hash.h"
 #include "common/base/id.h"
-#include "common/store/state_keys.h"
 
 /* --- refusals --- */
 
@@ -115,52 +114,13 @@ bool fold_touch(struct fold *fold, struct series *series, struct batch *batch) {
 
 /* --- the batch's end --- */
 
-static void put_series(struct fold *fold, struct series *series, struct batch *batch) {
-    struct state_key key;
-    if (!series->defined) {
-        buffer_clear(&fold->scratch);
-        series_encode_definition(series, &fold->scratch);
-        series_key(&key, STATE_METRIC, series->id);
-        batch_put(batch, state_key_text(&key), buffer_text(&fold->scratch));
-        series->defining = true;
-    }
-    buffer_clear(&fold->scratch);
-    series_encode_value(&series->coming, series->definition.kind, &fold->scratch);
-    series_key(&key, STATE_VALUE, series->id);
-    batch_put(batch, state_key_text(&key), buffer_text(&fold->scratch));
-    batch->failed |= fold->scratch.failed;
-    fold->scratch.failed = false;
-}
-
-static void put_removals(struct fold *fold, struct batch *batch) {
-    struct state_key key;
-    for (size_t i = 0; i < fold->removed_count; i++) {
-        series_key(&key, STATE_METRIC, fold->removed[i]);
-        batch_remove(batch, state_key_text(&key));
-        series_key(&key, STATE_VALUE, fold->removed[i]);
-        batch_remove(batch, state_key_text(&key));
-    }
-    fold->removing_count = fold->removed_count;
-}
-
-void fold_put(struct fold *fold, struct batch *batch) {
-    if (fold->put_all) {
-        SERIES_FOR_EACH(&fold->table, series)
-        if (!batch->failed)
-            fold_touch(fold, series, batch);
-    }
-    for (size_t i = 0; i < fold->touched_count && !batch->failed; i++)
-        put_series(fold, fold->touched[i], batch);
-    put_removals(fold, batch);
-    descriptions_put(fold, batch);
-}
-
 void fold_discard(struct fold *fold) {
     for (size_t i = 0; i < fold->touched_count; i++) {
         shares_give(&fold->shares, fold->touched[i]->share, 0, fold->touched[i]->coming_bytes);
         series_drop(fold->touched[i]);
     }
     fold->touched_count = 0;
+    fold_pages_discard(fold);
     names_discard(&fold->names);
     memcpy(fold->refused, fold->refused_safe, sizeof(fold->refused));
 }
@@ -214,7 +174,7 @@ int fold_show(struct fold *fold, struct series *series) {
         result = add_to_segment(fold, series);
     if (result < 0)
         return result;
-    if (metric_kind_is_histogram(series->definition.kind))
+    if (series->safe.histogram)
         result =
             segment_set_histogram(fold->segment, series->position, series->safe.histogram, series->safe.updated_ns);
     else
@@ -264,19 +224,17 @@ void fold_settle(struct fold *fold) {
     int result = 0;
     gauges_settle(&fold->gauges);
     descriptions_settle(&fold->descriptions);
-    for (size_t i = 0; i < fold->touched_count; i++)
+    for (size_t i = 0; i < fold->touched_count; i++) {
+        fold_fetch_ahead(fold, i);
         series_settle(fold->touched[i]);
-    for (size_t i = 0; i < fold->touched_count && fold->segment && result == 0; i++)
-        result = fold_show(fold, fold->touched[i]);
+        if (fold->segment && result == 0)
+            result = fold_show(fold, fold->touched[i]);
+    }
     fold->touched_count = 0;
     fold->telling_count = 0;
+    fold_pages_settle(fold);
     fold->put_all = false;
     fold->settled = true;
-    if (fold->removing_count > 0)
-        memmove(fold->removed, fold->removed + fold->removing_count,
-                (fold->removed_count - fold->removing_count) * sizeof(*fold->removed));
-    fold->removed_count -= fold->removing_count;
-    fold->removing_count = 0;
     names_settle(&fold->names);
     memcpy(fold->refused_safe, fold->refused, sizeof(fold->refused));
     if (result < 0)
@@ -365,7 +323,7 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
     if (result < 0)
         return error_set(error, result, "the kernel gives no random bytes");
     fold->memo.seed = ~fold->table.seed;
-    if (series_load(&fold->table, state, &bad) < 0)
+    if (fold_load(fold, &bad) < 0)
         return error_set(error, -ENOMEM, "out of memory");
     if (bad > 0)
         diag_error("%zu metric series of the store make no sense and are left out", bad);
@@ -397,6 +355,7 @@ void fold_finish(struct fold *fold) {
     shares_finish(&fold->stale);
     names_finish(&fold->names);
     fold_memo_finish(&fold->memo);
+    fold_pages_finish(&fold->pages);
     free(fold->removed);
     metric_families_finish(&fold->families);
     kinds_finish(&fold->kinds);

@@ -13,11 +13,13 @@
 
 #include "collector/batch.h"
 #include "collector/descriptions.h"
+#include "collector/fold_ahead.h"
 #include "collector/fold_memo.h"
 #include "collector/gauges.h"
 #include "collector/kinds.h"
 #include "collector/names.h"
 #include "collector/series.h"
+#include "collector/series_state.h"
 #include "collector/shares.h"
 #include "common/base/error.h"
 #include "common/base/paths.h"
@@ -44,6 +46,31 @@ struct fold_limits {
     uint64_t stale_after_ns; /* without updates for so long a series leaves /metrics (fold_stale.c); 0: never */
 };
 
+/* How values stand in the state (series_state.h), and what of it changes with the batch that is being made; fold_put.c. */
+struct fold_page {      /* of values */
+    uint64_t logged;    /* the first change beyond it in the log; 0: none */
+    uint16_t touched;   /* values, by the batch */
+    bool chosen, swept; /* on the list of chosen pages; put because the log is long */
+};
+struct fold_log_key {
+    uint64_t number;
+    size_t bytes;
+};
+struct fold_pages {
+    struct fold_page *items;
+    size_t count;
+    uint32_t *chosen; /* pages that the batch has to do with; room for all */
+    size_t chosen_count;
+    uint32_t *definitions; /* pages of definitions to be put; some twice */
+    size_t definition_count, definition_capacity;
+    uint64_t number; /* of the last batch */
+    struct fold_log_key *log;
+    size_t log_count, log_capacity, log_bytes, removing;
+    bool logging;         /* its last one is the batch's */
+    uint64_t sweep_until; /* this far the log is being taken into pages; 0: not at present */
+    size_t cursor, cursor_next;
+};
+
 struct fold {
     char runtime_dir[PATHS_MAX];
     char namespace_[SEGMENT_SCHEME_TEXT], gauge_suffix[SEGMENT_SCHEME_TEXT];
@@ -68,7 +95,8 @@ struct fold {
     bool segment_said;
     bool
         adopted; /* the state held no totals, and the segment's were taken: cells that are there count from where they stand */
-    bool put_all; /* ... and are to be put into the state */
+    bool put_all;   /* all series are to be put into the state */
+    bool old_state; /* it has them as it was before there were pages */
     uint64_t refused[FOLD_REFUSAL_COUNT], refused_safe[FOLD_REFUSAL_COUNT];
     struct fold_refused_name refused_names[FOLD_REFUSED_NAMES];
     unsigned refused_name_count;
@@ -88,6 +116,7 @@ struct fold {
     uint32_t *removed;   /* ids of series that the state still has */
     size_t removed_count, removed_capacity;
     size_t removing_count; /* of them, those that are in the batch */
+    struct fold_pages pages;
     struct buffer scratch;
 };
 
@@ -120,9 +149,6 @@ struct series *fold_octave_series(struct fold *fold, struct series *series, unsi
 void fold_set(struct series_value *coming, double value, uint64_t time_ns, uint64_t now_ns);
 /* Add to a histogram's sum, unless it would be no number any more (what others scribble must not stay for ever). */
 void fold_sum(double *sum, double more);
-
-/* For span_reader.known, with the fold as context: whether an update is of a series that its bytes tell. */
-bool fold_knows(void *fold, const void *bytes, const struct record_header *header, struct record_metric_update *ret);
 
 /* One update by name. What is refused is counted. */
 void fold_update(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns, struct batch *batch);

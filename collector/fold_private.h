@@ -4,6 +4,13 @@
 
 #include "collector/fold.h"
 
+/* The series that the walk over all that are touched comes to soon. */
+static inline void fold_fetch_ahead(const struct fold *fold, size_t i) {
+    enum { AHEAD = 12 };
+    if (i + AHEAD < fold->touched_count)
+        __builtin_prefetch(fold->touched[i + AHEAD]);
+}
+
 /* A sentence for the log, unless there were many within a short time: then false. */
 bool fold_tell(struct fold *fold, const char *operation, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -29,6 +36,12 @@ int fold_take_room(struct fold *fold, int share, const struct name *name, uint64
 
 /* The claims of names that have no series any more are given up. */
 void fold_rebuild_names(struct fold *fold);
+
+/* fold_put.c: all series of the state, and how they stand there; the fate of what fold_put did. -ENOMEM. */
+int fold_load(struct fold *fold, size_t *ret_bad);
+void fold_pages_settle(struct fold *fold);
+void fold_pages_discard(struct fold *fold);
+void fold_pages_finish(struct fold_pages *pages);
 
 /* fold_stale.c: what left, what is forgotten; called each second. */
 void fold_look_for_stale(struct fold *fold, uint64_t now_ns);

@@ -46,12 +46,12 @@ static int apply(struct fold *fold, struct series *series, const struct record_m
     uint32_t times = update->times ? update->times : 1;
     double sum = coming->value + update->value * times;
     int result = 0;
-    if (metric_kind_is_histogram(series->definition.kind)) {
+    if (series->safe.histogram) {
         result = observe(fold, series, update->value, times, batch);
     } else if (update->operation == METRIC_SET) {
         fold_set(coming, update->value, time_ns, now_ns);
         return 0;
-    } else if (isnan(sum) || (series->definition.kind == METRIC_COUNTER && isinf(sum))) {
+    } else if (isnan(sum) || (update->metric_kind == METRIC_COUNTER && isinf(sum))) {
         return -EINVAL;
     } else {
         coming->value = sum;
@@ -71,28 +71,11 @@ static bool value_is_possible(const struct record_metric_update *update) {
     return update->operation == METRIC_SET ? !metric_kind_is_histogram(update->metric_kind) : !isnan(update->value);
 }
 
-static void refuse_value(struct fold *fold, struct text name) {
+static void refuse_value(struct fold *fold, const struct record_metric_update *update) {
+    struct text name = update->known ? ((struct series *)update->known)->definition.name : update->name;
     struct error error;
     error_set(&error, -EINVAL, "no such kind, operation or value");
     fold_refuse(fold, FOLD_REFUSED_INVALID, name, &error);
-}
-
-bool fold_knows(void *context, const void *bytes, const struct record_header *header,
-                struct record_metric_update *ret) {
-    struct fold *fold = context;
-    struct record_update_glance glance;
-    if (!record_update_glance(bytes, header, &glance))
-        return false;
-    struct series *series = fold_memo_find(&fold->memo, &glance, &ret->hash);
-    if (!series)
-        return false;
-    *ret = (struct record_metric_update) { .metric_kind = glance.kind,
-                                           .naming = glance.naming,
-                                           .operation = glance.operation,
-                                           .value = glance.value,
-                                           .name = series->definition.name,
-                                           .known = series };
-    return true;
 }
 
 static struct metric_definition definition_of(const struct record_metric_update *update) {
@@ -120,8 +103,9 @@ static struct series *find_series(struct fold *fold, const struct record_metric_
                                   struct batch *batch) {
     const struct metric_definition definition = definition_of(update);
     struct series *series = fold_series(fold, &definition, time_ns, batch);
-    if (series && update->hash != 0 && text_equal(series->definition.labels, update->labels)) /* no overflow series */
-        fold_memo_keep(&fold->memo, update->hash, series, fold->table.count);
+    if (series && update->hash[1] != 0 &&
+        text_equal(series->definition.labels, update->labels)) /* no overflow series */
+        fold_memo_keep(&fold->memo, &fold->table, update->hash, series);
     return series;
 }
 
@@ -129,7 +113,7 @@ void fold_update(struct fold *fold, const struct record_metric_update *update, u
     uint64_t now_ns = fold->now_ns ? fold->now_ns : time_ns;
     if (!metric_kind_is_valid(update->metric_kind) || update->operation >= METRIC_OPERATION_END ||
         !value_is_possible(update)) {
-        refuse_value(fold, update->name);
+        refuse_value(fold, update);
         return;
     }
     if (update->operation == METRIC_EXEMPLAR) {
@@ -143,7 +127,7 @@ void fold_update(struct fold *fold, const struct record_metric_update *update, u
     if (result == 0 && update->trace_id.length > 0)
         exemplar_note(fold, series, update->value, update->trace_id, no_later(time_ns, now_ns));
     if (result == -EINVAL)
-        refuse_value(fold, update->name);
+        refuse_value(fold, update);
     batch->failed |= result == -ENOMEM;
 }
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "collector/fold_ahead.h"
 #include "collector/limits.h"
 #include "collector/recorder_mark.h"
 #include "collector/state_map.h"
@@ -97,6 +98,7 @@ struct lane {
     uint64_t after; /* the position behind `record` */
     uint64_t key;
     struct span_reader reader;
+    struct fold_ahead ahead;
     struct record record;
 };
 

@@ -11,6 +11,11 @@ enum self_counter {
     SELF_COMMIT_FAILURES,
     SELF_SPILLED,
     SELF_RINGS_BROKEN,
+    SELF_HISTORY_TICKS,
+    SELF_HISTORY_MISSED,
+    SELF_HISTORY_FAILURES,
+    SELF_HISTORY_SAMPLES,
+    SELF_FORGOTTEN,
     SELF_FLUSH_ASKED, /* what made it time for a commit: the first of these that holds */
     SELF_FLUSH_SPILL,
     SELF_FLUSH_PRESSED,
@@ -22,11 +27,6 @@ enum self_counter {
     SELF_CHECKED_SOUND,
     SELF_CHECKED_PARTLY,
     SELF_CHECKED_UNREADABLE,
-    SELF_HISTORY_TICKS,
-    SELF_HISTORY_MISSED,
-    SELF_HISTORY_FAILURES,
-    SELF_HISTORY_SAMPLES,
-    SELF_FORGOTTEN,
     SELF_COUNTER_COUNT,
 };
 
@@ -35,7 +35,7 @@ enum self_spread { /* histograms and timers */
                    SELF_COMMIT_ENTRIES,
                    SELF_LAG,
                    SELF_DRAIN_TIME,
-    SELF_HISTORY_TIME,
+                   SELF_HISTORY_TIME,
                    SELF_SPREAD_COUNT,
 };
 

@@ -5,9 +5,8 @@
 
 #include "common/base/check.h"
 #include "common/base/hash.h"
-#include "common/store/state_keys.h"
 
-enum { DEFINITION_VERSION = 1, DEFINITION_HEAD = 16, VALUE_HEAD = 16, TEXTS = 5, BUCKETS_FIRST = 256 };
+enum { TEXTS = SERIES_TEXTS, BUCKETS_FIRST = 256 };
 
 /* --- the table --- */
 
@@ -76,9 +75,7 @@ static void series_destroy(struct series *series) {
     free(series);
 }
 
-/* --- new ones, and those that go --- */
-
-static void definition_texts(struct metric_definition *definition, struct text *ret[TEXTS]) {
+void series_definition_texts(struct metric_definition *definition, struct text *ret[SERIES_TEXTS]) {
     ret[0] = &definition->name;
     ret[1] = &definition->labels;
     ret[2] = &definition->unit;
@@ -86,20 +83,66 @@ static void definition_texts(struct metric_definition *definition, struct text *
     ret[4] = &definition->bounds;
 }
 
+/* --- numbers --- */
+
+static bool make_id_room(struct series_table *table, uint32_t id) {
+    if (id < table->by_id_capacity)
+        return true;
+    size_t capacity = table->by_id_capacity ? table->by_id_capacity : BUCKETS_FIRST;
+    while (capacity <= id)
+        capacity *= 2;
+    struct series **grown = reallocarray(table->by_id, capacity, sizeof(struct series *));
+    if (!grown)
+        return false;
+    memset(grown + table->by_id_capacity, 0, (capacity - table->by_id_capacity) * sizeof(struct series *));
+    table->by_id = grown;
+    table->by_id_capacity = capacity;
+    return true;
+}
+
+/* The number asked for, else one that is free. */
+static bool take_id(struct series_table *table, struct series *series, uint32_t id) {
+    bool again = id == 0 && table->free_count > 0;
+    if (id == 0)
+        id = again ? table->free_ids[table->free_count - 1] : table->next_id + 1;
+    if (id > SERIES_ID_MAX || !make_id_room(table, id) || table->by_id[id])
+        return false;
+    table->free_count -= again;
+    if (id > table->next_id)
+        table->next_id = id;
+    series->id = id;
+    table->by_id[id] = series;
+    return true;
+}
+
+void series_free_id(struct series_table *table, uint32_t id) {
+    if (table->free_count == table->free_capacity) {
+        size_t capacity = table->free_capacity ? table->free_capacity * 2 : 64;
+        uint32_t *grown = reallocarray(table->free_ids, capacity, sizeof(*grown));
+        if (!grown)
+            return; /* until the next start */
+        table->free_ids = grown;
+        table->free_capacity = capacity;
+    }
+    table->free_ids[table->free_count++] = id;
+}
+
+/* --- new ones, and those that go --- */
+
 struct series *series_add(struct series_table *table, const struct metric_definition *definition, uint32_t id,
                           uint64_t created_ns) {
     struct metric_definition copy = *definition;
     struct text *texts[TEXTS];
     size_t length = 0;
-    definition_texts(&copy, texts);
+    series_definition_texts(&copy, texts);
     for (size_t i = 0; i < TEXTS; i++)
         length += texts[i]->length;
-    struct series *series = table_room(table) ? malloc(sizeof(*series) + length) : NULL;
-    if (!series)
+    struct series *series = NULL;
+    if (!table_room(table) || posix_memalign((void **)&series, SERIES_ALIGN, sizeof(*series) + length) != 0)
         return NULL;
     *series =
         (struct series) { .hash = definition_hash(table, definition), .definition = copy, .created_ns = created_ns };
-    definition_texts(&series->definition, texts);
+    series_definition_texts(&series->definition, texts);
     char *at = series->bytes;
     for (size_t i = 0; i < TEXTS; i++) {
         if (texts[i]->length)
@@ -111,9 +154,10 @@ struct series *series_add(struct series_table *table, const struct metric_defini
         series_destroy(series);
         return NULL;
     }
-    series->id = id ? id : table->next_id + 1;
-    if (series->id > table->next_id)
-        table->next_id = series->id;
+    if (!take_id(table, series, id)) {
+        series_destroy(series);
+        return NULL;
+    }
     struct series **bucket = &table->buckets[series->hash & (table->bucket_count - 1)];
     series->next = *bucket;
     *bucket = series;
@@ -128,6 +172,7 @@ void series_remove(struct series_table *table, struct series *series) {
         at = &(*at)->next;
     *at = series->next;
     table->count--;
+    table->by_id[series->id] = NULL;
     series_destroy(series);
 }
 
@@ -138,6 +183,8 @@ void series_table_finish(struct series_table *table) {
             series_destroy(series);
         }
     free(table->buckets);
+    free(table->by_id);
+    free(table->free_ids);
     *table = SERIES_TABLE_EMPTY;
 }
 
@@ -195,123 +242,4 @@ void series_settle(struct series *series) {
     series->coming_bytes = 0;
     series->defined |= series->defining;
     series->touched = series->defining = false;
-}
-
-/* --- in the state --- */
-
-void series_key(struct state_key *key, const char *prefix, uint32_t id) {
-    key->length = strlen(prefix);
-    memcpy(key->bytes, prefix, key->length);
-    for (int i = 0; i < 4; i++)
-        key->bytes[key->length++] = (char)(id >> (8 * i) & 0xff);
-}
-
-void series_encode_definition(const struct series *series, struct buffer *out) {
-    struct metric_definition definition = series->definition;
-    char head[DEFINITION_HEAD] = { DEFINITION_VERSION, (char)definition.kind, (char)definition.naming,
-                                   (char)definition.combine };
-    struct text *texts[TEXTS];
-    for (int i = 0; i < 4; i++)
-        head[4 + i] = (char)(series->user >> (8 * i) & 0xff);
-    state_u64_put(head + 8, series->created_ns);
-    buffer_append(out, head, sizeof(head));
-    definition_texts(&definition, texts);
-    for (size_t i = 0; i < TEXTS; i++) {
-        char length[2] = { (char)(texts[i]->length & 0xff), (char)(texts[i]->length >> 8) };
-        buffer_append(out, length, sizeof(length));
-        buffer_append_text(out, *texts[i]);
-    }
-}
-
-void series_encode_value(const struct series_value *value, enum metric_kind kind, struct buffer *out) {
-    char head[VALUE_HEAD];
-    memcpy(head, &value->value, sizeof(double));
-    state_u64_put(head + 8, value->updated_ns);
-    buffer_append(out, head, sizeof(head));
-    if (metric_kind_is_histogram(kind))
-        histogram_encode(value->histogram, out);
-}
-
-static uint32_t u32_get(const char *in) {
-    uint32_t value = 0;
-    for (int i = 0; i < 4; i++)
-        value |= (uint32_t)(uint8_t)in[i] << (8 * i);
-    return value;
-}
-
-static bool decode_definition(struct text bytes, struct metric_definition *ret, uid_t *ret_user,
-                              uint64_t *ret_created) {
-    struct text *texts[TEXTS];
-    if (bytes.length < DEFINITION_HEAD || bytes.data[0] != DEFINITION_VERSION)
-        return false;
-    *ret = (struct metric_definition) { .kind = (enum metric_kind)(uint8_t)bytes.data[1],
-                                        .naming = (enum metric_naming)(uint8_t)bytes.data[2],
-                                        .combine = (uint8_t)bytes.data[3] };
-    *ret_user = u32_get(bytes.data + 4);
-    *ret_created = state_u64_get(bytes.data + 8);
-    const char *at = bytes.data + DEFINITION_HEAD, *end = bytes.data + bytes.length;
-    definition_texts(ret, texts);
-    for (size_t i = 0; i < TEXTS; i++) {
-        if (end - at < 2)
-            return false;
-        size_t length = (uint8_t)at[0] | (size_t)(uint8_t)at[1] << 8;
-        at += 2;
-        if ((size_t)(end - at) < length)
-            return false;
-        *texts[i] = (struct text) { at, length };
-        at += length;
-    }
-    return at == end && metric_definition_check(ret, NULL) == 0;
-}
-
-static int decode_value(struct text bytes, enum metric_kind kind, struct series_value *ret) {
-    if (bytes.length < VALUE_HEAD)
-        return -EBADMSG;
-    memcpy(&ret->value, bytes.data, sizeof(double));
-    ret->updated_ns = state_u64_get(bytes.data + 8);
-    struct text rest = { bytes.data + VALUE_HEAD, bytes.length - VALUE_HEAD };
-    if (metric_kind_is_histogram(kind))
-        return histogram_decode(rest, ret->histogram);
-    return rest.length == 0 ? 0 : -EBADMSG;
-}
-
-struct loading {
-    struct series_table *table;
-    const struct state_map *state;
-    size_t bad;
-};
-
-static int load_one(void *argument, struct text key, struct text value) {
-    struct loading *loading = argument;
-    struct metric_definition definition;
-    uint64_t created;
-    uid_t user;
-    struct text stored;
-    struct state_key value_key;
-    if (key.length != sizeof(STATE_METRIC) - 1 + 4 || !decode_definition(value, &definition, &user, &created)) {
-        loading->bad++;
-        return 0;
-    }
-    uint32_t id = u32_get(key.data + key.length - 4);
-    if (id == 0 || series_find(loading->table, &definition)) {
-        loading->bad++;
-        return 0;
-    }
-    struct series *series = series_add(loading->table, &definition, id, created);
-    if (!series)
-        return -ENOMEM;
-    series->user = user;
-    series->defined = true;
-    series_key(&value_key, STATE_VALUE, id);
-    if (!state_map_get(loading->state, state_key_text(&value_key), &stored) ||
-        decode_value(stored, definition.kind, &series->safe) < 0)
-        loading->bad++;
-    return 0;
-}
-
-int series_load(struct series_table *table, const struct state_map *state, size_t *ret_bad) {
-    struct loading loading = { table, state, 0 };
-    int result = state_map_walk(state, TEXT_LITERAL(STATE_METRIC), load_one, &loading);
-    *ret_bad = loading.bad;
-    return result;
 }

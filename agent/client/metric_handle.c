@@ -240,22 +240,23 @@ static __attribute__((noinline)) int observe_ordinarily(tf_metric *metric, enum 
     return thread_has_trace() ? metric_exemplar_offer(metric, value) : 0;
 }
 
-/* What did not go the quick way, which those that are sampled never do: of them one in `sample` counts, as that many. What is to be
- * refused is refused, also where it would not be taken. */
-static __attribute__((noinline)) int observe_slowly(tf_metric *metric, enum metric_kind kind, double value) {
+/* One in `sample` of them, as that many. What is to be refused is refused, also where it would not be taken. */
+static __attribute__((noinline)) int observe_unhurried(tf_metric *metric, enum metric_kind kind, double value) {
     uint64_t step = metric ? atomic_load_explicit(&metric->sample_step, memory_order_relaxed) : 0;
-    if (step == 0)
-        return observe_ordinarily(metric, kind, value, 1);
-    bool is_sound = metric->definition.kind == kind && (kind == METRIC_TIMER ? value >= 0 : !isnan(value));
-    if (likely(is_sound) && likely(!sample_takes(step)))
-        return 0;
-    return observe_ordinarily(metric, kind, value, atomic_load_explicit(&metric->sample, memory_order_relaxed));
+    uint32_t times = 1;
+    if (step != 0) {
+        bool is_sound = metric->definition.kind == kind && (kind == METRIC_TIMER ? value >= 0 : !isnan(value));
+        if (likely(is_sound) && likely(!sample_takes(step)))
+            return 0;
+        times = atomic_load_explicit(&metric->sample, memory_order_relaxed);
+    }
+    return observe_ordinarily(metric, kind, value, times);
 }
 
 /* What comes last is a call in the place of the return, so that the quick way saves no register for it. */
 static inline int observe(tf_metric *metric, enum metric_kind kind, double value) {
     if (unlikely(!metric) || unlikely(observe_quickly(metric, kind, value) != 0))
-        return observe_slowly(metric, kind, value);
+        return observe_unhurried(metric, kind, value);
     if (unlikely(thread_has_trace()))
         return metric_exemplar_offer(metric, value);
     return 0;

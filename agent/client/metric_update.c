@@ -99,10 +99,11 @@ int tf_metric_describe(tf_client *given, const struct tf_metric_definition *defi
     struct metric_definition own;
     if (!client || !call_enter(&call))
         return -ENOMEM;
-    uint32_t sample; /* by name nothing is sampled */
+    uint32_t sample = 0;
     int r = definition_of(definition, &own, labels, bounds, &sample, call.error);
-    if (r == 0 && (own.labels.length > 0 || own.combine != METRIC_COMBINE_LAST))
-        r = error_set(call.error, -EINVAL, "a description is of a name: %.*s takes no labels and no rule here",
+    if (r == 0 && (own.labels.length > 0 || own.combine != METRIC_COMBINE_LAST || sample > 1))
+        r = error_set(call.error, -EINVAL,
+                      "a description is of a name: %.*s takes no labels, no rule and no sampling here",
                       TEXT_FORMAT(own.name));
     if (r == 0)
         r = metric_definition_judge(&own, call.error);

@@ -162,9 +162,9 @@ struct record_metric_update { /* by name; updates by handle are cells of the slo
     double value; /* timers: seconds */
     struct text name, labels /* packed map, canonical */, unit, help, trace_id;
     uint32_t times; /* what is added counts so often (of samples); 0 is 1, and is not written */
-    /* Not in the record: of a reader that knows updates by their bytes (span_reader.known). Known: no text was decoded. */
+    /* Not in the record: of a reader that knows updates by their bytes (span_reader.known). Known: no text was decoded; hash: 0, 0: none. */
     void *known;
-    uint64_t hash;
+    uint64_t hash[2];
 };
 struct record_alert_change {
     struct text id, rule_id, status, details /* packed map */;

@@ -156,8 +156,8 @@ struct span_reader {
     bool has_hello; /* overflow lanes: the last PROCESS_HELLO */
     struct record_process_hello hello;
     /* NULL, or asked of each update by name: true and *ret says its value and what is known of it, and it is not decoded; false: it may
-     * set ret->hash. */
-    bool (*known)(void *context, const void *bytes, const struct record_header *header,
+     * set ret->hash. `available`: to the end of the copy. */
+    bool (*known)(void *context, const void *bytes, size_t available, const struct record_header *header,
                   struct record_metric_update *ret);
     void *context;
 };

@@ -8,8 +8,9 @@ static int decode(const struct span_reader *reader, const struct record_header *
         return 0;
     if (header->kind == RECORD_METRIC_UPDATE) {
         ret->metric_update.known = NULL;
-        ret->metric_update.hash = 0;
-        if (reader->known && reader->known(reader->context, reader->bytes, header, &ret->metric_update)) {
+        ret->metric_update.hash[0] = ret->metric_update.hash[1] = 0;
+        if (reader->known && reader->known(reader->context, reader->bytes, reader->end - reader->position, header,
+                                           &ret->metric_update)) {
             ret->kind = RECORD_METRIC_UPDATE;
             ret->position = header->position;
             ret->time_ns = header->time_ns;

@@ -121,13 +121,15 @@ static double decode(const struct records *records) {
 
 /* As drain_gather and origin_add_record do it. */
 static void gather(struct place *place, const struct records *records) {
+    struct fold_ahead ahead;
     struct span_reader reader = { .bytes = records->bytes.data,
                                   .position = 64,
                                   .end = 64 + records->bytes.length,
-                                  .known = fold_knows,
-                                  .context = &place->fold };
+                                  .known = fold_ahead_knows,
+                                  .context = &ahead };
     struct record record;
     place->fold.now_ns = clock_real_ns();
+    fold_ahead_init(&ahead, &place->fold.memo, &place->fold.table);
     while (span_reader_next(&reader, &record) == 1) {
         place->fold.user = 0;
         fold_update(&place->fold, &record.metric_update, record.time_ns, &place->batch);

@@ -1,7 +1,10 @@
 /* More series than there may be go to overflow series with nothing lost; series without updates leave and come back. */
+#include <stdlib.h>
+
 #include "tests/unit/collector/fold_fixture.h"
 
 #include "collector/limits.h"
+#include "common/store/state_keys.h"
 
 #define HOUR (3600 * CLOCK_SECOND)
 static const struct text overflow = TEXT_INITIALIZER("\x81\xa8overflow\xa4true");
@@ -217,6 +220,13 @@ static void a_living_handle_keeps_its_series(void **state) {
     setup_close(&setup);
 }
 
+static int refuse_any(void *argument, struct text key, struct text value) {
+    (void)argument;
+    (void)key;
+    (void)value;
+    return -EEXIST;
+}
+
 /* Labels that come and go: what is kept of them has a limit, and of a name that is gone nothing stands in the way of another kind. */
 static void what_is_stale_for_long_is_forgotten(void **state) {
     enum { MOST = 200 };
@@ -241,7 +251,7 @@ static void what_is_stale_for_long_is_forgotten(void **state) {
     assert_int_equal(setup.fold.table.count, 0);
     assert_int_equal(setup.fold.names.count, 0);
     commit(&setup);
-    assert_int_equal(setup.state.count, 0); /* nothing of it is left */
+    assert_int_equal(state_map_walk(&setup.state, TEXT_LITERAL(STATE_METRICS), refuse_any, NULL), 0);
     update_at(&setup, METRIC_GAUGE, "jobs", 1, 7, now + FOLD_FORGET_NS);
     commit(&setup);
     assert_true(shown_label(*state, "taskforge_jobs_gauge", 1) == 7);
@@ -297,6 +307,139 @@ static void what_is_told_has_a_rate(void **state) {
     setup_close(&setup);
 }
 
+static void update_some(struct setup *setup, unsigned seed, double *told, int many) {
+    for (int k = 0; k < 50; k++) {
+        seed = seed * 1103515245 + 12345;
+        int i = (int)((seed >> 8) % (unsigned)many);
+        update_at(setup, METRIC_COUNTER, "jobs", i, 1, HOUR);
+        if (told)
+            told[i]++;
+    }
+}
+
+/* Few of many series change with each batch: the log of changes grows, goes into pages, and is removed; also over failures and
+ * restarts. */
+static void a_log_of_changes_goes_into_pages(void **state) {
+    enum { MANY = 6000, TURNS = 250 };
+    const struct fold_limits limits = { MANY, MANY, 0 };
+    struct setup setup;
+    static double told[MANY];
+    size_t longest = 0, shortest = SIZE_MAX;
+    setup_open(*state, &setup);
+    fold_set_limits(&setup.fold, &limits);
+    for (int i = 0; i < MANY; i++)
+        update_at(&setup, METRIC_COUNTER, "jobs", i, told[i] = 1, HOUR);
+    commit(&setup);
+    assert_true(setup.fold.pages.log_bytes <= 20); /* all in pages, but for the last one, which has few */
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        if (turn % 10 == 3) {
+            update_some(&setup, turn, NULL, MANY);
+            discard(&setup);
+        }
+        update_some(&setup, turn, told, MANY);
+        commit(&setup);
+        size_t bytes = setup.fold.pages.log_bytes;
+        longest = bytes > longest ? bytes : longest;
+        shortest = longest > bytes && bytes < shortest ? bytes : shortest;
+        if (turn % 50 == 25) {
+            finish_fold(&setup);
+            setup_fold(*state, &setup);
+            fold_set_limits(&setup.fold, &limits);
+            assert_int_equal(setup.fold.pages.log_bytes, bytes);
+        }
+    }
+    assert_true(longest < 2 * MANY * 20 && shortest < longest / 2);
+    finish_fold(&setup);
+    setup_fold(*state, &setup);
+    SERIES_FOR_EACH(&setup.fold.table, series) {
+        struct metric_label label;
+        size_t at = 0;
+        assert_true(metric_labels_next(series->definition.labels, &at, &label));
+        char number[16];
+        snprintf(number, sizeof(number), "%.*s", TEXT_FORMAT(label.value));
+        assert_true(series->safe.value == told[atoi(number)]);
+    }
+    setup_close(&setup);
+}
+
+/* What a collector before there were pages left. */
+static void an_old_state_is_taken_over(void **state) {
+    struct setup setup;
+    struct buffer bytes = BUFFER_EMPTY;
+    struct state_key key;
+    setup_open(*state, &setup);
+    update_at(&setup, METRIC_COUNTER, "jobs", 1, 5, HOUR);
+    update_at(&setup, METRIC_TIMER, "work", 1, 5, HOUR);
+    commit(&setup);
+    struct state_map old = STATE_MAP_EMPTY;
+    SERIES_FOR_EACH(&setup.fold.table, series) {
+        series_encode_definition(series, NULL, &bytes);
+        series_key(&key, STATE_METRIC, series->id);
+        assert_int_equal(state_map_put(&old, state_key_text(&key), buffer_text(&bytes)), 0);
+        buffer_clear(&bytes);
+        series_encode_value(&series->safe, series->definition.kind, &bytes);
+        series_key(&key, STATE_VALUE, series->id);
+        assert_int_equal(state_map_put(&old, state_key_text(&key), buffer_text(&bytes)), 0);
+        buffer_clear(&bytes);
+    }
+    finish_fold(&setup);
+    state_map_finish(&setup.state);
+    setup.state = old;
+    setup_fold(*state, &setup);
+    assert_true(shown_label(*state, "taskforge_jobs", 1) == 5);
+    update_at(&setup, METRIC_COUNTER, "jobs", 1, 1, HOUR);
+    commit(&setup);
+    assert_int_equal(setup.state.count, 3); /* two pages, and the timer's value */
+    finish_fold(&setup);
+    setup_fold(*state, &setup);
+    uint64_t count = 0;
+    char room[METRIC_LABELS_BYTES];
+    assert_true(shown_label(*state, "taskforge_jobs", 1) == 6);
+    shown(*state, "taskforge_work_seconds", labels_of(1, room), &count);
+    assert_int_equal(count, 1);
+    buffer_finish(&bytes);
+    setup_close(&setup);
+}
+
+/* The second time a record comes it is not decoded, and counts the same. */
+static void a_record_that_was_seen_is_known(void **state) {
+    struct setup setup;
+    char room[METRIC_LABELS_BYTES], bytes[8192];
+    struct fold_ahead ahead;
+    size_t length = 0, known = 0;
+    setup_open(*state, &setup);
+    for (int turn = 0; turn < 3; turn++)
+        for (int i = 0; i < 20; i++) {
+            struct record record = { .kind = RECORD_METRIC_UPDATE, .position = 64 + length, .time_ns = 10 };
+            record.metric_update =
+                (struct record_metric_update) { .metric_kind = i % 2 ? METRIC_COUNTER : METRIC_TIMER,
+                                                .operation = METRIC_ADD,
+                                                .value = 1 + turn,
+                                                .name = i % 2 ? TEXT_LITERAL("jobs_total") : TEXT_LITERAL("work"),
+                                                .labels = labels_of(i / 4, room) };
+            if (i == 19)
+                record.metric_update.trace_id = TEXT_LITERAL("4bf92f3577b34da6a3ce929d0e0e4736");
+            int size = record_encode(&record, bytes + length, sizeof(bytes) - length);
+            assert_true(size > 0);
+            length += (size_t)size;
+        }
+    fold_ahead_init(&ahead, &setup.fold.memo, &setup.fold.table);
+    struct span_reader reader = {
+        .bytes = bytes, .position = 64, .end = 64 + length, .known = fold_ahead_knows, .context = &ahead
+    };
+    struct record record;
+    for (int i = 0; span_reader_next(&reader, &record) == 1; i++) {
+        known += record.metric_update.known != NULL;
+        assert_true(i % 20 != 19 || !record.metric_update.known); /* its trace is for whoever decodes it */
+        fold_update(&setup.fold, &record.metric_update, record.time_ns, &setup.batch);
+    }
+    assert_int_equal(known, 38 + 9); /* of the first twenty those, too, whose series came before in it */
+    commit(&setup);
+    for (int i = 0; i < 5; i++)
+        assert_true(shown_label(*state, "taskforge_jobs", i) == 12);
+    setup_close(&setup);
+}
+
 int main(void) {
     signal(SIGPIPE, SIG_IGN);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -309,6 +452,9 @@ int main(void) {
         TEST(what_is_stale_for_long_is_forgotten),
         TEST(a_segment_of_hidden_series_is_made_compact),
         TEST(what_is_told_has_a_rate),
+        TEST(a_log_of_changes_goes_into_pages),
+        TEST(an_old_state_is_taken_over),
+        TEST(a_record_that_was_seen_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

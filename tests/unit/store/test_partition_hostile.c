@@ -471,7 +471,7 @@ static void keys_of_another_length_are_damage(void **state) {
     struct text got;
     uint64_t found;
     struct partition *partition = fixture_create(fixture_path(1), 1);
-    for (unsigned database = PARTITION_BLOCKS; database < PARTITION_DATABASE_COUNT; database++)
+    for (unsigned database = PARTITION_BLOCKS; database < PARTITION_SPANS_END; database++)
         if (database != PARTITION_META && database != PARTITION_STATE)
             put_foreign(partition, (enum partition_database)database, "short", 5, "value");
     put_foreign(partition, PARTITION_STATE, "sealed by nobody", 16, "value");
