@@ -81,7 +81,7 @@
     X(EXPORTER_REQUESTS, COUNTER, "exporter_http_requests_total", "", "HTTP requests that were let through to a path.") \
     X(EXPORTER_ANSWERS, COUNTER, "exporter_http_responses_total", "route,status", "Answers to HTTP requests that arrived whole, by path and status; route none: what came to no path.") \
     X(EXPORTER_ANSWER_TIME, TIMER, "exporter_http_response_seconds", "route", "From when an HTTP request had arrived whole until its answer was there.") \
-    X(EXPORTER_SCRAPE_BYTES, HISTOGRAM, "exporter_scrape_bytes", "", "Bytes of /metrics, before they are compressed.") \
+    X(EXPORTER_SCRAPE_BYTES, HISTOGRAM, "exporter_scrape_bytes", "", "Bytes of /metrics as it was sent, compressed or not.") \
     X(EXPORTER_REFUSED, COUNTER, "exporter_http_requests_refused_total", "", "HTTP requests that were refused before any path saw them.") \
     X(EXPORTER_TOKENS, COUNTER, "exporter_http_tokens_refused_total", "reason", "Of the refused requests, those whose token was missing or wrong.") \
     X(EXPORTER_TIMEOUTS, COUNTER, "exporter_http_request_timeouts_total", "", "HTTP connections whose request did not arrive in time.") \
