@@ -61,9 +61,9 @@ static void end_host(struct program *program) {
     if (!program->host)
         return;
     const struct host_counters *counters = host_counters(program->host);
-    diag_info("host metrics: %llu looks, %llu samples, %llu invalid, %llu times held back",
+    diag_info("host metrics: %llu looks, %llu samples, %llu repaired, %llu times held back",
               (unsigned long long)counters->looks, (unsigned long long)counters->samples,
-              (unsigned long long)counters->invalid, (unsigned long long)counters->held);
+              (unsigned long long)counters->repaired, (unsigned long long)counters->held);
     self_tell_host(program->metrics, counters, &program->host_told);
     host_destroy(program->host);
     program->host = NULL;

@@ -24,6 +24,6 @@ void self_tell_input(struct daemon_metrics *metrics, const char *input, const st
 void self_tell_host(struct daemon_metrics *metrics, const struct host_counters *now, struct host_counters *told) {
     tell_one(metrics, OWN_AGENT_HOST_LOOKS, NULL, NULL, now->looks, &told->looks);
     tell_one(metrics, OWN_AGENT_HOST_SAMPLES, NULL, NULL, now->samples, &told->samples);
-    tell_one(metrics, OWN_AGENT_HOST_INVALID, NULL, NULL, now->invalid, &told->invalid);
+    tell_one(metrics, OWN_AGENT_HOST_REPAIRED, NULL, NULL, now->repaired, &told->repaired);
     tell_one(metrics, OWN_AGENT_HOST_HELD, NULL, NULL, now->held, &told->held);
 }

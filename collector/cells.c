@@ -14,6 +14,7 @@ struct cell {
     uint64_t safe, coming;                               /* counters: total; gauges: when it was set */
     struct histogram *safe_histogram, *coming_histogram; /* of histograms: owned, both there */
     double value;                                        /* gauges: as it was folded last */
+    struct gauge_part *part;                             /* of a gauge with a rule: owned */
     bool touched;
     bool adopted; /* `safe` was taken from where the cell stands, and is not in the state yet */
 };
@@ -23,17 +24,23 @@ struct cells {
     struct cell *items;
 };
 
-void cells_destroy(struct cells *cells) {
-    for (uint32_t i = 0; cells && i < cells->count; i++) {
-        if (cells->items[i].series)
-            cells->items[i].series->handles--;
-        for (int which = 0; which < 2; which++) {
-            struct histogram *histogram = which ? cells->items[i].coming_histogram : cells->items[i].safe_histogram;
-            if (histogram)
-                histogram_finish(histogram);
-            free(histogram);
-        }
+static void cell_finish(struct cell *cell) {
+    for (int which = 0; which < 2; which++) {
+        struct histogram *histogram = which ? cell->coming_histogram : cell->safe_histogram;
+        if (histogram)
+            histogram_finish(histogram);
+        free(histogram);
     }
+    if (cell->part)
+        gauge_part_leave(cell->part);
+    free(cell->part);
+    if (cell->known && cell->series)
+        cell->series->handles--;
+}
+
+void cells_destroy(struct cells *cells) {
+    for (uint32_t i = 0; cells && i < cells->count; i++)
+        cell_finish(&cells->items[i]);
     if (cells)
         free(cells->items);
     free(cells);
@@ -85,7 +92,12 @@ static int cell_adopt(struct cell *cell, const struct slot_metric_values *values
     return histogram_copy(&values->histogram, cell->safe_histogram);
 }
 
-static bool cell_make_room(struct cell *cell) {
+static bool cell_make_room(struct fold *fold, struct cell *cell) {
+    if (cell->series && cell->series->definition.combine != METRIC_COMBINE_LAST) {
+        if (!cell->part)
+            cell->part = calloc(1, sizeof(*cell->part));
+        return cell->part && gauges_know(&fold->gauges, cell->series);
+    }
     if (!metric_kind_is_histogram(cell->kind))
         return true;
     if (!cell->safe_histogram)
@@ -108,12 +120,16 @@ static bool cell_learn(struct fold *fold, struct rings *rings, struct slot *slot
     }
     cell->kind = definition.kind;
     cell->series = fold_series(fold, &definition, now_ns, batch);
-    batch->failed |= !cell_make_room(cell);
+    if (cell->series && description_is_news(cell->series, &definition))
+        fold_describe(fold, &definition, batch);
+    batch->failed |= !cell_make_room(fold, cell);
     if (batch->failed)
         return false;
     cell->known = true;
     if (cell->series)
         cell->series->handles++; /* it is not stale as long as the process lives */
+    if (cell->part)
+        return true;
     cell_resume(rings, slot, number, cell);
     if (cell->series && cell->series->adopted && slot->was_there && slot_metrics_values(view, number, &values) == 0 &&
         cell_adopt(cell, &values) < 0)
@@ -210,6 +226,40 @@ static bool slot_view(struct rings *rings, struct collector_ring *ring, uint32_t
            cells_reserve(slot, rings->cells_view.count);
 }
 
+/* --- gauges with a rule --- */
+
+/* Who has ended is none of the living, and who was in a ring that is set aside is in another one by now. */
+static bool slot_is_living(const struct collector_ring *ring, const struct slot *slot) {
+    return slot->known && !slot->ending && ring->phase != RING_BROKEN;
+}
+
+static bool part_has_changed(const struct cell *cell, const struct slot_metric_values *values, bool living) {
+    bool counts = living && values->set_ns > 0;
+    return counts != gauge_part_counts(cell->part) ||
+           (counts && (values->set_ns != cell->safe || memcmp(&values->value, &cell->value, sizeof(cell->value)) != 0));
+}
+
+/* Nothing of it waits for the batch's fate: its group does (gauges.h). */
+static void part_gather(struct cell *cell, const struct slot_metric_values *values, bool living) {
+    if (!part_has_changed(cell, values, living))
+        return;
+    cell->safe = values->set_ns;
+    cell->value = values->value;
+    if (living && values->set_ns > 0)
+        gauge_part_set(cell->part, cell->series, values->value, values->set_ns);
+    else
+        gauge_part_leave(cell->part);
+}
+
+/* The parts of a slot whose cells are not read any more. */
+static void parts_leave(const struct slot *slot) {
+    for (uint32_t i = 0; slot->cells && i < slot->cells->count; i++)
+        if (slot->cells->items[i].part)
+            gauge_part_leave(slot->cells->items[i].part);
+}
+
+/* --- a slot --- */
+
 /* Counters and histograms are shown from their registration on, at zero. */
 static bool is_to_be_shown(const struct cell *cell) {
     return !cell->series->defined && (cell->kind == METRIC_COUNTER || metric_kind_is_histogram(cell->kind));
@@ -219,14 +269,22 @@ static void slot_gather(struct fold *fold, struct rings *rings, struct collector
                         uint64_t now_ns, struct batch *batch) {
     struct slot *slot = &ring->slots[index];
     struct slot_metrics_view *view = &rings->cells_view;
-    if (!slot_view(rings, ring, index))
+    bool living = slot_is_living(ring, slot);
+    if (!slot_view(rings, ring, index)) {
+        if (!living)
+            parts_leave(slot);
         return;
+    }
     fold->user = ring->uid;
     for (uint32_t i = 0; i < view->count && !batch->failed; i++) {
         struct cell *cell = &slot->cells->items[i];
         struct slot_metric_values values;
         if (!cell_learn(fold, rings, slot, view, i, now_ns, batch) || slot_metrics_values(view, i, &values) < 0)
             continue;
+        if (cell->part) {
+            part_gather(cell, &values, living);
+            continue;
+        }
         bool grown = cell->adopted || cell_has_grown(cell, &values);
         if ((!grown && !is_to_be_shown(cell)) || !fold_touch(fold, cell->series, batch) || !grown)
             continue;
@@ -244,6 +302,7 @@ void cells_gather(struct fold *fold, struct rings *rings, uint64_t now_ns, struc
             slot_gather(fold, rings, rings->items[r], i, now_ns, batch);
             rings->items[r]->slots[i].was_there &= batch->failed; /* what is registered from now on begins at 0 */
         }
+    gauges_gather(fold, now_ns, batch);
 }
 
 /* The batch's fate for every cell it touched. */
@@ -285,6 +344,15 @@ static bool is_only_set_again(const struct cell *cell, const struct slot_metric_
            memcmp(&values->value, &cell->value, sizeof(cell->value)) == 0;
 }
 
+static bool cell_is_waiting(const struct cell *cell, const struct slot_metric_values *values, bool any) {
+    return cell_has_grown(cell, values) && (any || !is_only_set_again(cell, values));
+}
+
+static bool part_is_waiting(const struct cell *cell, const struct slot_metric_values *values, bool living, bool any) {
+    bool leaves_or_comes = (living && values->set_ns > 0) != gauge_part_counts(cell->part);
+    return part_has_changed(cell, values, living) && (any || leaves_or_comes || !is_only_set_again(cell, values));
+}
+
 static bool slot_is_unfolded(struct rings *rings, struct collector_ring *ring, uint32_t index, bool any) {
     const struct slot *slot = &ring->slots[index];
     if (!slot_view(rings, ring, index))
@@ -296,7 +364,8 @@ static bool slot_is_unfolded(struct rings *rings, struct collector_ring *ring, u
             continue; /* refused */
         if (slot_metrics_values(&rings->cells_view, i, &values) < 0)
             continue;
-        if (!cell->known || (cell_has_grown(cell, &values) && (any || !is_only_set_again(cell, &values))))
+        if (!cell->known || (cell->part ? part_is_waiting(cell, &values, slot_is_living(ring, slot), any)
+                                        : cell_is_waiting(cell, &values, any)))
             return true;
     }
     return false;

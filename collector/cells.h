@@ -3,6 +3,8 @@
  * a cell twice, or not at all, does no harm. One thread.
  *
  *   "cell/" producer_id[16] number u32 -> counters: u64 total; gauges: u64 when it was set; histograms: histogram_encode's bytes
+ *
+ * Of gauges with a rule nothing stands there: their value is always reckoned out of what the cells hold now (gauges.h).
  */
 #ifndef TASKFORGE_COLLECTOR_CELLS_H
 #define TASKFORGE_COLLECTOR_CELLS_H

@@ -36,6 +36,8 @@ static void say(const struct checker *checker, const struct verify_result *resul
     else if (result->verdict == PARTITION_PARTLY)
         diag_error("%s is damaged: %s (faults: %u); what is sound in it is served; \"tfctl verify\" tells all",
                    checker->path, result->why, result->faults);
+    else if (result->verdict == PARTITION_UNCHECKED)
+        diag_warn("%s: %s; it is tried again", checker->path, result->why);
 }
 
 static void on_child(struct loop_fd *source, int fd, uint32_t events, void *context) {
@@ -51,7 +53,7 @@ static void on_child(struct loop_fd *source, int fd, uint32_t events, void *cont
     if (result.verdict == PARTITION_UNREADABLE) /* it may have died before it could say so */
         (void)partition_sum_write_note(checker->path, &checker->checked, result.verdict, result.faults, result.why, NULL);
     say(checker, &result);
-    if (partition_sum_note(checker->path, &note) == 1) {
+    if (result.verdict != PARTITION_UNCHECKED && partition_sum_note(checker->path, &note) == 1) {
         checker->failures = 0;
         checker->look_ns = 0;
     } else { /* another file may have taken its place */

@@ -29,6 +29,7 @@ static int settings_copy(struct collector_settings *settings, const struct confi
         .flush_interval_ns = config->collector.flush_interval_ns,
         .flush_entries = config->collector.flush_entries,
         .retention = config->collector.retention,
+        .history = config->collector.history,
         .output = config->collector.output,
     };
     int result =
@@ -51,6 +52,7 @@ static void apply_sizes(struct collector *collector, const struct config *config
     collector->writer.partition_bytes = retention_partition_bytes(&collector->settings.retention, &disk);
     writer_set_reserve(&collector->writer, retention_reserve_bytes(&collector->settings.retention, &disk));
     curator_set(collector->curator, &collector->settings.retention);
+    history_set(collector->history, &collector->settings.history, &collector->settings.retention);
 }
 
 static void apply_recorder(struct collector *collector, const struct config *config) {
@@ -234,6 +236,9 @@ static int start_store(struct collector *collector, const struct config *config,
     if (result < 0)
         return result;
     partitions_set_growth(&collector->partitions, curator_growth(collector->curator));
+    result = history_create(collector->settings.data_dir, collector->settings.runtime_dir, &collector->history, error);
+    if (result < 0)
+        return result;
     checker_init(&collector->checker, collector->loop, collector->settings.data_dir);
     result = writer_init(&collector->writer, &collector->partitions, &collector->state, error);
     collector->writer_open = true;
@@ -326,7 +331,8 @@ static int start_loop(struct collector *collector, struct error *error) {
     collector->poll_ns = POLL_ACTIVE_NS;
     loop_set_timer(collector->poll_timer, 0);
     loop_set_timer(collector->maintenance_timer, 0);
-    return curator_start(collector->curator, error);
+    result = curator_start(collector->curator, error);
+    return result < 0 ? result : history_start(collector->history, error);
 }
 
 int collector_start(struct collector *collector, const struct config *config, struct loop *loop, struct error *error) {
@@ -405,6 +411,8 @@ void collector_drain_all(struct collector *collector) {
 
 void collector_finish(struct collector *collector) {
     control_destroy(collector->control);
+    history_destroy(collector->history);
+    collector->history = NULL;
     curator_stop(collector->curator);
     positions_finish(&collector->positions);
     checker_finish(&collector->checker);

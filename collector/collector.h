@@ -11,6 +11,7 @@
 #include "collector/batch.h"
 #include "collector/curator.h"
 #include "collector/drain.h"
+#include "collector/history.h"
 #include "collector/intake.h"
 #include "collector/checker.h"
 #include "collector/level_keeper.h"
@@ -29,6 +30,7 @@ struct collector_settings { /* copied out of the configuration, which may be rep
     uint64_t flush_interval_ns;
     uint64_t flush_entries;
     struct config_retention retention;
+    struct config_history history;
     char runtime_dir[PATHS_MAX], data_dir[PATHS_MAX], spill_dir[PATHS_MAX];
     enum config_output output;
     char output_path[PATHS_MAX * 2];
@@ -56,6 +58,7 @@ struct collector {
     struct recorder recorder;
     struct output *output;
     struct curator *curator;
+    struct history *history;
     struct control *control;
     char control_path[PATHS_MAX + 32];
     struct loop_timer *poll_timer, *maintenance_timer;
@@ -68,6 +71,7 @@ struct collector {
     uint64_t last_commit_ns, last_commit_begun_ns, last_round_ns, last_scan_ns, last_readers_ns, last_cursor_ns,
         last_cells_ns, last_self_ns; /* monotonic */
     uint64_t last_commit_real_ns;    /* 0: none yet */
+    uint64_t history_failing_since_ns; /* monotonic; 0: it is written */
     bool reload_untold;              /* the configuration was read again, and no entry tells of it yet */
     char reload_file[PATHS_MAX];
     bool failing;            /* the store could not be written */

@@ -31,7 +31,7 @@ static void store_works(struct collector *collector, uint64_t begun_ns) {
     collector->last_commit_begun_ns = begun_ns;
     collector->last_commit_real_ns = clock_real_ns();
     self_count(&collector->self, SELF_COMMITS, 1);
-    self_observe_commit(&collector->self, collector->last_commit_ns - begun_ns);
+    self_observe(&collector->self, SELF_COMMIT_TIME, collector->last_commit_ns - begun_ns);
 }
 
 static bool is_retry_due(const struct collector *collector, uint64_t now) {
@@ -254,7 +254,7 @@ static bool is_metric_flush_due(struct collector *collector, uint64_t now) {
     if (now - collector->last_cells_ns < CELLS_NS)
         return false;
     collector->last_cells_ns = now;
-    return cells_are_waiting(&collector->rings);
+    return gauges_are_due(&collector->fold.gauges) || cells_are_waiting(&collector->rings);
 }
 
 static void scan_slots(struct collector *collector, uint64_t now) {

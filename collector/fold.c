@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "collector/exemplars.h"
 #include "collector/fold_private.h"
 #include "collector/limits.h"
 #include "common/base/check.h"
@@ -68,18 +69,34 @@ struct text fold_family_of(const struct fold *fold, const struct metric_definiti
 /* Take the name, the application's and that on /metrics. */
 int fold_add_family(struct fold *fold, const struct metric_definition *definition, struct error *error) {
     char family[METRIC_FAMILY_BYTES];
-    int result = kinds_check(&fold->kinds, definition->kind, definition->naming, definition->name, error);
+    int result = kinds_check(&fold->kinds, definition, error);
     if (result == 0)
         result =
             metric_families_add(&fold->families, definition->kind, fold_family_of(fold, definition, family), error);
     if (result == 0)
-        result = kinds_add(&fold->kinds, definition->kind, definition->naming, definition->name, error);
+        result = kinds_add(&fold->kinds, definition, error);
     return result;
+}
+
+/* Unit, help or bounds that have become known since. */
+static void complete(struct fold *fold, struct series *series) {
+    uint64_t before = series_bytes(&series->definition);
+    series->described = fold->descriptions.version;
+    size_t bounds = series->definition.bounds.length;
+    if (!description_complete(fold, &series->definition))
+        return;
+    shares_note(&fold->shares, series->share, 0, series_bytes(&series->definition) - before);
+    if (series->definition.bounds.length != bounds)
+        exemplars_drop(fold, series); /* their buckets are others now */
+    series->defined = false;
+    series->renewed = true;
 }
 
 bool fold_touch(struct fold *fold, struct series *series, struct batch *batch) {
     if (series->touched)
         return true;
+    if (unlikely(series->described != fold->descriptions.version))
+        complete(fold, series);
     if (fold->touched_count == fold->touched_capacity) {
         size_t capacity = fold->touched_capacity ? fold->touched_capacity * 2 : 256;
         struct series **grown = realloc(fold->touched, capacity * sizeof(struct series *));
@@ -110,27 +127,61 @@ void fold_discard(struct fold *fold) {
 
 /* --- the segment --- */
 
-int fold_show(struct fold *fold, struct series *series) {
-    int result = 0;
-    if (series->unnamed)
-        return 0;
-    if (!series->shown) {
-        char family[METRIC_FAMILY_BYTES];
-        result = segment_add(fold->segment, &series->definition, fold_family_of(fold, &series->definition, family),
-                             series->created_ns, &series->position);
-        series->shown = result == 0;
-    }
+void fold_hide(struct fold *fold, struct series *series, bool hidden) {
+    if (series->hidden == hidden)
+        return;
+    segment_set_hidden(fold->segment, series->position, hidden);
+    series->hidden = hidden;
+    fold->hidden += hidden ? 1 : (size_t)-1;
+}
+
+static int add_to_segment(struct fold *fold, struct series *series) {
+    char family[METRIC_FAMILY_BYTES];
+    int result = (series->renewed ? segment_add_hidden : segment_add)(fold->segment, &series->definition,
+                                                                      fold_family_of(fold, &series->definition, family),
+                                                                      series->created_ns, &series->position);
+    series->shown = result == 0;
+    series->hidden = series->shown && series->renewed;
+    fold->hidden += series->hidden;
+    series->renewed = false;
+    return result;
+}
+
+/* With another definition it is another one for the segment. It is complete before the old one goes, and hidden till then: a reader
+ * may miss it for a moment, and never sees it twice, or fall. */
+static int show_anew(struct fold *fold, struct series *series) {
+    uint64_t old = series->position;
+    bool was_hidden = series->hidden;
+    int result = add_to_segment(fold, series);
     if (result < 0)
         return result;
-    if (series->hidden) {
-        segment_set_hidden(fold->segment, series->position, false);
-        series->hidden = false;
-        fold->hidden--;
-    }
+    if (!was_hidden)
+        segment_set_hidden(fold->segment, old, true);
+    fold->hidden += !was_hidden; /* for good */
+    result = fold_show(fold, series);
+    exemplars_show(fold, series, true);
+    return result;
+}
+
+int fold_show(struct fold *fold, struct series *series) {
+    int result = 0;
+    bool is_there = series->shown;
+    if (series->unnamed)
+        return 0;
+    if (series->shown && series->renewed)
+        return show_anew(fold, series);
+    if (!series->shown)
+        result = add_to_segment(fold, series);
+    if (result < 0)
+        return result;
     if (series->safe.histogram)
-        return segment_set_histogram(fold->segment, series->position, series->safe.histogram, series->safe.updated_ns);
-    segment_set_value(fold->segment, series->position, series->safe.value, series->safe.updated_ns);
-    return 0;
+        result =
+            segment_set_histogram(fold->segment, series->position, series->safe.histogram, series->safe.updated_ns);
+    else
+        segment_set_value(fold->segment, series->position, series->safe.value, series->safe.updated_ns);
+    fold_hide(fold, series, gauge_is_absent(series));
+    exemplars_show(fold, series, !is_there);
+    return result;
 }
 
 void fold_segment_fails(struct fold *fold, const char *why) {
@@ -171,6 +222,8 @@ static void make_segment(struct fold *fold) {
 
 void fold_settle(struct fold *fold) {
     int result = 0;
+    gauges_settle(&fold->gauges);
+    descriptions_settle(&fold->descriptions);
     for (size_t i = 0; i < fold->touched_count; i++) {
         fold_fetch_ahead(fold, i);
         series_settle(fold->touched[i]);
@@ -284,6 +337,8 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
         if (series->unnamed)
             diag_warn("metric %.*s is counted but not shown: %s", TEXT_FORMAT(series->definition.name), why.text);
     }
+    if (descriptions_load(fold, &bad) < 0)
+        return error_set(error, -ENOMEM, "out of memory");
     if (fold->table.count == 0)
         adopt(fold);
     make_segment(fold);
@@ -293,7 +348,9 @@ int fold_init(struct fold *fold, const char *runtime_dir, const struct metric_sc
 void fold_finish(struct fold *fold) {
     fold_discard(fold);
     segment_destroy(fold->segment);
+    gauges_finish(&fold->gauges);
     series_table_finish(&fold->table);
+    descriptions_finish(&fold->descriptions); /* behind the series, which borrow of them */
     shares_finish(&fold->shares);
     shares_finish(&fold->stale);
     names_finish(&fold->names);

@@ -12,8 +12,10 @@
 #define TASKFORGE_COLLECTOR_FOLD_H
 
 #include "collector/batch.h"
+#include "collector/descriptions.h"
 #include "collector/fold_ahead.h"
 #include "collector/fold_memo.h"
+#include "collector/gauges.h"
 #include "collector/kinds.h"
 #include "collector/names.h"
 #include "collector/series.h"
@@ -82,7 +84,9 @@ struct fold {
     struct fold_memo memo;
     struct shares shares; /* of the living series */
     struct shares stale;  /* of those that have left */
-    uid_t user;           /* whose updates are being folded, set by whoever folds: new series are his */
+    struct gauges gauges;
+    struct descriptions descriptions;
+    uid_t user; /* whose updates are being folded, set by whoever folds: new series are his */
     /* When the batch that is being made was begun, real: nothing of it is later. 0: before the first. */
     uint64_t now_ns;
     struct series **touched;

@@ -23,7 +23,9 @@ int fold_add_family(struct fold *fold, const struct metric_definition *definitio
 /* Note a series that is there already, of `user`: its share, and its name. -ENOMEM. */
 int fold_know(struct fold *fold, struct series *series, uid_t user);
 
-/* The series in the segment, with its safe value. */
+/* The series, which the segment has, hidden there or not. */
+void fold_hide(struct fold *fold, struct series *series, bool hidden);
+/* The series in the segment, with its safe value; hidden only where nobody living has one. */
 int fold_show(struct fold *fold, struct series *series);
 void fold_segment_fails(struct fold *fold, const char *why);
 

@@ -290,6 +290,7 @@ void fold_put(struct fold *fold, struct batch *batch) {
     struct fold_pages *pages = &fold->pages;
     if (fold->put_all)
         touch_all(fold, batch);
+    descriptions_put(fold, batch);
     if (fold->touched_count == 0 && fold->removed_count == 0)
         return;
     if (!make_page_room(pages, fold->table.next_id / SERIES_OF_VALUE_PAGE + 1)) {

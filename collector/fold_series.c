@@ -4,6 +4,7 @@
 
 #include "collector/fold_private.h"
 #include "collector/limits.h"
+#include "common/base/check.h"
 
 /* { overflow: "true" } as metric_labels_pack makes it; OpenTelemetry's otel.metric.overflow does the same. */
 static const struct text overflow_labels = TEXT_INITIALIZER("\x81\xa8overflow\xa4true");
@@ -24,7 +25,7 @@ int fold_take_room(struct fold *fold, int share, const struct name *name, uint64
 int fold_know(struct fold *fold, struct series *series, uid_t user) {
     int share = shares_of(&fold->shares, user);
     struct name *name = names_get(&fold->names, series->definition.naming, series->definition.name);
-    if (share < 0 || !name)
+    if (share < 0 || !name || !gauges_know(&fold->gauges, series))
         return -ENOMEM;
     series->user = user;
     series->share = share;
@@ -133,14 +134,21 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *gi
     if (metric_kind_is_valid(given->kind))
         definition.name = metric_name_bare(given->kind, given->name);
     struct series *series = series_find(&fold->table, &definition);
-    if (series && !series->stale)
+    if (series && !series->stale && likely(series->definition.combine == definition.combine))
         return series;
     if (!series && metric_definition_check(&definition, &error) < 0) {
         fold_refuse(fold, FOLD_REFUSED_INVALID, definition.name, &error);
         return NULL;
     }
+    if (!series)
+        description_complete(fold, &definition);
     series = NULL;
     int result = find_or_make(fold, &definition, now_ns, &series, &error);
+    if (result == 0)
+        result = metric_kinds_agree(definition.name, definition.kind, (enum metric_combine)series->definition.combine,
+                                    definition.kind, (enum metric_combine)definition.combine, &error);
+    if (result == -EEXIST)
+        series = NULL;
     if (result == -EEXIST || result == -ENOSPC)
         fold_refuse(fold, result == -EEXIST ? FOLD_REFUSED_COLLISION : FOLD_REFUSED_LIMIT, definition.name, &error);
     else if (result < 0)
@@ -177,7 +185,7 @@ int fold_judge(struct fold *fold, enum metric_kind kind, enum metric_naming nami
     int result = metric_definition_check(&definition, error);
     char family[METRIC_FAMILY_BYTES];
     if (result == 0)
-        result = kinds_check(&fold->kinds, kind, naming, definition.name, error);
+        result = kinds_check(&fold->kinds, &definition, error);
     if (result == 0)
         result = metric_families_check(&fold->families, kind, fold_family_of(fold, &definition, family), error);
     return result < 0 ? result : 0;

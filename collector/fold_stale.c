@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "collector/exemplars.h"
 #include "collector/fold_private.h"
 #include "collector/limits.h"
 #include "common/base/check.h"
@@ -70,6 +71,7 @@ static void forget(struct fold *fold, struct series *series) {
     name->stale--;
     fold->names_gone += names_drop_unused(&fold->names, name);
     fold->forgotten++;
+    gauges_forget(&fold->gauges, series);
     fold->memo_is_old = true;
     series_remove(&fold->table, series);
 }
@@ -86,11 +88,9 @@ static void leave(struct fold *fold, struct series *series) {
     series->stale = true;
     series->name->series--;
     series->name->stale++;
-    if (series->shown && fold->segment) {
-        segment_set_hidden(fold->segment, series->position, true);
-        series->hidden = true;
-        fold->hidden++;
-    }
+    exemplars_drop(fold, series);
+    if (series->shown && fold->segment)
+        fold_hide(fold, series, true);
     if (!kept)
         forget(fold, series);
 }

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <math.h>
 
-#include "collector/fold.h"
+#include "collector/exemplars.h"
 #include "collector/limits.h"
 
 static uint64_t no_later(uint64_t time_ns, uint64_t now_ns) {
@@ -62,6 +62,9 @@ static int apply(struct fold *fold, struct series *series, const struct record_m
 }
 
 static bool value_is_possible(const struct record_metric_update *update) {
+    if (update->operation == METRIC_EXEMPLAR &&
+        (update->metric_kind == METRIC_GAUGE || update->metric_kind == METRIC_UNKNOWN))
+        return false;
     if (update->metric_kind == METRIC_COUNTER)
         return update->value >= 0 && isfinite(update->value);
     return update->operation == METRIC_SET ? !metric_kind_is_histogram(update->metric_kind) : !isnan(update->value);
@@ -74,10 +77,8 @@ static void refuse_value(struct fold *fold, const struct record_metric_update *u
     fold_refuse(fold, FOLD_REFUSED_INVALID, name, &error);
 }
 
-/* The series that its texts tell. */
-static struct series *find_series(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns,
-                                  struct batch *batch) {
-    struct metric_definition definition = {
+static struct metric_definition definition_of(const struct record_metric_update *update) {
+    return (struct metric_definition) {
         .kind = (enum metric_kind)update->metric_kind,
         .naming = (enum metric_naming)update->naming,
         .name = update->name,
@@ -85,6 +86,21 @@ static struct series *find_series(struct fold *fold, const struct record_metric_
         .unit = update->unit,
         .help = update->help,
     };
+}
+
+/* By handle: where the series is not known yet, its cell will bring it, and the next exemplar is not far. */
+static void fold_exemplar(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns,
+                          struct batch *batch) {
+    const struct metric_definition definition = definition_of(update);
+    struct series *series = update->trace_id.length > 0 ? series_find(&fold->table, &definition) : NULL;
+    if (series && !series->stale && fold_touch(fold, series, batch))
+        exemplar_note(fold, series, update->value, update->trace_id, time_ns);
+}
+
+/* The series that its texts tell. */
+static struct series *find_series(struct fold *fold, const struct record_metric_update *update, uint64_t time_ns,
+                                  struct batch *batch) {
+    const struct metric_definition definition = definition_of(update);
     struct series *series = fold_series(fold, &definition, time_ns, batch);
     if (series && update->hash[1] != 0 &&
         text_equal(series->definition.labels, update->labels)) /* no overflow series */
@@ -99,10 +115,16 @@ void fold_update(struct fold *fold, const struct record_metric_update *update, u
         refuse_value(fold, update);
         return;
     }
+    if (update->operation == METRIC_EXEMPLAR) {
+        fold_exemplar(fold, update, no_later(time_ns, now_ns), batch);
+        return;
+    }
     struct series *series = update->known ? update->known : find_series(fold, update, no_later(time_ns, now_ns), batch);
     if (!series || !fold_touch(fold, series, batch))
         return;
     int result = apply(fold, series, update, time_ns, now_ns, batch);
+    if (result == 0 && update->trace_id.length > 0)
+        exemplar_note(fold, series, update->value, update->trace_id, no_later(time_ns, now_ns));
     if (result == -EINVAL)
         refuse_value(fold, update);
     batch->failed |= result == -ENOMEM;

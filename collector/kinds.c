@@ -10,6 +10,7 @@ enum { FIRST = 256 };
 struct kind_of_name {
     uint64_t hash; /* of naming and name: 64 bits, which no two of some thousand names share; 0: free */
     enum metric_kind kind;
+    enum metric_combine combine;
 };
 
 static struct kind_of_name *place(struct kind_of_name *items, size_t capacity, uint64_t hash) {
@@ -19,8 +20,8 @@ static struct kind_of_name *place(struct kind_of_name *items, size_t capacity, u
     return &items[at];
 }
 
-static uint64_t hash_of(enum metric_naming naming, struct text name) {
-    uint64_t hash = hash_bytes_seeded(name.data, name.length, (uint64_t)naming);
+static uint64_t hash_of(const struct metric_definition *definition) {
+    uint64_t hash = hash_bytes_seeded(definition->name.data, definition->name.length, (uint64_t)definition->naming);
     return hash ? hash : 1;
 }
 
@@ -40,27 +41,25 @@ static bool grow(struct kinds *kinds) {
     return true;
 }
 
-int kinds_check(const struct kinds *kinds, enum metric_kind kind, enum metric_naming naming, struct text name,
-                struct error *error) {
+int kinds_check(const struct kinds *kinds, const struct metric_definition *definition, struct error *error) {
     if (kinds->capacity == 0)
         return 0;
-    const struct kind_of_name *known = place(kinds->items, kinds->capacity, hash_of(naming, name));
-    if (known->hash == 0 || known->kind == kind)
+    const struct kind_of_name *known = place(kinds->items, kinds->capacity, hash_of(definition));
+    if (known->hash == 0)
         return 0;
-    return error_set(error, -EEXIST, "%.*s is a %s already and cannot be a %s too", TEXT_FORMAT(name),
-                     metric_kind_name(known->kind), metric_kind_name(kind));
+    return metric_kinds_agree(definition->name, known->kind, known->combine, definition->kind,
+                              (enum metric_combine)definition->combine, error);
 }
 
-int kinds_add(struct kinds *kinds, enum metric_kind kind, enum metric_naming naming, struct text name,
-              struct error *error) {
-    int result = kinds_check(kinds, kind, naming, name, error);
+int kinds_add(struct kinds *kinds, const struct metric_definition *definition, struct error *error) {
+    int result = kinds_check(kinds, definition, error);
     if (result < 0)
         return result;
     if (!grow(kinds))
         return error_set(error, -ENOMEM, "out of memory");
-    struct kind_of_name *at = place(kinds->items, kinds->capacity, hash_of(naming, name));
+    struct kind_of_name *at = place(kinds->items, kinds->capacity, hash_of(definition));
     kinds->count += at->hash == 0;
-    *at = (struct kind_of_name) { hash_of(naming, name), kind };
+    *at = (struct kind_of_name) { hash_of(definition), definition->kind, (enum metric_combine)definition->combine };
     return 0;
 }
 

@@ -168,6 +168,16 @@ void origin_add_recorded(struct drain *drain, struct lane *lane, struct batch *b
     add_entry(drain, lane, true, batch);
 }
 
+static void describe(struct fold *fold, const struct record_metric_definition *record, struct batch *batch) {
+    const struct metric_definition definition = { .kind = (enum metric_kind)record->metric_kind,
+                                                  .naming = METRIC_NAMING_APP,
+                                                  .name = record->name,
+                                                  .unit = record->unit,
+                                                  .help = record->help,
+                                                  .bounds = record->bounds };
+    fold_describe(fold, &definition, batch);
+}
+
 void origin_add_record(struct drain *drain, struct lane *lane, struct batch *batch) {
     const struct record *record = &lane->record;
     struct origin origin;
@@ -196,6 +206,10 @@ void origin_add_record(struct drain *drain, struct lane *lane, struct batch *bat
     case RECORD_METRIC_UPDATE:
         if (drain->fold)
             fold_update(drain->fold, &record->metric_update, record->time_ns, batch);
+        break;
+    case RECORD_METRIC_DEFINITION:
+        if (drain->fold)
+            describe(drain->fold, &record->metric_definition, batch);
         break;
     case RECORD_PADDING:
     case RECORD_PROCESS_HELLO:

@@ -8,9 +8,20 @@
 #define PROGRAM "taskforge-collector"
 
 static const enum own_metric counters[SELF_COUNTER_COUNT] = {
-    [SELF_COMMITS] = OWN_STORE_COMMITS,      [SELF_COMMIT_FAILURES] = OWN_STORE_COMMIT_FAILURES,
-    [SELF_SPILLED] = OWN_STORE_SPILLED,      [SELF_RINGS_BROKEN] = OWN_RING_BROKEN,
+    [SELF_COMMITS] = OWN_STORE_COMMITS,
+    [SELF_COMMIT_FAILURES] = OWN_STORE_COMMIT_FAILURES,
+    [SELF_SPILLED] = OWN_STORE_SPILLED,
+    [SELF_RINGS_BROKEN] = OWN_RING_BROKEN,
     [SELF_FORGOTTEN] = OWN_METRIC_FORGOTTEN,
+    [SELF_HISTORY_TICKS] = OWN_HISTORY_TICKS,
+    [SELF_HISTORY_MISSED] = OWN_HISTORY_MISSED,
+    [SELF_HISTORY_FAILURES] = OWN_HISTORY_FAILURES,
+    [SELF_HISTORY_SAMPLES] = OWN_HISTORY_SAMPLES,
+};
+
+static const enum own_metric timers[SELF_TIMER_COUNT] = {
+    [SELF_COMMIT_TIME] = OWN_STORE_COMMIT_TIME,
+    [SELF_HISTORY_TIME] = OWN_HISTORY_TIME,
 };
 
 static const struct {
@@ -26,6 +37,8 @@ static const struct {
     [SELF_PROCESSES] = { .metric = OWN_RING_PROCESSES },
     [SELF_RING_FILL] = { .metric = OWN_RING_FILL },
     [SELF_SERIES] = { .metric = OWN_METRIC_SERIES },
+    [SELF_HISTORY_BYTES] = { .metric = OWN_HISTORY_BYTES },
+    [SELF_HISTORY_FAILING] = { .metric = OWN_HISTORY_FAILING },
     [SELF_STALE] = { .metric = OWN_METRIC_STALE },
     [SELF_BUILD] = { OWN_BUILD_INFO, { TEXT_INITIALIZER(PROGRAM), TEXT_INITIALIZER(TASKFORGE_VERSION) } },
     [SELF_START] = { OWN_PROCESS_START, { TEXT_INITIALIZER(PROGRAM) } },
@@ -40,13 +53,15 @@ static const char *const refusals[FOLD_REFUSAL_COUNT] = {
 };
 
 void self_finish(struct self *self) {
-    histogram_finish(&self->observed);
-    histogram_finish(&self->taking);
+    for (int i = 0; i < SELF_TIMER_COUNT; i++) {
+        histogram_finish(&self->timers[i].observed);
+        histogram_finish(&self->timers[i].taking);
+    }
 }
 
-void self_observe_commit(struct self *self, uint64_t duration_ns) {
+void self_observe(struct self *self, enum self_timer timer, uint64_t duration_ns) {
     /* Out of memory here means one observation less. */
-    (void)histogram_add(&self->observed, (double)duration_ns / (double)CLOCK_SECOND, 1);
+    (void)histogram_add(&self->timers[timer].observed, (double)duration_ns / (double)CLOCK_SECOND, 1);
 }
 
 void self_look_at_process(struct self *self, uint64_t now_ns) {
@@ -123,24 +138,26 @@ static void gather_gauges(struct self *self, struct fold *fold, uint64_t now_ns,
 }
 
 /* What was observed since the last batch goes into this one; what the commit of this one takes, into the next. */
-static void gather_commits(struct self *self, struct fold *fold, uint64_t now_ns, struct batch *batch) {
+static void gather_timer(struct self *self, enum self_timer timer, struct fold *fold, uint64_t now_ns,
+                         struct batch *batch) {
+    struct histogram *observed = &self->timers[timer].observed, *taking = &self->timers[timer].taking;
     char room[METRIC_LABELS_BYTES];
     struct metric_definition definition;
-    check(own_metric_define(OWN_STORE_COMMIT_TIME, NULL, room, &definition, NULL) == 0);
+    check(own_metric_define(timers[timer], NULL, room, &definition, NULL) == 0);
     for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++)
-        if (self->observed.octaves[i] && histogram_add_octave(&self->taking, i, self->observed.octaves[i]) < 0)
+        if (observed->octaves[i] && histogram_add_octave(taking, i, observed->octaves[i]) < 0)
             return;
-    self->taking.sum += self->observed.sum;
-    histogram_finish(&self->observed);
-    struct series *series = self->taking.sum > 0 ? fold_series(fold, &definition, now_ns, batch) : NULL;
+    taking->sum += observed->sum;
+    histogram_finish(observed);
+    struct series *series = taking->sum > 0 ? fold_series(fold, &definition, now_ns, batch) : NULL;
     if (!series || !fold_touch(fold, series, batch))
         return;
     for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++) {
-        struct series *to = self->taking.octaves[i] ? fold_octave_series(fold, series, i, batch) : NULL;
+        struct series *to = taking->octaves[i] ? fold_octave_series(fold, series, i, batch) : NULL;
         if (to)
-            batch->failed |= histogram_add_octave(to->coming.histogram, i, self->taking.octaves[i]) < 0;
+            batch->failed |= histogram_add_octave(to->coming.histogram, i, taking->octaves[i]) < 0;
     }
-    series->coming.histogram->sum += self->taking.sum;
+    series->coming.histogram->sum += taking->sum;
     series->coming.updated_ns = now_ns;
 }
 
@@ -153,7 +170,8 @@ void self_gather(struct self *self, struct fold *fold, bool all, uint64_t now_ns
     gather_counters(self, fold, now_ns, batch);
     fold_gather_overflow(fold, now_ns, batch);
     gather_gauges(self, fold, now_ns, batch);
-    gather_commits(self, fold, now_ns, batch);
+    for (int i = 0; i < SELF_TIMER_COUNT; i++)
+        gather_timer(self, (enum self_timer)i, fold, now_ns, batch);
     self->gathered = true;
 }
 
@@ -164,7 +182,8 @@ void self_settle(struct self *self) {
     memcpy(self->refused_safe, self->refused_coming, sizeof(self->refused_safe));
     self->cpu_safe = self->cpu_coming;
     self->shown = true;
-    histogram_finish(&self->taking);
+    for (int i = 0; i < SELF_TIMER_COUNT; i++)
+        histogram_finish(&self->timers[i].taking);
     self->gathered = false;
 }
 

@@ -1,4 +1,4 @@
-/* self.h - what the collector tells of itself as metrics. Counters and the commit's timer are kept here until they are in a batch
+/* self.h - what the collector tells of itself as metrics. Counters and timers are kept here until they are in a batch
  * that is safe; gauges are looked at when a batch is made. They make no commit of their own but each SELF_NS. One thread. */
 #ifndef TASKFORGE_COLLECTOR_SELF_H
 #define TASKFORGE_COLLECTOR_SELF_H
@@ -10,6 +10,10 @@ enum self_counter {
     SELF_COMMIT_FAILURES,
     SELF_SPILLED,
     SELF_RINGS_BROKEN,
+    SELF_HISTORY_TICKS,
+    SELF_HISTORY_MISSED,
+    SELF_HISTORY_FAILURES,
+    SELF_HISTORY_SAMPLES,
     SELF_FORGOTTEN,
     SELF_COUNTER_COUNT,
 };
@@ -24,6 +28,8 @@ enum self_gauge {
     SELF_PROCESSES,
     SELF_RING_FILL,
     SELF_SERIES,
+    SELF_HISTORY_BYTES,
+    SELF_HISTORY_FAILING,
     SELF_STALE,
     SELF_BUILD,
     SELF_START,
@@ -32,13 +38,21 @@ enum self_gauge {
     SELF_GAUGE_COUNT,
 };
 
+enum self_timer {
+    SELF_COMMIT_TIME,
+    SELF_HISTORY_TIME,
+    SELF_TIMER_COUNT,
+};
+
 struct self {
     uint64_t totals[SELF_COUNTER_COUNT], safe[SELF_COUNTER_COUNT], coming[SELF_COUNTER_COUNT];
     uint64_t refused_safe[FOLD_REFUSAL_COUNT], refused_coming[FOLD_REFUSAL_COUNT];
     double gauges[SELF_GAUGE_COUNT];
     double cpu, cpu_safe, cpu_coming;  /* seconds of this process */
     uint64_t process_ns;               /* when it was looked at; 0: not yet */
-    struct histogram observed, taking; /* seconds of commits: not in a batch yet; in the one being made */
+    struct {
+        struct histogram observed, taking; /* seconds: not in a batch yet; in the one being made */
+    } timers[SELF_TIMER_COUNT];
     bool shown;                        /* counters, if only with 0 */
     bool gathered;
 };
@@ -52,7 +66,7 @@ static inline void self_set(struct self *self, enum self_gauge gauge, double val
 }
 /* What the process uses, each SELF_NS at most. */
 void self_look_at_process(struct self *self, uint64_t now_ns);
-void self_observe_commit(struct self *self, uint64_t duration_ns);
+void self_observe(struct self *self, enum self_timer timer, uint64_t duration_ns);
 
 /* Into the batch: how many entries of each level it holds, and (`all`) everything else that has changed. */
 void self_gather(struct self *self, struct fold *fold, bool all, uint64_t now_ns, struct batch *batch);

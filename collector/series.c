@@ -71,6 +71,7 @@ static void series_destroy(struct series *series) {
         histogram_finish(series->safe.histogram);
     free(series->safe.histogram);
     free(series->coming.histogram);
+    free(series->exemplars);
     free(series);
 }
 

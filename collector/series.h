@@ -39,10 +39,14 @@ struct series {
     struct name *name; /* names.h; set by whoever adds it */
     uid_t user;        /* who brought it: shares.h */
     int share;
-    uint32_t coming_bytes; /* taken of the share for octaves that `coming` has and `safe` has not */
-    uint32_t handles;      /* cells of processes that are folded into it */
-    bool adopted;          /* its total came from the segment */
-    bool reserved;         /* an overflow series: its room came out of the reserve */
+    uint32_t coming_bytes;              /* taken of the share for octaves that `coming` has and `safe` has not */
+    uint32_t handles;                   /* cells of processes that are folded into it */
+    uint32_t described;                 /* the version of the descriptions that completed it last */
+    bool renewed;                       /* its definition was completed since the segment has it */
+    bool adopted;                       /* its total came from the segment */
+    bool reserved;                      /* an overflow series: its room came out of the reserve */
+    struct gauge_group *gauge;          /* of a gauge with a rule for several processes: gauges.h */
+    struct series_exemplars *exemplars; /* owned; NULL: none yet. exemplars.h */
     char bytes[];
 };
 enum { SERIES_ALIGN = 64 };

@@ -72,7 +72,8 @@ static void put_u16(struct buffer *out, size_t value) {
 
 void series_encode_definition(const struct series *series, const struct series *previous, struct buffer *out) {
     struct metric_definition definition = series->definition, before = { 0 };
-    char head[DEFINITION_HEAD] = { DEFINITION_VERSION, (char)definition.kind, (char)definition.naming, 0 };
+    char head[DEFINITION_HEAD] = { DEFINITION_VERSION, (char)definition.kind, (char)definition.naming,
+                                   (char)definition.combine };
     struct text *texts[SERIES_TEXTS], *texts_before[SERIES_TEXTS];
     u32_put(head + 4, series->user);
     state_u64_put(head + 8, series->created_ns);
@@ -158,7 +159,8 @@ static bool decode_definition(struct text bytes, const struct series *previous, 
     if (bytes.length < DEFINITION_HEAD || bytes.data[0] != DEFINITION_VERSION)
         return false;
     *ret = (struct metric_definition) { .kind = (enum metric_kind)(uint8_t)bytes.data[1],
-                                        .naming = (enum metric_naming)(uint8_t)bytes.data[2] };
+                                        .naming = (enum metric_naming)(uint8_t)bytes.data[2],
+                                        .combine = (uint8_t)bytes.data[3] };
     *ret_user = u32_get(bytes.data + 4);
     *ret_created = state_u64_get(bytes.data + 8);
     const char *at = bytes.data + DEFINITION_HEAD, *end = bytes.data + bytes.length;

@@ -1,7 +1,7 @@
 /* series_state.h - series as the state has them: in pages of many, since a transaction is the quicker the fewer keys it puts.
  *
  *   "metrics/" page u32  -> u8 version 1, then for each series with a number of this page: u8 place, u16 length, and what it is:
- *                           u8 version 1, u8 kind, u8 naming, u8 0, u32 user, u64 created ns, then name, labels, unit, help and bounds,
+ *                           u8 version 1, u8 kind, u8 naming, u8 combine, u32 user, u64 created ns, then name, labels, unit, help and bounds,
  *                           each u16 length and bytes; length 0xffff: as of the series before
  *   "values/" page u32   -> u64 number, then of each of the page's counters and gauges: double value, u64 updated ns
  *   "changes/" number    -> for each that changed: u32 series, double value, u64 updated ns

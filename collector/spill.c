@@ -91,29 +91,40 @@ static int frame_load(struct spill *spill, uint64_t offset, struct batch *batch,
     return result;
 }
 
-static bool begins_frame(struct spill *spill, uint64_t offset) {
+/* 1, 0; or negative. */
+static int begins_frame(struct spill *spill, uint64_t offset) {
     char header[SPILL_FRAME_HEADER];
     uint64_t length;
-    return offset <= spill->end && spill->end - offset >= sizeof(header) &&
-           read_at(spill->fd, offset, header, sizeof(header)) == 0 &&
-           spill_frame_length((struct text) { header, sizeof(header) }, spill->id, offset, &length) == 0;
+    if (spill->end - offset < sizeof(header))
+        return 0;
+    int result = read_at(spill->fd, offset, header, sizeof(header));
+    if (result < 0)
+        return result == -ENODATA ? 0 : result;
+    return spill_frame_length((struct text) { header, sizeof(header) }, spill->id, offset, &length) == 0;
 }
 
 /* Where the next frame behind a damaged one at `offset` begins, by its magic and its own word for its place; the end, if there is
- * none. */
-static uint64_t next_frame(struct spill *spill, uint64_t offset) {
+ * none. Negative where the file cannot be read. */
+static int next_frame(struct spill *spill, uint64_t offset, uint64_t *ret_next) {
     char window[64 * 1024], magic[8];
     state_u64_put(magic, SPILL_FRAME_MAGIC);
     for (uint64_t at = offset + 1; at + sizeof(magic) <= spill->end; at += sizeof(window) - sizeof(magic) + 1) {
         size_t size = spill->end - at < sizeof(window) ? (size_t)(spill->end - at) : sizeof(window);
-        if (read_at(spill->fd, at, window, size) < 0)
+        int result = read_at(spill->fd, at, window, size);
+        if (result < 0 && result != -ENODATA)
+            return result;
+        if (result < 0)
             break;
         for (const char *from = window, *found;
-             (found = memmem(from, size - (size_t)(from - window), magic, sizeof(magic))); from = found + 1)
-            if (begins_frame(spill, at + (uint64_t)(found - window)))
-                return at + (uint64_t)(found - window);
+             (found = memmem(from, size - (size_t)(from - window), magic, sizeof(magic))); from = found + 1) {
+            *ret_next = at + (uint64_t)(found - window);
+            result = begins_frame(spill, *ret_next);
+            if (result != 0)
+                return result < 0 ? result : 0;
+        }
     }
-    return spill->end;
+    *ret_next = spill->end;
+    return 0;
 }
 
 /* --- opening --- */
@@ -132,7 +143,8 @@ static int find_files(const struct spill *spill, struct found *found) {
     DIR *dir = opendir(spill->dir);
     if (!dir)
         return errno == ENOENT ? 0 : -errno;
-    for (struct dirent *entry; (entry = readdir(dir));) {
+    struct dirent *entry;
+    while ((errno = 0, entry = readdir(dir))) {
         uint64_t id;
         int used = 0;
         if (sscanf(entry->d_name, "spill-%16" SCNx64 "%n", &id, &used) != 1 || entry->d_name[used] || used != 22)
@@ -145,10 +157,11 @@ static int find_files(const struct spill *spill, struct found *found) {
         found->ids = grown;
         found->ids[found->count++] = id;
     }
+    int result = -errno; /* likewise */
     closedir(dir);
     if (found->count > 1)
         qsort(found->ids, found->count, sizeof(*found->ids), compare_ids);
-    return 0;
+    return result;
 }
 
 /* Walk the frames not yet in the store: their puts are newer than the store's state. What follows the last whole frame is cut off. */
@@ -157,14 +170,15 @@ static int apply_frames(struct spill *spill, struct state_map *state) {
     uint64_t at = spill->taken, frames = 0;
     int result = 0;
     while (at < spill->end) {
-        uint64_t length;
+        uint64_t length, next = spill->end;
         result = frame_load(spill, at, &batch, &length);
-        uint64_t next = result == -EBADMSG ? next_frame(spill, at) : spill->end;
-        if (result == -EBADMSG && next < spill->end) {
+        int searched = result == -EBADMSG ? next_frame(spill, at, &next) : 0;
+        if (searched == 0 && result == -EBADMSG && next < spill->end) {
             at = next; /* spill_next will say it */
             result = 0;
             continue;
         }
+        result = searched < 0 ? searched : result;
         if (result < 0)
             break;
         result = batch_apply(&batch, state);
@@ -351,12 +365,13 @@ int spill_next(struct spill *spill, struct batch *batch, uint64_t *ret_next, str
             put_offset(spill, batch, *ret_next);
             return batch->failed ? error_set(error, -ENOMEM, "out of memory") : 1;
         }
-        if (result != -EBADMSG && result != -ENODATA)
+        uint64_t next;
+        if (result == -EBADMSG || result == -ENODATA)
+            result = next_frame(spill, at, &next);
+        if (result < 0)
             return error_set(error, result, "cannot read the spill: %s", strerror(-result));
-        length = next_frame(spill, at) - at;
-        diag_error("the spill is damaged: %" PRIu64 " bytes of it are lost, at offset %" PRIu64, length, at);
-        at += length;
-        spill->taken = at;
+        diag_error("the spill is damaged: %" PRIu64 " bytes of it are lost, at offset %" PRIu64, next - at, at);
+        at = spill->taken = next;
     }
     spill_taken(spill, spill->end);
     return 0;

@@ -19,6 +19,21 @@ static void look_at_store(struct collector *collector) {
     self_set(&collector->self, SELF_STORE_PARTITIONS, (double)count);
 }
 
+static void look_at_history(struct collector *collector) {
+    struct self *self = &collector->self;
+    struct history_status status;
+    history_look(collector->history, &status);
+    self->totals[SELF_HISTORY_TICKS] = status.ticks;
+    self->totals[SELF_HISTORY_MISSED] = status.missed;
+    self->totals[SELF_HISTORY_FAILURES] = status.failures;
+    self->totals[SELF_HISTORY_SAMPLES] = status.samples;
+    self_set(self, SELF_HISTORY_BYTES, (double)status.bytes);
+    self_set(self, SELF_HISTORY_FAILING, status.failing_since_ns != 0);
+    for (size_t i = 0; i < status.time_count; i++)
+        self_observe(self, SELF_HISTORY_TIME, status.times_ns[i]);
+    collector->history_failing_since_ns = status.failing_since_ns;
+}
+
 void collector_look_at_itself(struct collector *collector) {
     struct self *self = &collector->self;
     double fill = 0;
@@ -35,6 +50,7 @@ void collector_look_at_itself(struct collector *collector) {
         }
     }
     look_at_store(collector);
+    look_at_history(collector);
     self_look_at_process(self, clock_monotonic_ns());
     self_set(self, SELF_STORE_FAILING, collector->failing);
     self_set(self, SELF_STORE_DAMAGED, (double)collector->checker.damaged);
@@ -63,7 +79,7 @@ void collector_on_status(struct control_call *call, struct text arguments, void 
                 "{\"store_failing\":%s,\"last_commit\":%s,\"waiting_seconds\":%.3f,\"store_bytes\":%.0f,"
                 "\"store_partitions\":%.0f,\"store_damaged\":%.0f,\"spill_bytes\":%.0f,\"spill_failing\":%s,\"rings\":%.0f,\"processes\":%.0f,"
                 "\"ring_fill\":%.3f,\"rings_broken\":%llu,\"next_sequence\":%llu,\"metric_series\":%.0f,"
-                "\"metric_segment\":%s}",
+                "\"metric_segment\":%s,\"history_failing_seconds\":%.0f}",
                 collector->failing ? "true" : "false", last,
                 collector->waiting_since_ns ? (double)(now - collector->waiting_since_ns) / (double)CLOCK_SECOND : 0.0,
                 gauges[SELF_STORE_BYTES], gauges[SELF_STORE_PARTITIONS], gauges[SELF_STORE_DAMAGED],
@@ -71,7 +87,10 @@ void collector_on_status(struct control_call *call, struct text arguments, void 
                 collector->spill_failing ? "true" : "false", gauges[SELF_RINGS], gauges[SELF_PROCESSES],
                 gauges[SELF_RING_FILL], (unsigned long long)collector->rings.broken_count,
                 (unsigned long long)collector->writer.sequence.next, gauges[SELF_SERIES],
-                collector->fold.segment ? "true" : "false");
+                collector->fold.segment ? "true" : "false",
+                collector->history_failing_since_ns
+                    ? (double)(now - collector->history_failing_since_ns) / (double)CLOCK_SECOND
+                    : 0.0);
     control_done(call);
 }
 

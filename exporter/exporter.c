@@ -38,8 +38,9 @@ struct exporter {
     atomic_uint_fast64_t probed_ns;
     pthread_mutex_t settings;
     struct config_health health; /* under settings */
+    uint64_t history_interval_ns; /* likewise */
     struct api api;              /* the query thread's */
-    struct scrape scrape;        /* the server thread's */
+    struct scrape scrape;        /* the scrape thread's */
 };
 
 /* --- the probe --- */
@@ -145,6 +146,7 @@ struct scrape *exporter_scrape(struct exporter *exporter) {
 struct api *exporter_api(struct exporter *exporter) {
     pthread_mutex_lock(&exporter->settings);
     exporter->api.checks.limits = exporter->health;
+    exporter->api.history_interval_ns = exporter->history_interval_ns;
     pthread_mutex_unlock(&exporter->settings);
     return &exporter->api;
 }
@@ -167,6 +169,7 @@ static int set_up(struct exporter *exporter, const struct config *config, struct
     exporter->runtime_dir = strdup(config->runtime_dir);
     exporter->data_dir = strdup(config->data_dir);
     exporter->health = config->exporter.health;
+    exporter->history_interval_ns = config->collector.history.interval_ns;
     if (!exporter->runtime_dir || !exporter->data_dir)
         return error_set(error, -ENOMEM, "out of memory");
     int result = daemon_make_dir(config->runtime_dir, RUNTIME_DIR_MODE, "the runtime folder (runtime_dir)", error);
@@ -183,7 +186,7 @@ static int set_up(struct exporter *exporter, const struct config *config, struct
     if (result < 0)
         return result;
     api_init(&exporter->api, exporter->runtime_dir, exporter->data_dir, store_of, exporter);
-    if (scrape_init(&exporter->scrape, exporter->runtime_dir) < 0)
+    if (scrape_init(&exporter->scrape, exporter->runtime_dir, config->exporter.created_samples) < 0)
         return error_set(error, -ENOMEM, "out of memory");
     result = loop_add_timer(loop, on_probe, exporter, &exporter->probe);
     if (result == 0)
@@ -222,6 +225,7 @@ int exporter_reload(struct exporter *exporter, const struct config *config, stru
         return result;
     pthread_mutex_lock(&exporter->settings);
     exporter->health = config->exporter.health;
+    exporter->history_interval_ns = config->collector.history.interval_ns;
     pthread_mutex_unlock(&exporter->settings);
     audit_write(exporter->producer, LEVEL_INFO, "reload", "the exporter has read its configuration again", "signal",
                 text_of(config->file ? config->file : "the defaults"), "SIGHUP", 1);

@@ -1,7 +1,7 @@
 /* exporter.h - what the exporter holds, and what its routes may use of it. `struct exporter` is the context of every route.
  *
- * Three threads: the main one (signals, the probe below), the HTTP server's (routes marked HTTP_INLINE) and the query thread
- * (routes marked HTTP_QUERY). Each function says which may call it.
+ * Four threads: the main one (signals, the probe below), the HTTP server's (routes marked HTTP_INLINE), the query thread
+ * (routes marked HTTP_QUERY) and that of scrapes (HTTP_SCRAPE), which has another one help it. Each function says which may call it.
  */
 #ifndef TASKFORGE_EXPORTER_EXPORTER_H
 #define TASKFORGE_EXPORTER_EXPORTER_H
@@ -38,7 +38,7 @@ struct self *exporter_self(const struct exporter *exporter);
 /* The query thread: what the API's handlers share, with the thresholds in force. */
 struct api *exporter_api(struct exporter *exporter);
 
-/* The server's thread: what /metrics reads. */
+/* The thread of scrapes: what /metrics reads. */
 struct scrape *exporter_scrape(struct exporter *exporter);
 
 /* What the probe, which looks about twice a second, has found; any thread. */

@@ -52,3 +52,7 @@ int gzip_compress(struct text in, struct buffer *out) {
     out->length += length;
     return length > 0 ? 0 : -ENOMEM;
 }
+
+uint32_t gzip_sum(struct text text) {
+    return libdeflate_crc32(0, text.data, text.length);
+}

@@ -147,7 +147,7 @@ int http_create(const struct config_exporter *config, const struct http_route *r
     http->context = context;
     http->listen_fd = http->wake_fd = -1;
     pthread_mutex_init(&http->lock, NULL);
-    pthread_cond_init(&http->work, NULL);
+    http_queries_init(http);
     int result = set_up(http, config, error);
     if (result < 0) {
         http_destroy(http);
@@ -192,7 +192,7 @@ bool http_destroy(struct http *http) {
     if (http->wake_fd >= 0)
         close(http->wake_fd);
     free(http->scratch);
-    pthread_cond_destroy(&http->work);
+    http_queries_finish(http);
     pthread_mutex_destroy(&http->lock);
     free(http);
     return true;
@@ -214,6 +214,6 @@ void http_counters_get(struct http *http, struct http_counters *ret) {
         .bytes_out = atomic_load(&http->bytes_out),
         .open = atomic_load(&http->open_now),
         .answers_bytes = atomic_load(&http->answers_bytes),
-        .queries_waiting = atomic_load(&http->waiting_now),
+        .queries_waiting = atomic_load(&http->workers[HTTP_QUERY].waiting),
     };
 }

@@ -1,9 +1,9 @@
 /* http.h - the exporter's HTTP server (http*.c): the only owner of libmicrohttpd. What a request is, what an answer is, and
  * what is refused before any route sees it.
  *
- * Two threads matter to those who write routes: the server's own, which runs the routes marked HTTP_INLINE (they must
- * not block: no store, no socket, no file but /proc), and one query thread, which runs the others one after the other, so that a
- * long query delays other queries and never /metrics or /livez. A route function gets a request that is whole, checked and
+ * Three threads matter to those who write routes: the server's own, which runs the routes marked HTTP_INLINE (they must
+ * not block: no store, no socket, no file but /proc), one query thread and one for scrapes, which run the others one after the other, so that a
+ * long query delays other queries and never /metrics, and a large scrape never /livez. A route function gets a request that is whole, checked and
  * private to it, and fills an answer; it never sees a socket.
  *
  * A connection carries one request and is closed behind the answer. libmicrohttpd would read what it should refuse (two
@@ -17,7 +17,7 @@
  * arrived within HTTP_ARRIVE_NS (408, then closed; without a word where nothing has arrived); a path nobody serves (404); a
  * method the path does not have (405 with Allow); a token that is missing or wrong (401 with WWW-Authenticate: Bearer),
  * each of them an audit entry, at most one a second; a change (POST) whose Origin or Sec-Fetch-Site says that another
- * site's page asked for it (403); a query when HTTP_QUERIES_MAX wait already (503 with Retry-After). More than
+ * site's page asked for it (403); a query or scrape when HTTP_QUERIES_MAX or HTTP_SCRAPES_MAX wait already (503 with Retry-After). More than
  * HTTP_CONNECTIONS_MAX connections, or answers of more than HTTP_ANSWERS_MAX bytes still going out: an idle or
  * half-arrived connection gives way, the oldest first, then the slowest reader. A reader that takes nothing for
  * HTTP_STALL_S seconds is cut. HEAD is GET without the body.
@@ -33,6 +33,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 enum {
     HTTP_CONNECTIONS_MAX = 512,
@@ -40,6 +41,7 @@ enum {
     HTTP_BODY_MAX = 64 * 1024,
     HTTP_PARAMETERS_MAX = 64, /* of a query */
     HTTP_QUERIES_MAX = 64,    /* waiting for the query thread */
+    HTTP_SCRAPES_MAX = 64,    /* waiting for the thread of scrapes */
     HTTP_STALL_S = 30,        /* seconds that a reader may take nothing of its answer */
 };
 #define HTTP_ANSWERS_MAX ((size_t)256 * 1024 * 1024) /* bytes of answers that have not gone out, all together */
@@ -59,13 +61,23 @@ struct http_request {
     size_t parameter_count;
     struct text accept, accept_encoding, if_none_match, last_event_id; /* headers as they came; empty when absent */
     struct text body;                                                  /* POST: at most HTTP_BODY_MAX */
-    const char *actor; /* who asks, in one word: "token", "admin_token", or "anyone" where no token is asked for */
+    const char *actor;   /* who asks, in one word: "token", "admin_token", or "anyone" where no token is asked for */
+    uint64_t arrived_ns; /* monotonic: when it was whole */
     bool scrape_timeout_given;
     uint64_t scrape_timeout_ns; /* X-Prometheus-Scrape-Timeout-Seconds */
 };
 
 /* The first parameter of that name; NULL: none. */
 const struct text *http_parameter(const struct http_request *request, const char *name);
+
+/* A body in pieces that others may be sending, too. */
+struct http_pieces {
+    const struct iovec *list; /* stays until it is released */
+    size_t count, length;
+    bool gzipped;
+    void (*release)(void *owner); /* called once, from any thread */
+    void *owner;                  /* NULL: there are no pieces */
+};
 
 /* Begun with status 200, no body. The body is owned by the answer; the server adds Content-Length, Date, security headers
  * (nosniff, no-referrer, frame-ancestors 'none') and, where the client takes it and `compress` is set, gzip. */
@@ -78,6 +90,7 @@ struct http_answer {
     char allow[32];                      /* for 405; filled in by the server */
     bool compress;
     struct buffer body;
+    struct http_pieces pieces; /* instead of body; compressed already, where they are */
     struct text borrowed_body; /* instead of body: memory that stays for the process's life (the dashboard) */
 };
 
@@ -86,7 +99,7 @@ void http_fail(struct http_answer *answer, unsigned status, const char *format, 
     __attribute__((format(printf, 3, 4)));
 
 enum http_access { HTTP_OPEN, HTTP_READ, HTTP_ADMIN };
-enum http_thread { HTTP_INLINE, HTTP_QUERY };
+enum http_thread { HTTP_INLINE, HTTP_QUERY, HTTP_SCRAPE, HTTP_THREADS };
 
 /* `context` is the exporter's (struct exporter). An answer whose body has failed (out of memory) becomes 500. */
 typedef void http_route_function(const struct http_request *request, struct http_answer *answer, void *context);

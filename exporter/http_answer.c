@@ -4,6 +4,7 @@
 #include "common/model/pack.h"
 #include "exporter/gzip.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ void http_fail(struct http_answer *answer, unsigned status, const char *format, 
     text_utf8_repair(text_of(sentence), &repaired); /* a character may have been cut */
     buffer_clear(&answer->body);
     answer->borrowed_body = TEXT_EMPTY;
+    http_pieces_release(&answer->pieces);
     answer->status = status;
     answer->content_type = answer->cache_control = answer->content_security_policy = NULL;
     answer->etag[0] = '\0';
@@ -79,6 +81,9 @@ void http_answer_run(struct exchange *exchange, void *context) {
         answer->borrowed_body = TEXT_EMPTY;
         answer->status = 304;
         exchange->vary = answer->compress;
+    } else if (answer->pieces.owner) {
+        exchange->vary = true;
+        exchange->gzipped = answer->pieces.gzipped;
     } else if (answer->compress) {
         compress(exchange);
     }
@@ -118,8 +123,27 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *re
             MHD_add_response_header(response, headers[i].name, headers[i].value);
 }
 
+/* libmicrohttpd sends pieces from where they are, and lets them go behind the last user of the response. */
+static struct MHD_Response *response_of_pieces(struct http_pieces *pieces, size_t *ret_bytes) {
+    static_assert(sizeof(struct iovec) == sizeof(struct MHD_IoVec) &&
+                      offsetof(struct iovec, iov_len) == offsetof(struct MHD_IoVec, iov_len),
+                  "the same by another name");
+    struct MHD_Response *response = MHD_create_response_from_iovec(
+        (const struct MHD_IoVec *)(const void *)pieces->list, (unsigned)pieces->count, pieces->release, pieces->owner);
+    *ret_bytes = pieces->length;
+    if (response)
+        *pieces = (struct http_pieces) { 0 };
+    return response;
+}
+
 struct MHD_Response *http_answer_response(struct exchange *exchange, size_t *ret_bytes) {
     struct http_answer *answer = &exchange->answer;
+    if (answer->pieces.owner) {
+        struct MHD_Response *response = response_of_pieces(&answer->pieces, ret_bytes);
+        if (response)
+            add_headers(exchange, response);
+        return response;
+    }
     struct text body = body_of(answer);
     bool borrowed = answer->borrowed_body.length > 0;
     struct MHD_Response *response =

@@ -49,11 +49,18 @@ struct connection *http_connection_create(struct http *http, int fd, const struc
     return connection;
 }
 
+void http_pieces_release(struct http_pieces *pieces) {
+    if (pieces->owner)
+        pieces->release(pieces->owner);
+    *pieces = (struct http_pieces) { 0 };
+}
+
 void http_exchange_destroy(struct exchange *exchange) {
     if (!exchange)
         return;
     buffer_finish(&exchange->body);
     buffer_finish(&exchange->answer.body);
+    http_pieces_release(&exchange->answer.pieces);
     free(exchange->bytes);
     free(exchange);
 }

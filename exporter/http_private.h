@@ -1,7 +1,7 @@
 /* http_private.h - what the rooms of the HTTP server share: connections, their states and lists. Used by http*.c alone.
  *
  *   accepted --> ARRIVING --whole--> ANSWERING (libmicrohttpd's) --answer went out--> gone
- *                   |                    \-- WAITING for the query thread --/
+ *                   |                    \-- WAITING for a worker --/
  *                   \--refused--> LINGERING: our refusal was sent, the rest of what comes is thrown away, so that
  *                                 the kernel does not reset the connection before the client has read why
  *
@@ -64,6 +64,16 @@ struct job_list {
     struct connection *first, *last;
 };
 
+struct http_worker { /* a thread that runs routes, one after the other */
+    struct http *http;
+    pthread_t thread;
+    pthread_cond_t work;
+    bool started;
+    atomic_uint_fast64_t waiting; /* the running one included */
+    struct job_list todo;         /* this and what follows: under the lock */
+    bool stop, running;
+};
+
 struct http {
     const struct http_route *routes;
     size_t route_count;
@@ -87,17 +97,16 @@ struct http {
     uint64_t audited_ns, unaudited;
     bool stopping;
 
-    pthread_t server_thread, query_thread;
-    bool server_started, query_started;
+    pthread_t server_thread;
+    bool server_started;
+    struct http_worker workers[HTTP_THREADS]; /* that of HTTP_INLINE is not used */
     atomic_uint_fast64_t requests, refused, tokens_missing, tokens_wrong, connections, timeouts, evicted, bytes_out,
-        open_now, answers_bytes, waiting_now;
+        open_now, answers_bytes;
     atomic_bool stop_wanted;
 
     pthread_mutex_t lock;
-    pthread_cond_t work;
     struct http_tokens tokens;
-    struct job_list todo, done;
-    bool query_stop, query_running;
+    struct job_list done;
 };
 
 enum { HTTP_REQUEST_MAX = HTTP_HEADERS_MAX + 2 * HTTP_BODY_MAX }; /* bytes on the wire, chunks' sizes included */
@@ -123,6 +132,7 @@ void http_connection_move(struct connection *connection, struct connection_list 
 bool http_give_way(struct http *http); /* false: nobody is idle, arriving or reading */
 void http_peer_name(const struct connection *connection, char *out, size_t size);
 void http_exchange_destroy(struct exchange *exchange); /* NULL is fine */
+void http_pieces_release(struct http_pieces *pieces);  /* none is fine, and so it is afterwards */
 
 /* http_serve.c: libmicrohttpd's side */
 int http_serve_create(struct http *http, struct error *error);
@@ -141,11 +151,13 @@ void http_answer_run(struct exchange *exchange,
 struct MHD_Response *http_answer_response(struct exchange *exchange,
                                           size_t *ret_bytes); /* takes the body; NULL: no memory */
 
-/* http_queries.c: the query thread */
+/* http_queries.c: the query thread and that of scrapes */
+void http_queries_init(struct http *http);
 int http_queries_start(struct http *http);
-bool http_queries_add(struct http *http, struct connection *connection); /* false: too many wait */
+bool http_queries_add(struct http *http, struct connection *connection); /* by its route; false: too many wait */
 struct connection *http_queries_take_done(struct http *http);
 void http_queries_cancel(struct http *http); /* what has not begun is answered with 503 */
-bool http_queries_stop(struct http *http);   /* false: one is running */
+bool http_queries_stop(struct http *http);   /* false: a query is running */
+void http_queries_finish(struct http *http);
 
 #endif

@@ -1,4 +1,4 @@
-/* The query thread: one route after the other, away from the thread that serves. */
+/* The query thread and that of scrapes: one route after the other, away from the thread that serves. */
 #include "exporter/http_private.h"
 
 #include <unistd.h>
@@ -21,19 +21,20 @@ static struct connection *take(struct job_list *list) {
 
 static void *run(void *context) {
     static const uint64_t one = 1;
-    struct http *http = context;
+    struct http_worker *worker = context;
+    struct http *http = worker->http;
     pthread_mutex_lock(&http->lock);
-    while (!http->query_stop) {
-        struct connection *connection = take(&http->todo);
+    while (!worker->stop) {
+        struct connection *connection = take(&worker->todo);
         if (!connection) {
-            pthread_cond_wait(&http->work, &http->lock);
+            pthread_cond_wait(&worker->work, &http->lock);
             continue;
         }
-        http->query_running = true;
+        worker->running = true;
         pthread_mutex_unlock(&http->lock);
         http_answer_run(connection->exchange, http->context); /* while it waits, the exchange is ours alone */
         pthread_mutex_lock(&http->lock);
-        http->query_running = false;
+        worker->running = false;
         append(&http->done, connection);
         ssize_t woken = write(http->wake_fd, &one, sizeof(one));
         (void)woken; /* an eventfd that is full is awake */
@@ -42,19 +43,37 @@ static void *run(void *context) {
     return NULL;
 }
 
+void http_queries_init(struct http *http) {
+    for (int i = 0; i < HTTP_THREADS; i++) {
+        http->workers[i].http = http;
+        pthread_cond_init(&http->workers[i].work, NULL);
+    }
+}
+
+void http_queries_finish(struct http *http) {
+    for (int i = 0; i < HTTP_THREADS; i++)
+        pthread_cond_destroy(&http->workers[i].work);
+}
+
 int http_queries_start(struct http *http) {
-    int result = pthread_create(&http->query_thread, NULL, run, http);
-    http->query_started = result == 0;
+    int result = 0;
+    for (int i = HTTP_QUERY; i < HTTP_THREADS && result == 0; i++) {
+        result = pthread_create(&http->workers[i].thread, NULL, run, &http->workers[i]);
+        http->workers[i].started = result == 0;
+    }
     return -result;
 }
 
 bool http_queries_add(struct http *http, struct connection *connection) {
-    if (atomic_load(&http->waiting_now) >= HTTP_QUERIES_MAX)
+    static const unsigned most[HTTP_THREADS] = { [HTTP_QUERY] = HTTP_QUERIES_MAX, [HTTP_SCRAPE] = HTTP_SCRAPES_MAX };
+    enum http_thread thread = connection->exchange->route->thread;
+    struct http_worker *worker = &http->workers[thread];
+    if (atomic_load(&worker->waiting) >= most[thread])
         return false;
-    atomic_fetch_add(&http->waiting_now, 1);
+    atomic_fetch_add(&worker->waiting, 1);
     pthread_mutex_lock(&http->lock);
-    append(&http->todo, connection);
-    pthread_cond_signal(&http->work);
+    append(&worker->todo, connection);
+    pthread_cond_signal(&worker->work);
     pthread_mutex_unlock(&http->lock);
     return true;
 }
@@ -64,32 +83,44 @@ struct connection *http_queries_take_done(struct http *http) {
     struct connection *connection = take(&http->done);
     pthread_mutex_unlock(&http->lock);
     if (connection)
-        atomic_fetch_sub(&http->waiting_now, 1);
+        atomic_fetch_sub(&http->workers[connection->exchange->route->thread].waiting, 1);
     return connection;
 }
 
 void http_queries_cancel(struct http *http) {
     struct connection *connection;
     pthread_mutex_lock(&http->lock);
-    while ((connection = take(&http->todo)) != NULL) {
-        http_fail(&connection->exchange->answer, 503, "the exporter is ending");
-        connection->exchange->answered = true;
-        append(&http->done, connection);
-    }
+    for (int i = HTTP_QUERY; i < HTTP_THREADS; i++)
+        while ((connection = take(&http->workers[i].todo)) != NULL) {
+            http_fail(&connection->exchange->answer, 503, "the exporter is ending");
+            connection->exchange->answered = true;
+            append(&http->done, connection);
+        }
     pthread_mutex_unlock(&http->lock);
 }
 
-bool http_queries_stop(struct http *http) {
-    if (!http->query_started)
-        return true;
+/* Ask a thread to end; whether it is within a route. */
+static bool ask_to_stop(struct http *http, struct http_worker *worker) {
     pthread_mutex_lock(&http->lock);
-    http->query_stop = true;
-    bool running = http->query_running;
-    pthread_cond_signal(&http->work);
+    worker->stop = true;
+    bool running = worker->running;
+    pthread_cond_signal(&worker->work);
     pthread_mutex_unlock(&http->lock);
-    if (running)
-        return false;
-    pthread_join(http->query_thread, NULL);
-    http->query_started = false;
-    return true;
+    return running;
+}
+
+bool http_queries_stop(struct http *http) {
+    bool stopped = true;
+    for (int i = HTTP_QUERY; i < HTTP_THREADS; i++) {
+        struct http_worker *worker = &http->workers[i];
+        if (!worker->started)
+            continue;
+        if (ask_to_stop(http, worker) && i == HTTP_QUERY) { /* it may take long; a scrape does not */
+            stopped = false;
+            continue;
+        }
+        pthread_join(worker->thread, NULL);
+        worker->started = false;
+    }
+    return stopped;
 }

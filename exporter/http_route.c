@@ -86,6 +86,7 @@ static void fill_request(struct exchange *exchange, enum http_method method, str
         .last_event_id = head->last_event_id,
         .body = buffer_text(&exchange->body),
         .actor = actor,
+        .arrived_ns = clock_monotonic_ns(),
     };
     request->scrape_timeout_given = parse_seconds(head->scrape_timeout, &request->scrape_timeout_ns);
 }

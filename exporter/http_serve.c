@@ -33,17 +33,19 @@ static enum MHD_Result queue(struct connection *connection) {
 }
 
 static void answer_busy(struct exchange *exchange) {
-    http_fail(&exchange->answer, 503, "%d queries wait already; try again in a second", HTTP_QUERIES_MAX);
+    bool scrape = exchange->route->thread == HTTP_SCRAPE;
+    http_fail(&exchange->answer, 503, "%d %s wait already; try again in a second",
+              scrape ? HTTP_SCRAPES_MAX : HTTP_QUERIES_MAX, scrape ? "scrapes" : "queries");
     exchange->retry_after_s = 1;
     exchange->answered = true;
 }
 
-/* Answer now, or hand it to the query thread: false, and the connection waits. */
+/* Answer now, or hand it to another thread: false, and the connection waits. */
 static bool answer(struct connection *connection) {
     struct http *http = connection->http;
     struct exchange *exchange = connection->exchange;
     http_route_choose(connection);
-    if (exchange->route && exchange->route->thread == HTTP_QUERY) {
+    if (exchange->route && exchange->route->thread != HTTP_INLINE) {
         http_connection_move(connection, NULL, CONNECTION_WAITING);
         if (http_queries_add(http, connection)) {
             MHD_suspend_connection(connection->mhd);

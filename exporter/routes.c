@@ -38,7 +38,7 @@ static void not_built(const struct http_request *request, struct http_answer *an
 const struct http_route routes[] = {
     { "/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, page_index },
     { "/static/", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, page_static },
-    { "/metrics", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_INLINE, scrape_metrics },
+    { "/metrics", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_SCRAPE, scrape_metrics },
     { "/livez", HTTP_GET, HTTP_OPEN, HTTP_OPEN, HTTP_INLINE, probes_livez },
     { "/readyz", HTTP_GET, HTTP_OPEN, HTTP_OPEN, HTTP_INLINE, probes_readyz },
     { "/healthz", HTTP_GET, HTTP_READ, HTTP_READ, HTTP_QUERY, route_api_healthz },

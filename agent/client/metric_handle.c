@@ -111,6 +111,18 @@ static inline void access_leave(struct access *access, struct tf_metric *metric)
     thread_busy--;
 }
 
+/* The session may have been left while a gauge with a rule was set in it: then the value goes where those of the next session come
+ * from, and does not stay behind to count twice (metrics_leave_session has the other half of the order). */
+static __attribute__((noinline)) void gauge_confirm(const struct access *access, struct tf_metric *metric) {
+    uint64_t set_ns;
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&metric->client->session_id) == access->session_id)
+        return;
+    double value = slot_gauge_value(access->slot, access->place, &set_ns);
+    slot_gauge_leave(access->slot, access->place);
+    own_gauge_set(metric, value, set_ns > 0 ? set_ns : clock_real_ns());
+}
+
 /* --- refusals --- */
 
 static __attribute__((noinline)) int refuse(const struct tf_metric *metric, enum metric_kind kind, const char *what) {
@@ -157,6 +169,8 @@ int tf_gauge_set(tf_metric *metric, double value) {
         slot_gauge_set(access.slot, access.place, value, clock_real_ns());
     else
         own_gauge_set(metric, value, clock_real_ns());
+    if (access.slot && unlikely(metric_has_rule(metric)))
+        gauge_confirm(&access, metric);
     access_leave(&access, metric);
     return 0;
 }
@@ -164,12 +178,16 @@ int tf_gauge_set(tf_metric *metric, double value) {
 int tf_gauge_add(tf_metric *metric, double n) {
     if (!is_kind(metric, METRIC_GAUGE))
         return refuse(metric, METRIC_GAUGE, NULL);
+    if (unlikely(isnan(n)))
+        return refuse(metric, METRIC_GAUGE, "cannot change by NaN");
     struct access access;
     access_enter(&access, metric);
     if (likely(access.slot))
         slot_gauge_add(access.slot, access.place, n, clock_real_ns());
     else
         own_gauge_add(metric, n);
+    if (access.slot && unlikely(metric_has_rule(metric)))
+        gauge_confirm(&access, metric);
     access_leave(&access, metric);
     return 0;
 }
@@ -180,7 +198,7 @@ static __attribute__((noinline)) void observe_elsewhere(struct access *access, s
         !access->call.nested && atomic_load(&metric->client->session_id) != 0 && !atomic_load(&metric->has_pending);
     int saved_errno = errno;
     access->slot = NULL; /* writing may change the thread's sessions */
-    if (may_send && metric_send(&access->call, metric, METRIC_ADD, value) == 0) {
+    if (may_send && metric_send(&access->call, metric, METRIC_ADD, value, TEXT_EMPTY) == 0) {
         atomic_fetch_add(&metric->left_count, 1);
         atomic_add_double(&metric->left_sum_bits, value);
     } else {
@@ -214,13 +232,16 @@ static __attribute__((noinline)) int observe_ordinarily(tf_metric *metric, enum 
         observe_elsewhere(&access, metric, value);
     }
     access_leave(&access, metric);
-    return 0;
+    return thread_has_trace() ? metric_exemplar_offer(metric, value) : 0;
 }
 
+/* What comes last is a call in the place of the return, so that the quick way saves no register for it. */
 static inline int observe(tf_metric *metric, enum metric_kind kind, double value) {
-    if (likely(metric) && likely(observe_quickly(metric, kind, value) == 0))
-        return 0;
-    return observe_ordinarily(metric, kind, value);
+    if (unlikely(!metric) || unlikely(observe_quickly(metric, kind, value) != 0))
+        return observe_ordinarily(metric, kind, value);
+    if (unlikely(thread_has_trace()))
+        return metric_exemplar_offer(metric, value);
+    return 0;
 }
 
 int tf_histogram_observe(tf_metric *metric, double value) {

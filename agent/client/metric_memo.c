@@ -10,7 +10,6 @@ enum {
     VALUE_AT =
         RECORD_HEADER_SIZE + 5, /* behind the array's head, three small numbers and the double's mark (record.c) */
     DOUBLE_MARK = 0xcb,
-    TRACE_DIGITS = 32,
 };
 
 static struct metric_memo *place_of(struct thread *thread, const struct metric_words *words) {

@@ -10,7 +10,7 @@ enum { NAMES_SLOTS = 8192 /* a power of two */, NAMES_MAX = 4096 };
 
 struct known_name { /* never changed once it is in the table, never freed */
     uint64_t hash;
-    uint8_t kind, naming;
+    uint8_t kind, naming, combine;
     uint16_t length;
     char bytes[];
 };
@@ -40,25 +40,28 @@ static _Atomic(struct known_name *) *name_place(struct text name, enum metric_na
     return &names[at];
 }
 
-static int kind_differs(const struct known_name *known, enum metric_kind kind, struct error *error) {
-    return error_set(error, -EEXIST, "%.*s is a %s already and cannot be a %s too", (int)known->length, known->bytes,
-                     metric_kind_name((enum metric_kind)known->kind), metric_kind_name(kind));
+static int agrees(const struct known_name *known, const struct metric_definition *definition, struct error *error) {
+    return metric_kinds_agree((struct text) { known->bytes, known->length }, (enum metric_kind)known->kind,
+                              (enum metric_combine)known->combine, definition->kind,
+                              (enum metric_combine)definition->combine, error);
 }
 
 /* Under the lock: a name that is not in the table. */
-static int claim_new(enum metric_kind kind, enum metric_naming naming, struct text name, struct text as_given,
-                     uint64_t hash, struct error *error) {
+static int claim_new(const struct metric_definition *definition, struct text name, uint64_t hash, struct error *error) {
+    enum metric_naming naming = definition->naming;
     char family[METRIC_FAMILY_BYTES];
-    size_t length = metric_family(&nominal, kind, naming, as_given, family);
-    int r = metric_families_add(&families, kind, (struct text) { family, length }, error);
+    size_t length = metric_family(&nominal, definition->kind, naming, definition->name, family);
+    int r = metric_families_add(&families, definition->kind, (struct text) { family, length }, error);
     if (r < 0)
         return r;
     struct known_name *known = malloc(sizeof(*known) + name.length);
     if (!known)
         return error_set(error, -ENOMEM, "no memory for a metric's name");
-    *known = (struct known_name) {
-        .hash = hash, .kind = (uint8_t)kind, .naming = (uint8_t)naming, .length = (uint16_t)name.length
-    };
+    *known = (struct known_name) { .hash = hash,
+                                   .kind = (uint8_t)definition->kind,
+                                   .naming = (uint8_t)naming,
+                                   .combine = definition->combine,
+                                   .length = (uint16_t)name.length };
     memcpy(known->bytes, name.data, name.length);
     /* release: whoever finds it sees it whole. */
     atomic_store_explicit(name_place(name, naming, hash), known, memory_order_release);
@@ -66,22 +69,22 @@ static int claim_new(enum metric_kind kind, enum metric_naming naming, struct te
     return 0;
 }
 
-int metric_name_claim(enum metric_kind kind, enum metric_naming naming, struct text as_given, bool nested,
-                      struct error *error) {
-    struct text name = metric_name_bare(kind, as_given); /* under both spellings it is one name */
+int metric_name_claim(const struct metric_definition *definition, bool nested, struct error *error) {
+    enum metric_naming naming = definition->naming;
+    struct text name = metric_name_bare(definition->kind, definition->name); /* under both spellings it is one name */
     uint64_t hash = hash_of(name, naming);
     struct known_name *known = atomic_load_explicit(name_place(name, naming, hash), memory_order_acquire);
     int r = 0;
     if (likely(known))
-        return known->kind == (uint8_t)kind ? 0 : kind_differs(known, kind, error);
+        return agrees(known, definition, error);
     if (nested || atomic_load(&name_count) >= NAMES_MAX)
         return 0;
     registry_lock();
     known = atomic_load(name_place(name, naming, hash));
     if (known)
-        r = known->kind == (uint8_t)kind ? 0 : kind_differs(known, kind, error);
+        r = agrees(known, definition, error);
     else
-        r = claim_new(kind, naming, name, as_given, hash, error);
+        r = claim_new(definition, name, hash, error);
     registry_unlock();
     return r;
 }

@@ -188,7 +188,8 @@ bool own_move(struct tf_metric *metric, struct ring_slot *slot, uint32_t place) 
 
 /* --- by name, where the slot has no room --- */
 
-int metric_send(struct call *call, struct tf_metric *metric, enum metric_operation operation, double value) {
+int metric_send(struct call *call, struct tf_metric *metric, enum metric_operation operation, double value,
+                struct text trace_id) {
     const struct metric_definition *definition = &metric->definition;
     struct record record = { .kind = RECORD_METRIC_UPDATE,
                              .metric_update = { .metric_kind = (uint8_t)definition->kind,
@@ -198,7 +199,8 @@ int metric_send(struct call *call, struct tf_metric *metric, enum metric_operati
                                                 .name = definition->name,
                                                 .labels = definition->labels,
                                                 .unit = definition->unit,
-                                                .help = definition->help } };
+                                                .help = definition->help,
+                                                .trace_id = trace_id } };
     struct put put = { .other = &record, .level = METRIC_LEVEL, .time_ns = clock_real_ns() };
     return put_once(call, metric->client, thread_lane_find(call, metric->client), &put);
 }
@@ -207,7 +209,7 @@ int metric_send(struct call *call, struct tf_metric *metric, enum metric_operati
 static uint64_t send_observations(struct call *call, struct tf_metric *metric, double value, uint64_t count,
                                   unsigned *budget) {
     uint64_t sent = 0;
-    while (sent<count && * budget> 0 && metric_send(call, metric, METRIC_ADD, value) == 0) {
+    while (sent<count && * budget> 0 && metric_send(call, metric, METRIC_ADD, value, TEXT_EMPTY) == 0) {
         sent++;
         --*budget;
         atomic_add_double(&metric->own.sum_bits, -value);
@@ -248,7 +250,7 @@ static bool send_counter(struct call *call, struct tf_metric *metric) {
     uint64_t total = atomic_exchange(&metric->own.count, 0);
     if (total == 0)
         return false;
-    if (metric_send(call, metric, METRIC_ADD, (double)total) < 0) {
+    if (metric_send(call, metric, METRIC_ADD, (double)total, TEXT_EMPTY) < 0) {
         atomic_fetch_add(&metric->own.count, total);
         return true;
     }
@@ -259,10 +261,12 @@ static bool send_counter(struct call *call, struct tf_metric *metric) {
 static bool send_gauge(struct call *call, struct tf_metric *metric) {
     double more = double_of(atomic_exchange(&metric->own.sum_bits, bits_of(0)));
     atomic_add_double(&metric->own.bits, more);
-    return metric_send(call, metric, METRIC_SET, double_of(atomic_load(&metric->own.bits))) < 0;
+    return metric_send(call, metric, METRIC_SET, double_of(atomic_load(&metric->own.bits)), TEXT_EMPTY) < 0;
 }
 
 bool own_send(struct call *call, struct tf_metric *metric) {
+    if (metric_has_rule(metric))
+        return true; /* it waits for a slot with room */
     atomic_exchange(&metric->has_pending, false);
     if (metric_kind_is_histogram(metric->definition.kind))
         return send_histogram(call, metric);

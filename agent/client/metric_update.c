@@ -20,14 +20,32 @@ int metric_labels_of(const struct tf_label *labels, size_t count, char out[METRI
 
 /* --- by handle --- */
 
-static int definition_of(const struct tf_metric_definition *given, struct metric_definition *ret,
-                         char labels[METRIC_LABELS_BYTES], char bounds[METRIC_BOUNDS_BYTES], struct error *error) {
-    if (!given || given->size != sizeof(*given))
+/* The caller's definition, as large as its header had it: what that did not have is 0. */
+static int definition_take(const struct tf_metric_definition *given, struct tf_metric_definition *ret,
+                           struct error *error) {
+    enum { FIRST_SIZE = offsetof(struct tf_metric_definition, combine) };
+    static_assert(FIRST_SIZE % sizeof(size_t) == 0, "the first version ended with a size_t");
+    if (!given || (given->size != sizeof(*given) && given->size != FIRST_SIZE))
         return error_set(error, -EINVAL, "a metric's definition must be begun with TF_METRIC_INIT");
+    memset(ret, 0, sizeof(*ret));
+    memcpy(ret, given, given->size);
+    return 0;
+}
+
+static int definition_of(const struct tf_metric_definition *any_size, struct metric_definition *ret,
+                         char labels[METRIC_LABELS_BYTES], char bounds[METRIC_BOUNDS_BYTES], struct error *error) {
+    struct tf_metric_definition own;
+    const struct tf_metric_definition *given = &own;
+    if (definition_take(any_size, &own, error) < 0)
+        return -EINVAL;
     if (given->kind < TF_COUNTER || given->kind > TF_TIMER)
         return error_set(error, -EINVAL, "a metric's kind must be TF_COUNTER to TF_TIMER, is %d", given->kind);
+    if (given->combine < TF_COMBINE_LAST || given->combine > TF_COMBINE_MAX)
+        return error_set(error, -EINVAL, "a gauge's rule must be TF_COMBINE_LAST to TF_COMBINE_MAX, is %d",
+                         given->combine);
     *ret = (struct metric_definition) { .kind = (enum metric_kind)given->kind,
                                         .naming = METRIC_NAMING_APP,
+                                        .combine = (uint8_t)given->combine,
                                         .name = metric_name_bare((enum metric_kind)given->kind, text_of(given->name)),
                                         .unit = text_of(given->unit),
                                         .help = text_of(given->help) };
@@ -37,7 +55,8 @@ static int definition_of(const struct tf_metric_definition *given, struct metric
 
 int tf_metric_register(tf_client *given, const struct tf_metric_definition *definition, tf_metric **ret) {
     static_assert((int)TF_COUNTER == METRIC_COUNTER && (int)TF_GAUGE == METRIC_GAUGE &&
-                      (int)TF_HISTOGRAM == METRIC_HISTOGRAM && (int)TF_TIMER == METRIC_TIMER,
+                      (int)TF_HISTOGRAM == METRIC_HISTOGRAM && (int)TF_TIMER == METRIC_TIMER &&
+                      (int)TF_COMBINE_MAX == METRIC_COMBINE_MAX,
                   "the header's kinds are the model's");
     struct tf_client *client = client_or_default(given);
     struct call call;
@@ -50,6 +69,33 @@ int tf_metric_register(tf_client *given, const struct tf_metric_definition *defi
         r = metric_register(client, &own, ret, call.error);
     call_leave();
     return r < 0 ? call_refuse(&call, r) : 0;
+}
+
+int tf_metric_describe(tf_client *given, const struct tf_metric_definition *definition) {
+    struct tf_client *client = client_or_default(given);
+    struct call call;
+    char labels[METRIC_LABELS_BYTES], bounds[METRIC_BOUNDS_BYTES];
+    struct metric_definition own;
+    if (!client || !call_enter(&call))
+        return -ENOMEM;
+    int r = definition_of(definition, &own, labels, bounds, call.error);
+    if (r == 0 && (own.labels.length > 0 || own.combine != METRIC_COMBINE_LAST))
+        r = error_set(call.error, -EINVAL, "a description is of a name: %.*s takes no labels and no rule here",
+                      TEXT_FORMAT(own.name));
+    if (r == 0)
+        r = metric_definition_judge(&own, call.error);
+    if (r == 0)
+        r = metric_name_claim(&own, false, call.error);
+    const struct record record = { .kind = RECORD_METRIC_DEFINITION,
+                                   .metric_definition = { .metric_kind = (uint8_t)own.kind,
+                                                          .name = own.name,
+                                                          .unit = own.unit,
+                                                          .help = own.help,
+                                                          .bounds = own.bounds } };
+    struct put put = { .other = &record, .level = METRIC_LEVEL, .time_ns = clock_real_ns() };
+    r = r < 0 ? call_refuse(&call, r) : put_by_policy(&call, client, &put);
+    call_leave();
+    return r;
 }
 
 /* --- by name --- */
@@ -67,11 +113,11 @@ static int value_check(enum metric_kind kind, enum metric_operation operation, s
 }
 
 /* The trace of the thread's context as text. */
-static struct text thread_trace_id(const struct thread *thread, char hex[32]) {
+struct text thread_trace_id(const struct thread *thread, char hex[TRACE_DIGITS]) {
     if (!(thread->context.has & TF_HAS_TRACE))
         return thread->context.has & CONTEXT_TEXT ? thread->trace_text : TEXT_EMPTY;
     text_hex(thread->context.trace_id, sizeof(thread->context.trace_id), hex);
-    return (struct text) { hex, 32 };
+    return (struct text) { hex, TRACE_DIGITS };
 }
 
 static int update_compose(struct call *call, struct record_metric_update *update, const struct tf_label *labels,
@@ -84,7 +130,10 @@ static int update_compose(struct call *call, struct record_metric_update *update
     if (r == 0)
         r = metric_labels_of(labels, label_count, room, &update->labels, call->error);
     if (r == 0)
-        r = metric_name_claim(kind, (enum metric_naming)update->naming, update->name, call->nested, call->error);
+        r = metric_name_claim(&(struct metric_definition) { .kind = kind,
+                                                            .naming = (enum metric_naming)update->naming,
+                                                            .name = update->name },
+                              call->nested, call->error);
     if (kind != METRIC_GAUGE && call->thread) /* what an exemplar may point to */
         update->trace_id = thread_trace_id(call->thread, hex);
     return r;

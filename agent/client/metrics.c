@@ -67,9 +67,14 @@ void metrics_leave_session(struct tf_client *client) {
         metric_quick_close(metric);
         if (place == 0 || !is_gauge(metric))
             continue;
+        /* The session's number is void already: who sets the gauge now sees that behind its store, or is seen here. */
+        atomic_thread_fence(memory_order_seq_cst);
         double value = slot_gauge_value(session->claim.slot, place, &set_ns);
         if (set_ns > 0)
             own_gauge_keep(metric, value, set_ns);
+        if (metric_has_rule(
+                metric)) /* the slot stays for as long as a thread has a lane there: it must not count twice */
+            slot_gauge_leave(session->claim.slot, place);
     }
 }
 
@@ -142,6 +147,7 @@ void metrics_after_fork(struct tf_client *client) {
 
 static void metric_free(struct tf_metric *metric) {
     own_cell_finish(&metric->own);
+    free((void *)metric->exemplar_ms);
     free(metric);
 }
 
@@ -167,7 +173,12 @@ static int metric_create(struct tf_client *client, const struct metric_definitio
     size_t size = definition->name.length + definition->labels.length + definition->unit.length +
                   definition->help.length + definition->bounds.length;
     struct tf_metric *metric = calloc(1, sizeof(*metric) + size);
-    if (!metric || own_cell_init(&metric->own, definition->kind) < 0) {
+    if (metric && metric_kind_is_histogram(definition->kind))
+        metric->exemplar_ms = calloc(EXEMPLAR_PLACES, sizeof(*metric->exemplar_ms));
+    if (!metric || (metric_kind_is_histogram(definition->kind) && !metric->exemplar_ms) ||
+        own_cell_init(&metric->own, definition->kind) < 0) {
+        if (metric)
+            free((void *)metric->exemplar_ms);
         free(metric);
         return -ENOMEM;
     }
@@ -175,6 +186,7 @@ static int metric_create(struct tf_client *client, const struct metric_definitio
     metric->client = client;
     metric->definition = (struct metric_definition) { .kind = definition->kind,
                                                       .naming = definition->naming,
+                                                      .combine = definition->combine,
                                                       .name = keep_text(&at, definition->name),
                                                       .labels = keep_text(&at, definition->labels),
                                                       .unit = keep_text(&at, definition->unit),
@@ -209,18 +221,27 @@ static int metric_get_or_create(struct tf_client *client, const struct metric_de
     metric->wanted = true;
     if (client->session)
         metric_place(metric, client->session);
+    if (client->session && metric_has_rule(metric) && place_in(metric, client->session) == 0)
+        return error_set(error, -ENOSPC,
+                         "no room in shared memory for the gauge %.*s: one with a rule cannot go by name",
+                         TEXT_FORMAT(metric->definition.name));
     *ret = metric;
     return 0;
 }
 
-int metric_register(struct tf_client *client, const struct metric_definition *definition, struct tf_metric **ret,
-                    struct error *error) {
+int metric_definition_judge(const struct metric_definition *definition, struct error *error) {
     int r = metric_definition_check(definition, error);
     if (r == 0 && definition->bounds.length > 0 && !metric_kind_is_histogram(definition->kind))
         r = error_set(error, -EINVAL, "bounds are for histograms and timers; %.*s is a %s",
                       TEXT_FORMAT(definition->name), metric_kind_name(definition->kind));
+    return r;
+}
+
+int metric_register(struct tf_client *client, const struct metric_definition *definition, struct tf_metric **ret,
+                    struct error *error) {
+    int r = metric_definition_judge(definition, error);
     if (r == 0)
-        r = metric_name_claim(definition->kind, definition->naming, definition->name, false, error);
+        r = metric_name_claim(definition, false, error);
     if (r < 0)
         return r;
     registry_lock();

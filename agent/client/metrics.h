@@ -50,17 +50,23 @@ struct tf_metric {
     uint32_t index;                      /* in session->metric_places */
     /* under the lock */
     struct tf_metric *next;
-    bool wanted; /* to be in the slot as soon as there is one; in a child after fork: once it is used */
+    _Atomic uint32_t
+        *exemplar_ms; /* histograms: owned, when the last exemplar of each octave, and of 0 and below, went; 0: never */
+    bool wanted;      /* to be in the slot as soon as there is one; in a child after fork: once it is used */
     char bytes[];
 };
 
+/* Gauges whose rule is not the default: they leave with their process, so they are never sent by name. */
+static inline bool metric_has_rule(const struct tf_metric *metric) {
+    return metric->definition.combine != METRIC_COMBINE_LAST;
+}
+
 /* --- metric_names.c --- */
 
-/* That a name has one kind in this process, and takes no other's names on /metrics (under the default namespace and suffix; the
+/* That a name has one kind (and a gauge one rule) in this process, and takes no other's names on /metrics (under the default namespace and suffix; the
  * collector, which knows the real ones, judges all processes). 0, or -EEXIST with the reason. Beyond some thousand names new ones are not
  * remembered. nested: no lock, no memory, only what is known already is judged. */
-int metric_name_claim(enum metric_kind kind, enum metric_naming naming, struct text name, bool nested,
-                      struct error *error);
+int metric_name_claim(const struct metric_definition *definition, bool nested, struct error *error);
 
 /* --- metric_own.c: the own cell --- */
 
@@ -87,12 +93,29 @@ bool own_move(struct tf_metric *metric, struct ring_slot *slot, uint32_t place);
 bool own_send(struct call *call, struct tf_metric *metric);
 
 /* One record by name for this metric, without waiting or counting a loss: 0, -EAGAIN. */
-int metric_send(struct call *call, struct tf_metric *metric, enum metric_operation operation, double value);
+int metric_send(struct call *call, struct tf_metric *metric, enum metric_operation operation, double value,
+                struct text trace_id);
+
+/* --- metric_exemplar.c --- */
+
+enum { EXEMPLAR_PLACES = HISTOGRAM_OCTAVES + 1 };
+
+/* Whether the thread's context has a trace: what is observed may be an exemplar. */
+static inline bool thread_has_trace(void) {
+    const struct thread *thread = thread_self;
+    return thread && thread->context.has & (TF_HAS_TRACE | CONTEXT_TEXT);
+}
+
+/* This was observed, in a trace. Sends an exemplar where the last one is old. 0. */
+int metric_exemplar_offer(struct tf_metric *metric, double value);
 
 /* --- metrics.c --- */
 
 /* The quick way to the cell, closed: by whoever leaves a session, or announces what is pending. Any context. */
 void metric_quick_close(struct tf_metric *metric);
+
+/* What may be registered or described: -EINVAL. */
+int metric_definition_judge(const struct metric_definition *definition, struct error *error);
 
 /* A handle for a definition whose name is claimed here; the same one for the same series. Borrowed texts are copied. -EINVAL, -EEXIST,
  * -ENOSPC (too many), -ENOMEM. */
@@ -112,6 +135,10 @@ void metric_in_sessions(const struct tf_metric *metric, uint64_t *count, double 
 int metric_update(struct tf_client *client, enum metric_kind kind, enum metric_naming naming,
                   enum metric_operation operation, const char *name, double value, const struct tf_label *labels,
                   size_t label_count);
+
+/* The trace of the thread's context as text; empty: none. */
+enum { TRACE_DIGITS = 32 };
+struct text thread_trace_id(const struct thread *thread, char hex[TRACE_DIGITS]);
 
 /* The caller's labels, packed. */
 int metric_labels_of(const struct tf_label *labels, size_t count, char out[METRIC_LABELS_BYTES], struct text *ret,

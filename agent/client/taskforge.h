@@ -579,11 +579,23 @@ TF_API int tf_open_spans(tf_client *client, const char *trace_id, tf_open_span_f
  * series of counters, histograms or timers: they add up.
  *
  * Across processes counters, histograms and timers add up. Of a gauge that several processes have, the value that was set last holds, also
- * when its process has ended.
+ * when its process has ended; or, by handle, the sum, the least or the greatest of what the living processes have set (combine). The value
+ * of a process leaves those soon after it has ended or was killed, and when the last has ended the series leaves /metrics until one sets it
+ * again. A gauge's name has one rule, in all processes: another one, and an update by name of a gauge that is not TF_COMBINE_LAST, is
+ * refused as another kind is.
  *
- * NaN and infinities: a gauge may be set to any of them, a histogram takes both infinities, but no NaN; a counter neither.
+ * NaN and infinities: a gauge may be set to any of them, a histogram takes both infinities, but no NaN; a counter neither. A sum with
+ * NaN in it is NaN; the least and the greatest pass over NaN unless there is nothing else.
  */
 enum tf_metric_kind { TF_COUNTER = 1, TF_GAUGE = 2, TF_HISTOGRAM = 3, TF_TIMER = 4 };
+
+/* What the values that several processes give one gauge come to. */
+enum tf_metric_combine {
+    TF_COMBINE_LAST = 0, /* what was set last, by whomever; also when that process has ended */
+    TF_COMBINE_SUM = 1,  /* of the processes that live; those that never set it do not count */
+    TF_COMBINE_MIN = 2,
+    TF_COMBINE_MAX = 3
+};
 
 /* A series by handle. Belongs to its client and lives as long; thread-safe. */
 typedef struct tf_metric tf_metric;
@@ -617,15 +629,17 @@ struct tf_metric_definition {
         bounds; /* histograms and timers: ascending upper bounds of the _bucket lines, at most 64; NULL: the usual ones.
                              What is stored is finer than any bounds: quantiles are off by 0.6 % at most */
     size_t bound_count;
+    int combine; /* gauges: enum tf_metric_combine, of several processes. Programs built without it mean TF_COMBINE_LAST */
 };
 /* clang-format off */
-#define TF_METRIC_INIT(kind, name) { sizeof(struct tf_metric_definition), kind, name, 0, 0, 0, 0, 0, 0 }
+#define TF_METRIC_INIT(kind, name) { sizeof(struct tf_metric_definition), kind, name, 0, 0, 0, 0, 0, 0, TF_COMBINE_LAST }
 /* clang-format on */
 
 /* Get the handle of a series; *ret is valid until tf_close of its client, in a child after fork too, where it counts from zero.
- * The same series gives the same handle, and then unit, help and bounds of the first time hold. A client has at most 4096
+ * The same series gives the same handle, and then unit, help and bounds of the first time hold (between processes the first of each that is
+ * not empty). A client has at most 4096
  * handles. The slot of a process in shared memory has room for at most 512 series, some 50 of them histograms; those beyond
- * go by name, added up where records find no room, so that nothing is dropped either. A registered series is on /metrics with 0 from then on (a gauge
+ * go by name, added up where records find no room, so that nothing is dropped either (but a gauge with a rule cannot go by name: -ENOSPC). A registered series is on /metrics with 0 from then on (a gauge
  * from its first update). -EINVAL, -EEXIST, -ENOSPC (too many handles), -ENOMEM; *ret is untouched then. */
 TF_API int tf_metric_register(tf_client *client, const struct tf_metric_definition *definition, tf_metric **ret);
 
@@ -654,6 +668,11 @@ TF_API int tf_metric_observe(tf_client *client, const char *name, double value, 
                              size_t label_count); /* a histogram */
 TF_API int tf_metric_time(tf_client *client, const char *name, double seconds, const struct tf_label *labels,
                           size_t label_count); /* a timer */
+
+/* Say what a name that is updated by name is: unit, help and bounds, for all series of it, also for those that are there already. To be
+ * called once, best before the first update; labels and combine are not given. What is known of a name already, from whomever, holds: only
+ * what was not is completed. 0, -EINVAL, -EEXIST, -EAGAIN (no room or no ring: counted as lost), -ENOMEM. */
+TF_API int tf_metric_describe(tf_client *client, const struct tf_metric_definition *definition);
 
 /* The value of a series. */
 struct tf_metric_value {

@@ -44,10 +44,7 @@ static int write_sample(void *context, const struct host_sample *sample) {
     struct record_metric_update update;
     if (host->index++ < host->skip)
         return 0;
-    if (host_update_make(sample, &host->room, &update) != 0) {
-        host->counters.invalid++;
-        return 0;
-    }
+    bool repaired = host_update_make(sample, &host->room, &update);
     int result = host->outlet->write_metric(host->outlet->context, &update);
     if (result == -EAGAIN) {
         host->skip = host->index - 1;
@@ -55,6 +52,7 @@ static int write_sample(void *context, const struct host_sample *sample) {
     }
     check(result == 0); /* an update that host_update_make made can be encoded */
     host->counters.samples++;
+    host->counters.repaired += repaired;
     return 0;
 }
 
@@ -272,6 +270,5 @@ void host_destroy(struct host *host) {
     file_systems_destroy(host->file_systems);
     host_cpus_finish(&host->cpus);
     buffer_finish(&host->file);
-    host_update_room_finish(&host->room);
     free(host);
 }

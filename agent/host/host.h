@@ -24,10 +24,10 @@ enum { HOST_STAT_DEADLINE_S = 5 };
 
 /* What happened since it was created. */
 struct host_counters {
-    uint64_t looks;   /* begun */
-    uint64_t samples; /* written to the ring */
-    uint64_t invalid; /* whose labels no series may have */
-    uint64_t held;    /* times that a look held back since there was no room */
+    uint64_t looks;    /* begun */
+    uint64_t samples;  /* written to the ring */
+    uint64_t repaired; /* of them, those whose name or labels no series may have (metric_repair.h) */
+    uint64_t held;     /* times that a look held back since there was no room */
 };
 
 /* Begin with the first look in the loop's next round. `outlet` and `loop` are borrowed. */

@@ -18,9 +18,9 @@
 
 enum {
     HOST_LABELS_MAX = 6,
-    HOST_FIELD_MAX = 64, /* bytes of a field of /proc/meminfo or /proc/vmstat; longer ones are passed over */
-    HOST_PATH_MAX = METRIC_LABEL_VALUE_BYTES, /* of a mount point or device; longer ones are passed over */
-    HOST_CPUS_MAX = 65536,                    /* CPU numbers; higher ones are passed over */
+    HOST_FIELD_MAX = 64,   /* bytes of a field of /proc/meminfo or /proc/vmstat; longer ones are passed over */
+    HOST_PATH_MAX = 4096,  /* of a mount point or device (PATH_MAX); longer ones are passed over */
+    HOST_CPUS_MAX = 65536, /* CPU numbers; higher ones are passed over */
     HOST_CPU_MODES = 10,
 };
 

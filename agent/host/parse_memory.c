@@ -1,11 +1,7 @@
 /* parse_memory.c - /proc/meminfo and /proc/vmstat: a family for each field. */
 #include "agent/host/scan.h"
 
-static bool is_name(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-/* "Active(anon)" as "Active_anon"; false for what can be no part of a metric's name. */
+/* "Active(anon)" as "Active_anon"; false for none and for a long one. */
 static bool field_name(struct text word, char out[HOST_FIELD_MAX], struct text *ret) {
     size_t length = 0;
     if (word.length == 0 || word.length > HOST_FIELD_MAX)
@@ -13,8 +9,6 @@ static bool field_name(struct text word, char out[HOST_FIELD_MAX], struct text *
     for (size_t i = 0; i < word.length; i++) {
         if (word.data[i] == ')' && i + 1 == word.length)
             continue;
-        if (word.data[i] != '(' && !is_name(word.data[i]))
-            return false;
         out[length++] = word.data[i] == '(' ? '_' : word.data[i];
     }
     *ret = (struct text) { out, length };

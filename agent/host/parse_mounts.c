@@ -39,9 +39,9 @@ static bool is_octal(const char *digits) {
 /* "/mnt/my\040disk": the kernel writes space, tab, newline and backslash in octal. false: too long. */
 static bool unescape(struct text word, char out[HOST_PATH_MAX], struct text *ret) {
     size_t length = 0;
-    if (word.length > HOST_PATH_MAX)
-        return false;
     for (size_t i = 0; i < word.length; i++) {
+        if (length == HOST_PATH_MAX)
+            return false;
         const char *digits = word.data + i + 1;
         if (word.data[i] == '\\' && word.length - i > 3 && is_octal(digits)) {
             out[length++] = (char)((digits[0] - '0') * 64 + (digits[1] - '0') * 8 + (digits[2] - '0'));

@@ -1,9 +1,8 @@
 /* update.c - name, help and labels of a sample. */
 #include "agent/host/update.h"
 
-#include <errno.h>
-
 #include "common/base/check.h"
+#include "common/model/metric_repair.h"
 
 static const struct {
     enum metric_kind kind;
@@ -29,51 +28,42 @@ static struct text fill(struct text pattern, struct text field, char *out, size_
     return (struct text) { out, before + field.length + behind };
 }
 
-/* The labels with each value as valid UTF-8. */
-static int repair_labels(const struct host_sample *sample, struct buffer *out,
-                         struct metric_label labels[HOST_LABELS_MAX]) {
-    size_t begin[HOST_LABELS_MAX], count = sample->label_count;
-    buffer_clear(out);
-    for (size_t i = 0; i < count; i++) {
-        begin[i] = out->length;
-        text_utf8_repair(sample->labels[i].value, out);
-    }
-    if (out->failed) {
-        buffer_finish(out);
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < count; i++) {
-        size_t end = i + 1 < count ? begin[i + 1] : out->length;
-        labels[i] = (struct metric_label) { sample->labels[i].name, { out->data + begin[i], end - begin[i] } };
-    }
-    return 0;
+/* The name with the field in it as a metric's may be; *field becomes what stands for it there. */
+static bool repair_name(struct text pattern, struct text filled, struct host_update_room *room, struct text *ret,
+                        struct text *field) {
+    bool changed = metric_name_repair(filled, room->name, ret);
+    const char *star = memchr(pattern.data, '*', pattern.length);
+    if (star)
+        *field = (struct text) { ret->data + (star - pattern.data), ret->length - (pattern.length - 1) };
+    return changed;
 }
 
-int host_update_make(const struct host_sample *sample, struct host_update_room *room,
-                     struct record_metric_update *ret) {
+static bool repair_labels(const struct host_sample *sample, struct host_update_room *room, struct text *ret) {
     struct metric_label labels[HOST_LABELS_MAX];
-    bool valid = true;
-    struct error error;
-    int result = 0;
+    bool changed = false;
+    for (size_t i = 0; i < sample->label_count; i++) {
+        labels[i].name = sample->labels[i].name;
+        changed |= metric_label_value_repair(sample->labels[i].value, room->values[i], &labels[i].value);
+    }
+    int result = metric_labels_pack(labels, sample->label_count, room->labels, ret, NULL);
+    check(result == 0); /* names of ours, and no three values of full length beside a fourth */
+    return changed;
+}
+
+bool host_update_make(const struct host_sample *sample, struct host_update_room *room,
+                      struct record_metric_update *ret) {
     check((unsigned)sample->family < HOST_FAMILY_COUNT && sample->label_count <= HOST_LABELS_MAX);
+    const struct text pattern = families[sample->family].name;
+    struct text field = sample->field;
     *ret = (struct record_metric_update) {
         .metric_kind = (uint8_t)families[sample->family].kind,
         .naming = METRIC_NAMING_VERBATIM,
         .operation = METRIC_SET,
         .value = sample->value,
-        .name = fill(families[sample->family].name, sample->field, room->name, sizeof(room->name)),
         .unit = families[sample->family].unit,
-        .help = fill(families[sample->family].help, sample->field, room->help, sizeof(room->help)),
     };
-    for (size_t i = 0; i < sample->label_count; i++)
-        valid = valid && text_utf8_valid(sample->labels[i].value);
-    if (!valid)
-        result = repair_labels(sample, &room->repaired, labels);
-    if (result != 0)
-        return result;
-    return metric_labels_pack(valid ? sample->labels : labels, sample->label_count, room->labels, &ret->labels, &error);
-}
-
-void host_update_room_finish(struct host_update_room *room) {
-    buffer_finish(&room->repaired);
+    struct text filled = fill(pattern, field, room->filled, sizeof(room->filled));
+    bool changed = repair_name(pattern, filled, room, &ret->name, &field);
+    ret->help = fill(families[sample->family].help, field, room->help, sizeof(room->help));
+    return repair_labels(sample, room, &ret->labels) || changed;
 }

@@ -7,17 +7,17 @@
 
 enum { HOST_HELP_MAX = 160 }; /* of the table's, with a field in it */
 
-/* What an update borrows from. Zero before its first use; host_update_room_finish frees. */
+/* What an update borrows from. */
 struct host_update_room {
-    char name[METRIC_NAME_BYTES];
+    char filled[METRIC_NAME_BYTES], name[METRIC_NAME_BYTES];
     char help[HOST_HELP_MAX];
+    char values[HOST_LABELS_MAX][METRIC_LABEL_VALUE_BYTES]; /* repaired ones: a mount point may have any name */
     char labels[METRIC_LABELS_BYTES];
-    struct buffer repaired; /* label values that were no UTF-8: a mount point may have any name */
 };
-void host_update_room_finish(struct host_update_room *room);
 
-/* Make the update: operation set, naming verbatim. It borrows from `room` until the next call. -EINVAL or -E2BIG where the
- * labels are none that a series may have (metric.h), -ENOMEM. */
-int host_update_make(const struct host_sample *sample, struct host_update_room *room, struct record_metric_update *ret);
+/* Make the update: operation set, naming verbatim. It borrows from `room` until the next call. True when its name or a label is
+ * none that a series may have, and was repaired (metric_repair.h). Labels: at most three that are not short. */
+bool host_update_make(const struct host_sample *sample, struct host_update_room *room,
+                      struct record_metric_update *ret);
 
 #endif

@@ -28,8 +28,12 @@ static const char help[] =
     "\n"
     "  -s, --service SERVICE   the program that speaks, for the account of losses; no label.\n"
     "                          Default: tfmetric\n"
+    "      --add               a gauge changes by N, up or down, from what it is\n"
+    "      --describe TEXT     a sentence that says what the metric is\n"
+    "      --unit UNIT         letters, digits and '_': bytes, seconds\n"
+    "      --bounds N,N,...    the classic buckets of a histogram or timer (in seconds), ascending\n"
     "      --trace-id ID       at most 128 bytes; counters, histograms and timers carry it as an\n"
-    "                          exemplar\n"
+    "                          exemplar, unless it is longer than 64\n"
     "      --wait DURATION     wait so long for room (500ms, 10s); without it what does not fit is\n"
     "                          dropped\n"
     "      --help, --version\n"
@@ -38,10 +42,21 @@ static const char help[] =
     "not fit\n"
     "environment: TASKFORGE_RUNTIME_DIR\n";
 
-enum option_code { OPTION_TRACE = 256, OPTION_WAIT, OPTION_HELP, OPTION_VERSION };
+enum option_code {
+    OPTION_TRACE = 256,
+    OPTION_ADD,
+    OPTION_DESCRIBE,
+    OPTION_UNIT,
+    OPTION_BOUNDS,
+    OPTION_WAIT,
+    OPTION_HELP,
+    OPTION_VERSION
+};
 
 static const struct option long_options[] = {
     { "service", required_argument, NULL, 's' },      { "trace-id", required_argument, NULL, OPTION_TRACE },
+    { "add", no_argument, NULL, OPTION_ADD },         { "describe", required_argument, NULL, OPTION_DESCRIBE },
+    { "unit", required_argument, NULL, OPTION_UNIT }, { "bounds", required_argument, NULL, OPTION_BOUNDS },
     { "wait", required_argument, NULL, OPTION_WAIT }, { "help", no_argument, NULL, OPTION_HELP },
     { "version", no_argument, NULL, OPTION_VERSION }, { NULL, 0, NULL, 0 },
 };
@@ -49,8 +64,11 @@ static const struct option long_options[] = {
 struct arguments {
     const char *service;
     uint64_t wait_ns;
+    bool add; /* of a gauge */
     struct record_metric_update update;
-    char labels[METRIC_LABELS_BYTES]; /* packed */
+    char labels[METRIC_LABELS_BYTES];            /* packed */
+    struct record_metric_definition description; /* unit, help, bounds: where given, in front of the update */
+    char bounds[METRIC_BOUNDS_BYTES];            /* packed */
 };
 
 /* --- arguments; each reader returns 0 or -EINVAL with the sentence --- */
@@ -71,7 +89,32 @@ static int read_trace_id(struct arguments *arguments, const char *value, struct 
     return 0;
 }
 
+static int read_bounds(struct arguments *arguments, const char *value, struct error *error) {
+    double bounds[METRIC_BOUNDS_MAX + 1];
+    size_t count = 0;
+    char *end;
+    do {
+        bounds[count] = strtod(value, &end);
+        if (end == value || (*end && *end != ',') || count == METRIC_BOUNDS_MAX)
+            return error_set(error, -EINVAL, "bounds must be 1 to %d numbers with commas between them, at \"%s\"",
+                             METRIC_BOUNDS_MAX, value);
+        count++;
+        value = end + 1;
+    } while (*end);
+    return metric_bounds_pack(bounds, count, arguments->bounds, &arguments->description.bounds, error);
+}
+
 static int read_option(struct arguments *arguments, int code, const char *value, struct error *error) {
+    if (code == OPTION_ADD) {
+        arguments->add = true;
+        return 0;
+    }
+    if (code == OPTION_DESCRIBE || code == OPTION_UNIT) {
+        *(code == OPTION_UNIT ? &arguments->description.unit : &arguments->description.help) = text_of(value);
+        return 0;
+    }
+    if (code == OPTION_BOUNDS)
+        return read_bounds(arguments, value, error);
     if (code == 's')
         return read_service(arguments, value, error);
     if (code == OPTION_TRACE)
@@ -98,7 +141,7 @@ static int read_duration(const char *word, double *ret, struct error *error) {
     return 0;
 }
 
-static int read_number(enum metric_kind kind, const char *word, double *ret, struct error *error) {
+static int read_number(enum metric_kind kind, bool add, const char *word, double *ret, struct error *error) {
     char *end;
     errno = 0;
     *ret = strtod(word, &end);
@@ -108,6 +151,8 @@ static int read_number(enum metric_kind kind, const char *word, double *ret, str
         return error_set(error, -EINVAL, "a counter cannot grow by %s: it must be 0 or more, and finite", word);
     if (kind == METRIC_HISTOGRAM && isnan(*ret))
         return error_set(error, -EINVAL, "a histogram takes no NaN");
+    if (add && isnan(*ret))
+        return error_set(error, -EINVAL, "a gauge cannot change by NaN");
     return 0;
 }
 
@@ -124,6 +169,26 @@ static int read_labels(struct arguments *arguments, char *const *words, int coun
     return metric_labels_pack(labels, (size_t)count, arguments->labels, &arguments->update.labels, error);
 }
 
+static bool is_described(const struct arguments *arguments) {
+    const struct record_metric_definition *given = &arguments->description;
+    return given->unit.length > 0 || given->help.length > 0 || given->bounds.length > 0;
+}
+
+/* What the options say of the metric that the words name. */
+static int check_description(struct arguments *arguments, struct error *error) {
+    struct record_metric_definition *given = &arguments->description;
+    const struct metric_definition definition = { .kind = (enum metric_kind)arguments->update.metric_kind,
+                                                  .name = arguments->update.name,
+                                                  .unit = given->unit,
+                                                  .help = given->help,
+                                                  .bounds = given->bounds };
+    given->metric_kind = arguments->update.metric_kind;
+    given->name = arguments->update.name;
+    if (given->bounds.length > 0 && !metric_kind_is_histogram(definition.kind))
+        return error_set(error, -EINVAL, "--bounds is for histograms and timers");
+    return metric_definition_check(&definition, error);
+}
+
 /* KIND NAME [VALUE] [KEY=VALUE...] */
 static int read_words(struct arguments *arguments, int count, char *const *words, struct error *error) {
     struct record_metric_update *update = &arguments->update;
@@ -135,18 +200,22 @@ static int read_words(struct arguments *arguments, int count, char *const *words
     enum metric_kind kind = (enum metric_kind)update->metric_kind;
     bool has_value = count > 2 && !strchr(words[2], '=');
     update->naming = METRIC_NAMING_APP;
-    update->operation = kind == METRIC_GAUGE ? METRIC_SET : METRIC_ADD;
+    update->operation = kind == METRIC_GAUGE && !arguments->add ? METRIC_SET : METRIC_ADD;
+    if (arguments->add && kind != METRIC_GAUGE)
+        return error_set(error, -EINVAL, "--add is for gauges; a %s has nothing else", words[0]);
     update->name = text_of(words[1]);
     update->value = 1;
     r = metric_name_check(update->name, error);
     update->name = metric_name_bare(kind, update->name);
     if (r == 0 && has_value)
         r = kind == METRIC_TIMER ? read_duration(words[2], &update->value, error)
-                                 : read_number(kind, words[2], &update->value, error);
+                                 : read_number(kind, arguments->add, words[2], &update->value, error);
     else if (r == 0 && kind != METRIC_COUNTER)
         r = error_set(error, -EINVAL, "a %s needs a value behind its name", words[0]);
     int first = has_value ? 3 : 2;
-    return r < 0 ? r : read_labels(arguments, words + first, count - first, error);
+    if (r == 0)
+        r = read_labels(arguments, words + first, count - first, error);
+    return r < 0 ? r : check_description(arguments, error);
 }
 
 /* -1: go on; else the exit status. */
@@ -212,8 +281,11 @@ static int run(const struct arguments *arguments) {
         diag_error("%s", error.text);
         return EXIT_FAULT;
     }
+    const struct record description = { .kind = RECORD_METRIC_DEFINITION, .metric_definition = arguments->description };
     const struct record record = { .kind = RECORD_METRIC_UPDATE, .metric_update = arguments->update };
     producer_share_lanes(writer.producer);
+    if (is_described(arguments))
+        writer_put_record(&writer, &description);
     writer_put_record(&writer, &record);
     writer_tell_losses(&writer, "updates");
     writer_close(&writer);

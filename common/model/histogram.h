@@ -76,6 +76,11 @@ double histogram_quantile(const struct histogram *histogram, double q);
  * histogram_count. */
 void histogram_classic(const struct histogram *histogram, const double *bounds, size_t count, uint64_t *ret);
 
+/* The same in two steps, for who has one set of bounds and many histograms: how many of all fine buckets, from the lowest on, count to a bound (none, and
+ * not even those of 0 and below, to one below 0: then UINT16_MAX), and the cumulative counts. */
+unsigned histogram_buckets_to(double bound);
+void histogram_cumulate(const struct histogram *histogram, const uint16_t *ends, size_t count, uint64_t *ret);
+
 /* The classic bounds that hold where a definition has none. */
 extern const double histogram_timer_bounds[];
 extern const double histogram_default_bounds[];

@@ -1,17 +1,10 @@
 /* json_write.c - msgpack to JSON, and strings of any bytes to JSON strings. */
-#include <locale.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
+#include "common/base/decimal.h"
 #include "common/model/pack_priv.h"
 
 #define EVERY_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
-
-enum { NUMBER_SIZE = 32, NUMBER_DIGITS = 17 };
-
-#define DECIMAL_MIN 1e-4 /* below it "%g" writes an exponent */
-#define DECIMAL_MAX 1e9  /* and six digits behind the point: 15 in all */
 
 /* --- strings --- */
 
@@ -103,12 +96,8 @@ void json_append_string(struct buffer *out, struct text text) {
 /* --- numbers --- */
 
 void json_append_uint(struct buffer *out, uint64_t number) {
-    char digits[NUMBER_SIZE];
-    size_t at = sizeof(digits);
-    do
-        digits[--at] = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    buffer_append(out, digits + at, sizeof(digits) - at);
+    char digits[DECIMAL_UINT_MAX];
+    buffer_append(out, digits, decimal_write_uint(number, digits));
 }
 
 static void append_int(struct buffer *out, int64_t number) {
@@ -117,74 +106,21 @@ static void append_int(struct buffer *out, int64_t number) {
     json_append_uint(out, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
 }
 
-/* 15 digits tell any decimal of 15 digits, 17 any double; "%g" leaves zeros at the end away. Below the smallest
- * normal number fewer can do. */
-static void format_double(double number, char text[NUMBER_SIZE]) {
-    locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* glibc's own: nothing to free */
-    locale_t before = uselocale(c_locale);
-    int digits = isnormal(number) || number == 0 ? NUMBER_DIGITS - 2 : 1;
-    for (; digits <= NUMBER_DIGITS; digits++) {
-        snprintf(text, NUMBER_SIZE, "%.*g", digits, number);
-        if (strtod(text, NULL) == number)
-            break;
-    }
-    uselocale(before);
-}
-
-/* What people and programs mostly mean: a few digits behind the point. A decimal of 15 digits or fewer that reads back as the number is
- * the one that "%.15g" finds; dividing two whole numbers that are exact rounds as reading it does. */
-static bool append_decimal(struct buffer *out, double number) {
-    static const struct {
-        double exact;
-        uint64_t whole;
-        int digits;
-    } powers[] = { { 1e1, 10, 1 },    { 1e2, 100, 2 },    { 1e3, 1000, 3 },
-                   { 1e4, 10000, 4 }, { 1e5, 100000, 5 }, { 1e6, 1000000, 6 } };
-    double magnitude = fabs(number);
-    if (!(magnitude >= DECIMAL_MIN && magnitude < DECIMAL_MAX))
-        return false;
-    for (size_t i = 0; i < sizeof(powers) / sizeof(powers[0]); i++) {
-        uint64_t scaled = (uint64_t)(magnitude * powers[i].exact + 0.5);
-        if ((double)scaled / powers[i].exact != magnitude)
-            continue;
-        char fraction[8] = ".";
-        uint64_t rest = scaled % powers[i].whole;
-        for (int at = powers[i].digits; at > 0; at--, rest /= 10)
-            fraction[at] = (char)('0' + rest % 10);
-        if (signbit(number))
-            buffer_append_char(out, '-');
-        json_append_uint(out, scaled / powers[i].whole);
-        buffer_append(out, fraction, 1 + (size_t)powers[i].digits);
-        return true;
-    }
-    return false;
+void json_append_number(struct buffer *out, double number) {
+    char text[DECIMAL_TEXT_MAX];
+    if (isfinite(number))
+        buffer_append(out, text, decimal_write(number, text));
+    else
+        buffer_append(out, "null", 4);
 }
 
 void json_append_double(struct buffer *out, double number) {
-    char text[NUMBER_SIZE];
-    if (!isfinite(number)) {
-        buffer_append(out, "null", 4);
-        return;
-    }
-    if (fabs(number) < 1e15 && number == (double)(int64_t)number) { /* no trunc(): clang calls libm for it */
-        if (signbit(number))
-            buffer_append_char(out, '-');
-        json_append_uint(out, (uint64_t)fabs(number));
-        buffer_append(out, ".0", 2); /* still a double when it is read back */
-        return;
-    }
-    if (append_decimal(out, number))
-        return;
-    format_double(number, text);
-    buffer_append_string(out, text);
-    if (!strpbrk(text, ".e"))
-        buffer_append(out, ".0", 2);
-}
-
-void json_append_number(struct buffer *out, double number) {
-    json_append_double(out, number);
-    if (out->length >= 2 && memcmp(out->data + out->length - 2, ".0", 2) == 0)
-        out->length -= 2;
+    size_t before = out->length;
+    json_append_number(out, number);
+    for (size_t i = before; i < out->length; i++)
+        if (out->data[i] == '.' || out->data[i] == 'e' || out->data[i] == 'n')
+            return;
+    buffer_append(out, ".0", 2); /* still a double when it is read back */
 }
 
 /* --- values --- */

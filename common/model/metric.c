@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "common/base/check.h"
+#include "common/model/histogram.h"
 #include "common/model/pack.h"
 
 const char *metric_kind_name(enum metric_kind kind) {
@@ -215,6 +216,31 @@ size_t metric_bounds_read(struct text bounds, double out[METRIC_BOUNDS_MAX]) {
     return (size_t)count;
 }
 
+size_t metric_classic_bounds(enum metric_kind kind, struct text bounds, double own[METRIC_BOUNDS_MAX],
+                             const double **ret) {
+    size_t count = metric_bounds_read(bounds, own);
+    check(metric_kind_is_histogram(kind));
+    if (count > 0) {
+        *ret = own;
+        return count;
+    }
+    *ret = kind == METRIC_TIMER ? histogram_timer_bounds : histogram_default_bounds;
+    return kind == METRIC_TIMER ? histogram_timer_bound_count : histogram_default_bound_count;
+}
+
+bool metric_exemplar_is_valid(const struct metric_exemplar *exemplar) {
+    return exemplar->length > 0 && exemplar->length <= METRIC_TRACE_ID_BYTES && !isnan(exemplar->value) &&
+           text_is_clean((struct text) { exemplar->trace_id, exemplar->length });
+}
+
+size_t metric_exemplar_count(enum metric_kind kind, struct text bounds) {
+    double own[METRIC_BOUNDS_MAX];
+    const double *classic;
+    if (!metric_kind_is_histogram(kind))
+        return kind == METRIC_COUNTER ? 1 : 0;
+    return metric_classic_bounds(kind, bounds, own, &classic) + 1;
+}
+
 int metric_definition_check(const struct metric_definition *definition, struct error *error) {
     double bounds[METRIC_BOUNDS_MAX];
     if (!metric_kind_is_valid(definition->kind) || (unsigned)definition->naming >= METRIC_NAMING_END)
@@ -223,6 +249,9 @@ int metric_definition_check(const struct metric_definition *definition, struct e
     int result = metric_name_check(definition->name, error);
     if (result < 0)
         return result;
+    if (definition->combine >= METRIC_COMBINE_END || (definition->combine && definition->kind != METRIC_GAUGE))
+        return error_set(error, -EINVAL, "the rule of metric %.*s must be last, sum, min or max, and of a gauge",
+                         TEXT_FORMAT(definition->name));
     if (metric_labels_check(definition->labels) < 0)
         return error_set(error, -EINVAL, "the labels of metric %.*s are not canonical", TEXT_FORMAT(definition->name));
     if (definition->unit.length > METRIC_UNIT_BYTES || name_span(definition->unit, false) < definition->unit.length)

@@ -54,17 +54,39 @@ enum metric_naming {
 enum metric_operation {
     METRIC_ADD, /* counters and gauges: to the value; histograms and timers: one observation */
     METRIC_SET, /* gauges; counters whose total somebody else keeps (it may begin anew) */
+    METRIC_EXEMPLAR, /* counts nothing: an observation that was counted by handle, for its trace id. Older collectors refuse it */
     METRIC_OPERATION_END,
+};
+
+/* How the values that several processes give one gauge become one. */
+enum metric_combine {
+    METRIC_COMBINE_LAST, /* what was set last, by whomever; whoever is dead, too */
+    METRIC_COMBINE_SUM,  /* of the living */
+    METRIC_COMBINE_MIN,
+    METRIC_COMBINE_MAX,
+    METRIC_COMBINE_END,
 };
 
 struct metric_label {
     struct text name, value;
 };
 
+/* An observation that stands for those of its bucket, or of a counter's increments, and the trace it was made in. */
+enum { METRIC_TRACE_ID_BYTES = 64 };
+struct metric_exemplar {
+    double value;
+    uint64_t time_ns; /* real; 0: not known */
+    uint8_t length;   /* of trace_id; 0: there is none, and no exemplar */
+    char trace_id[METRIC_TRACE_ID_BYTES];
+};
+/* A trace id of UTF-8 without NUL, and a value that is a number. */
+bool metric_exemplar_is_valid(const struct metric_exemplar *exemplar);
+
 /* What a series is. Texts are borrowed. */
 struct metric_definition {
     enum metric_kind kind;
     enum metric_naming naming;
+    uint8_t combine; /* enum metric_combine: of gauges, else 0 */
     struct text name;
     struct text labels; /* canonical; empty: none */
     struct text unit;   /* "" where the name says it or there is none */
@@ -93,11 +115,26 @@ bool metric_labels_next(struct text labels, size_t *at, struct metric_label *ret
 /* The value of one label; the empty text when there is none. */
 struct text metric_labels_find(struct text labels, struct text name);
 
+/* The labels as both formats of /metrics have them between the braces, a="x",b="y", with \ " and newline escaped: one text for canonical
+ * labels, and back. -EINVAL for any text that is not exactly what metric_labels_print makes of some canonical labels. */
+enum { METRIC_PRINTED_BYTES = 2 * METRIC_LABELS_BYTES }; /* at most */
+void metric_labels_print(struct text labels, struct buffer *out);
+int metric_labels_parse(struct text printed, char out[METRIC_LABELS_BYTES], struct text *ret);
+
+/* Append text escaped: \ and newline, and the double quote where it stands in quotes. */
+void metric_text_escape(struct text text, bool quotes, struct buffer *out);
+
 /* Kind, naming, name, labels, unit, help and bounds of what came from outside. -EINVAL with the reason. */
 int metric_definition_check(const struct metric_definition *definition, struct error *error);
 
 /* The doubles of checked bounds: how many (0 for empty ones). */
 size_t metric_bounds_read(struct text bounds, double out[METRIC_BOUNDS_MAX]);
+/* The bounds of a histogram's or timer's classic buckets: its own, read into `own`, or those of its kind. The bucket beyond the last one is not
+ * among them. At least one, at most METRIC_BOUNDS_MAX. */
+size_t metric_classic_bounds(enum metric_kind kind, struct text bounds, double own[METRIC_BOUNDS_MAX],
+                             const double **ret);
+/* How many exemplars a series may have: one for each classic bucket, the one beyond included; of a counter 1; else 0. */
+size_t metric_exemplar_count(enum metric_kind kind, struct text bounds);
 /* Pack bounds (ascending, finite; -EINVAL otherwise) into `out` of METRIC_BOUNDS_MAX * 9 + 5 bytes. */
 enum { METRIC_BOUNDS_BYTES = METRIC_BOUNDS_MAX * 9 + 5 };
 int metric_bounds_pack(const double *bounds, size_t count, char out[METRIC_BOUNDS_BYTES], struct text *ret,
@@ -110,8 +147,8 @@ struct metric_scheme {
     const char *gauge_suffix; /* "_gauge" */
 };
 
-/* The name without what its kind puts behind it on /metrics (_total of counters, _seconds of timers): jobs and jobs_total are one
- * counter. An application's name travels like this. */
+/* The name without what its kind puts behind it on /metrics (_total of counters, _seconds of timers): jobs and jobs_total (and
+ * jobs_total_total) are one counter. An application's name travels like this; bare once more it is the same. */
 struct text metric_name_bare(enum metric_kind kind, struct text name);
 
 /* The family's name as OpenMetrics has it: without _total for counters. NUL-terminated in out; its length. */
@@ -124,6 +161,10 @@ int metric_family_check(struct text family);
 /* What stands behind the family's name in the names a family of that kind takes for itself: "" "_total" "_created" for
  * counters, "" "_bucket" "_sum" "_count" "_created" for histograms, "" for the others. Ends with NULL. */
 const char *const *metric_suffixes(enum metric_kind kind);
+
+/* Whether a name that has this kind and rule may be used as of that kind and rule: 0, or -EEXIST with the reason in words of the name. */
+int metric_kinds_agree(struct text name, enum metric_kind kind, enum metric_combine combine, enum metric_kind other,
+                       enum metric_combine other_combine, struct error *error);
 
 /* The families there are, to find two of different kinds with one name, and names that would collide with another's samples.
  * One thread, or a lock of the caller's. */

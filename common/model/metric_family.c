@@ -9,9 +9,10 @@
 
 enum { SUFFIXES_MAX = 8 };
 
+/* However often it stands there: a name that has lost it once loses no more when it is asked for again. */
 static struct text without(struct text name, const char *suffix) {
     struct text end = text_of(suffix);
-    if (name.length > end.length && memcmp(name.data + name.length - end.length, end.data, end.length) == 0)
+    while (name.length > end.length && memcmp(name.data + name.length - end.length, end.data, end.length) == 0)
         name.length -= end.length;
     return name;
 }
@@ -45,6 +46,24 @@ const char *const *metric_suffixes(enum metric_kind kind) {
     if (kind == METRIC_COUNTER)
         return counter;
     return metric_kind_is_histogram(kind) ? histogram : plain;
+}
+
+int metric_kinds_agree(struct text name, enum metric_kind kind, enum metric_combine combine, enum metric_kind other,
+                       enum metric_combine other_combine, struct error *error) {
+    static const char *const rules[] = {
+        [METRIC_COMBINE_LAST] = "last",
+        [METRIC_COMBINE_SUM] = "sum",
+        [METRIC_COMBINE_MIN] = "min",
+        [METRIC_COMBINE_MAX] = "max",
+    };
+    if (kind != other)
+        return error_set(error, -EEXIST, "%.*s is a %s already and cannot be a %s too", TEXT_FORMAT(name),
+                         metric_kind_name(kind), metric_kind_name(other));
+    if (combine != other_combine)
+        return error_set(error, -EEXIST,
+                         "the gauge %.*s has the rule \"%s\" already and cannot have \"%s\" (by name it is \"last\")",
+                         TEXT_FORMAT(name), rules[combine], rules[other_combine]);
+    return 0;
 }
 
 /* --- who has which name --- */

@@ -45,6 +45,13 @@
     X(METRIC_FORGOTTEN, COUNTER, "metric_series_forgotten_total", "", "Stale metric series that were given up: they would begin at 0.") \
     X(METRIC_OVERFLOW, COUNTER, "metric_overflow_total", "metric", "Metric updates, and handles, that found no room for a series of their own and went to the overflow series of their metric.") \
     X(METRIC_REFUSED, COUNTER, "metric_refused_total", "reason", "Metric updates that were refused.") \
+    X(HISTORY_TICKS, COUNTER, "history_ticks_total", "", "Ticks at which the values of all series were written into the metric history.") \
+    X(HISTORY_MISSED, COUNTER, "history_ticks_missed_total", "", "Ticks that were not written because they were noticed too late, or the clock went back.") \
+    X(HISTORY_FAILURES, COUNTER, "history_tick_failures_total", "", "Ticks that could not be written.") \
+    X(HISTORY_SAMPLES, COUNTER, "history_samples_total", "", "Values of series that were written into the metric history, a histogram as one.") \
+    X(HISTORY_TIME, TIMER, "history_tick_seconds", "", "How long it took to write a tick.") \
+    X(HISTORY_BYTES, GAUGE, "history_bytes", "", "Bytes of the metric history on disk.") \
+    X(HISTORY_FAILING, GAUGE, "history_failing", "", "1 while the metric history cannot be written.") \
     /* the agent */ \
     X(INPUT_LINES, COUNTER, "input_lines_total", "input", "Lines, datagrams and journal entries that an input has seen.") \
     X(INPUT_ENTRIES, COUNTER, "input_entries_total", "input", "Entries that an input has written to the ring.") \
@@ -57,7 +64,7 @@
     X(AGENT_INPUTS, GAUGE, "agent_inputs", "", "Inputs that the agent has.") \
     X(AGENT_HOST_LOOKS, COUNTER, "agent_host_looks_total", "", "Looks at the host's metrics that were begun.") \
     X(AGENT_HOST_SAMPLES, COUNTER, "agent_host_samples_total", "", "Samples of the host's metrics that were written to the ring.") \
-    X(AGENT_HOST_INVALID, COUNTER, "agent_host_invalid_total", "", "Samples of the host's metrics whose labels no series may have.") \
+    X(AGENT_HOST_REPAIRED, COUNTER, "agent_host_repaired_total", "", "Of them, those whose name or labels no series may have: written repaired.") \
     X(AGENT_HOST_HELD, COUNTER, "agent_host_held_total", "", "Times that a look held back because the ring had no room.") \
     /* the exporter */ \
     X(EXPORTER_REQUESTS, COUNTER, "exporter_http_requests_total", "", "HTTP requests that were let through to a path.") \

@@ -149,8 +149,8 @@ struct record_call_site {
     enum level level;
     struct text module, operation, format, argument_types;
 };
-struct record_metric_definition {
-    uint32_t metric;
+struct record_metric_definition { /* of a name, whatever its labels, for updates by name */
+    uint32_t metric; /* 0 */
     uint8_t metric_kind;
     struct text name, unit, help, labels /* packed map */, bounds /* packed array */;
 };

@@ -28,6 +28,7 @@ static struct config *config_new(const char *file) {
     config->agent.inputs_default = true;
     config->collector.flush_interval_ns = 100 * CLOCK_MILLISECOND;
     config->collector.flush_entries = 10000;
+    config->collector.history = (struct config_history) { .interval_ns = 15 * CLOCK_SECOND, .max_age_ns = 30 * DAY };
     config->collector.metrics = (struct config_metrics) { .max_series = 100000,
                                                           .max_series_per_metric = 10000,
                                                           .stale_after_ns = 3600 * CLOCK_SECOND };

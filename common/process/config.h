@@ -101,6 +101,13 @@ struct config_flight_recorder {
     uint64_t keep_ns; /* for so long; default 60 s */
 };
 
+/* Samples of all metrics over time. */
+struct config_history {
+    uint64_t interval_ns; /* whole seconds of which a day is a multiple; default 15 s; 0: off */
+    uint64_t max_age_ns;  /* default 30 days */
+    uint64_t max_size;    /* bytes; 0: not written, which means a quarter of what the logs may have */
+};
+
 struct config_metrics {
     uint64_t max_series;            /* on /metrics at once; default 100,000 */
     uint64_t max_series_per_metric; /* of them, of one metric; default 10,000 */
@@ -112,6 +119,7 @@ struct config_collector {
     uint64_t flush_entries;     /* default 10,000 */
     enum config_output output;  /* default stdout */
     char *output_path;          /* absolute, for CONFIG_OUTPUT_FILE; else NULL */
+    struct config_history history;
     struct config_metrics metrics;
     struct config_retention retention;
     uint64_t partition_ns; /* how long one partition of the store is written to; default 1 day */
@@ -139,6 +147,7 @@ struct config_exporter {
     char *token_file;       /* NULL: reading needs no token */
     char *admin_token_file; /* NULL: the reading token serves */
     char *gauge_suffix;     /* default "_gauge"; may be empty */
+    bool created_samples;   /* _created in OpenMetrics; default false */
     struct config_health {
         struct config_thresholds memory, disk;
     } health;

@@ -276,6 +276,16 @@ void config_read_choice(struct config_reader *reader, const struct config_value 
         *(int *)field = chosen;
 }
 
+void config_read_flag(struct config_reader *reader, const struct config_value *value, void *field) {
+    const struct yaml_tree_node *node = value->node;
+    bool on = false;
+
+    if (!yaml_tree_is_boolean(node, &on))
+        fault_value(reader, value, "true or false");
+    else
+        *(bool *)field = on;
+}
+
 static void read_globs(struct config_reader *reader, const struct config_value *value, struct config_strings *field,
                        bool absolute) {
     const struct yaml_tree_node *list = value->node;

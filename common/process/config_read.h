@@ -52,6 +52,7 @@ void config_read_text(struct config_reader *reader, const struct config_value *v
 void config_read_path(struct config_reader *reader, const struct config_value *value, void *field);     /* char * */
 void config_read_path_or_null(struct config_reader *reader, const struct config_value *value,
                               void *field); /* char *; null leaves it NULL */
+void config_read_flag(struct config_reader *reader, const struct config_value *value, void *field);   /* bool */
 void config_read_choice(struct config_reader *reader, const struct config_value *value, void *field); /* int */
 void config_read_globs(struct config_reader *reader, const struct config_value *value,
                        void *field); /* config_strings */

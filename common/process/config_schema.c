@@ -219,6 +219,52 @@ static const struct config_key flight_recorder_keys[] = {
     { .name = NULL },
 };
 
+static bool is_off(const struct yaml_tree_node *node) {
+    return node->kind == YAML_TREE_SCALAR && node->plain && strcmp(node->text, "off") == 0;
+}
+
+/* A part of the day, so that ticks are the same each day; or off. */
+static void read_history_interval(struct config_reader *reader, const struct config_value *value, void *field) {
+    size_t faults = reader->faults->count + reader->faults->omitted;
+    uint64_t interval_ns = 0;
+
+    if (!is_off(value->node))
+        config_read_duration(reader, value, &interval_ns);
+    if (reader->faults->count + reader->faults->omitted > faults)
+        return;
+    if (interval_ns % CLOCK_SECOND != 0 || (interval_ns > 0 && DAY % interval_ns != 0))
+        config_fault_of(reader, value,
+                        "must be whole seconds of which a day is a multiple, such as 10s, 15s or 1m; or off");
+    else
+        *(uint64_t *)field = interval_ns;
+}
+
+static const struct config_key history_keys[] = {
+    { .name = "interval",
+      .read = read_history_interval,
+      .offset = offsetof(struct config_history, interval_ns),
+      .min = CLOCK_SECOND,
+      .max = 60 * MINUTE },
+    { .name = "max_age",
+      .read = config_read_duration,
+      .offset = offsetof(struct config_history, max_age_ns),
+      .min = CLOCK_SECOND,
+      .max = 36500 * DAY },
+    { .name = "max_size",
+      .read = config_read_size,
+      .offset = offsetof(struct config_history, max_size),
+      .min = 16 * MIB,
+      .max = 1024 * TIB },
+    { .name = NULL },
+};
+
+static void read_history(struct config_reader *reader, const struct config_value *value, void *field) {
+    if (is_off(value->node))
+        ((struct config_history *)field)->interval_ns = 0;
+    else
+        config_read_nested(reader, value, field);
+}
+
 static const struct config_key collector_keys[] = {
     { .name = "flush_interval",
       .read = config_read_duration,
@@ -231,7 +277,10 @@ static const struct config_key collector_keys[] = {
       .min = 1,
       .max = 1000000 },
     { .name = "output", .read = read_output, .offset = 0 },
-    { .name = "history" },
+    { .name = "history",
+      .read = read_history,
+      .offset = offsetof(struct config_collector, history),
+      .keys = history_keys },
     { .name = "metrics",
       .read = config_read_nested,
       .offset = offsetof(struct config_collector, metrics),
@@ -305,6 +354,9 @@ static const struct config_key exporter_keys[] = {
       .offset = offsetof(struct config_exporter, admin_token_file) },
     { .name = "tls" },
     { .name = "gauge_suffix", .read = read_gauge_suffix, .offset = offsetof(struct config_exporter, gauge_suffix) },
+    { .name = "created_samples",
+      .read = config_read_flag,
+      .offset = offsetof(struct config_exporter, created_samples) },
     { .name = "health",
       .read = config_read_nested,
       .offset = offsetof(struct config_exporter, health),

@@ -219,6 +219,15 @@ bool yaml_tree_is_null(const struct yaml_tree_node *node) {
     return node->kind == YAML_TREE_SCALAR && node->plain && one_of(node->text, words, COUNT_OF(words));
 }
 
+bool yaml_tree_is_boolean(const struct yaml_tree_node *node, bool *ret) {
+    static const char *const words[] = { "true", "yes", "on" };
+
+    if (node->kind != YAML_TREE_SCALAR || !node->plain || !is_boolean(node->text))
+        return false;
+    *ret = one_of(node->text, words, COUNT_OF(words));
+    return true;
+}
+
 bool yaml_tree_is_text(const struct yaml_tree_node *node) {
     if (node->kind != YAML_TREE_SCALAR)
         return false;

@@ -42,6 +42,8 @@ bool yaml_tree_is_null(const struct yaml_tree_node *node); /* a plain null, ~ or
 
 /* True when the node is a scalar that YAML takes for a text: quoted, or plain and no null, boolean or number. */
 bool yaml_tree_is_text(const struct yaml_tree_node *node);
+bool yaml_tree_is_boolean(const struct yaml_tree_node *node,
+                          bool *ret); /* a plain true, yes, on, false, no or off: which */
 
 /* What a node is, in words: "a list", "a number", "text", ... */
 const char *yaml_tree_describe(const struct yaml_tree_node *node);

@@ -263,12 +263,13 @@ enum {
     SLOT_METRICS_MAX = 512, /* series by handle of one process */
     SLOT_METRIC_CHUNK_SIZE = HISTOGRAM_BUCKETS * 8,
     SLOT_METRIC_CHUNKS_MAX = RING_SLOT_METRICS_SIZE / SLOT_METRIC_CHUNK_SIZE,
+    SLOT_METRIC_COMBINE_SHIFT = 4,
 };
 
 struct slot_metric {
     uint32_t size; /* of head, cell and texts; a multiple of 8 */
     uint8_t kind;  /* enum metric_kind */
-    uint8_t naming;
+    uint8_t naming; /* enum metric_naming, and << SLOT_METRIC_COMBINE_SHIFT enum metric_combine: 0 in older libraries */
     uint16_t name_length, labels_length, unit_length, help_length, bounds_length;
 };
 static_assert(sizeof(struct slot_metric) == 16, "as drawn");

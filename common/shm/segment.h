@@ -2,14 +2,16 @@
  *
  *   0          4096                                                             used
  *  +----------+----------------------------------------------------------------+------------------------------+
- *  | header   | series, octaves of histograms, one behind the other, 8-aligned | not there yet (a sparse file) |
+ *  | header   | pieces, one behind the other, 8-aligned                        | not there yet (a sparse file) |
  *  +----------+----------------------------------------------------------------+------------------------------+
  *
- *   series  +------+--------+---------+---------+--------+----------+-------+------+---------+--------+--------------------+
- *           | size | kind   | lengths | created | hidden | sequence | value | zero | updated | newest | family name labels |
- *           | type | naming |         |         |        |          | sum   |      |         | octave | unit help bounds   |
- *           +------+--------+---------+---------+--------+----------+-------+------+---------+--------+--------------------+
- *   octave  size and type, number, next octave of the series, HISTOGRAM_BUCKETS counts (histogram.h)
+ *   series  +------+-------+--------+---------+--------+----------+-------+------+---------+--------+-----------+--------+
+ *           | size | about | length | created | hidden | sequence | value | zero | updated | newest | exemplars | labels |
+ *           | type |       |        |         |        |          | sum   |      |         | octave |           |        |
+ *           +------+-------+--------+---------+--------+----------+-------+------+---------+--------+-----------+--------+
+ *   about       size and type, kind, naming, rule, lengths, family name unit help bounds: once for all series that have the same
+ *   octave      size and type, number, next octave of the series, HISTOGRAM_BUCKETS counts (histogram.h)
+ *   exemplars   size and type, count, for each classic bucket: value, time, trace id. Only of series that had one
  *
  * The file has one size for its life, mapped whole by everyone, so that it grows without a new mapping: the writer allocates
  * (fallocate) what it uses next. A series is published by a release-store of `used`; it never moves. Its values change
@@ -18,7 +20,7 @@
  * is marked replaced, and readers open anew. So a reader sees each counter grow or stay, never fall.
  *
  * The segment holds only what was committed: the collector folds after the commit. Mode 0640, the collector's group.
- * Readers trust nothing: everything is checked against the file's size and touched under the guard. Version 1.
+ * Readers trust nothing: everything is checked against the file's size and touched under the guard. Version 2; version 1 is read, too.
  */
 #ifndef TASKFORGE_COMMON_SHM_SEGMENT_H
 #define TASKFORGE_COMMON_SHM_SEGMENT_H
@@ -32,8 +34,8 @@
 #include "common/model/histogram.h"
 #include "common/model/metric.h"
 
-enum { SEGMENT_VERSION = 1, SEGMENT_HEADER_SIZE = 4096, SEGMENT_SCHEME_TEXT = 72 };
-#define SEGMENT_SIZE (UINT64_C(256) << 20) /* address space; memory is what is used of it */
+enum { SEGMENT_VERSION = 2, SEGMENT_VERSION_OLDEST = 1, SEGMENT_HEADER_SIZE = 4096, SEGMENT_SCHEME_TEXT = 72 };
+#define SEGMENT_SIZE (UINT64_C(1) << 30) /* address space: millions of series; memory is what is used of it */
 
 /* --- the writer; one thread --- */
 
@@ -54,10 +56,17 @@ void segment_destroy(struct segment_writer *writer);
  * raise a signal; what they could not write shows in segment_check). */
 int segment_add(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
                 uint64_t created_ns, uint64_t *ret);
+/* The same, hidden from the start: segment_set_hidden shows it once its values are there. */
+int segment_add_hidden(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
+                       uint64_t created_ns, uint64_t *ret);
 void segment_set_value(struct segment_writer *writer, uint64_t series, double value, uint64_t updated_ns);
 /* -ENOSPC (or -ENOMEM) when an octave finds no room: then nothing of it has changed. Counts never shrink. */
 int segment_set_histogram(struct segment_writer *writer, uint64_t series, const struct histogram *histogram,
                           uint64_t updated_ns);
+/* The newest exemplar of a classic bucket (the one beyond the bounds is the last), of a counter with bucket 0: below
+ * metric_exemplar_count. Its trace id is valid UTF-8 without NUL of 1 byte at least. -ENOSPC, -ENOMEM, -EFAULT: nothing has changed. */
+int segment_set_exemplar(struct segment_writer *writer, uint64_t series, unsigned bucket,
+                         const struct metric_exemplar *exemplar);
 /* A hidden series is passed over by readers (stale); setting a value does not show it again, this does. */
 void segment_set_hidden(struct segment_writer *writer, uint64_t series, bool hidden);
 
@@ -96,12 +105,16 @@ int segment_info_get(struct segment *segment, struct segment_info *ret); /* 0, -
 /* One series, copied. Texts and bounds point into `bytes`, which belongs to the reader of this sample. */
 struct segment_sample {
     uint64_t position; /* names it within this segment's id */
+    uint64_t about;    /* the same for two series: they differ in their labels only. 0: not known */
     struct metric_definition definition;
     struct text family;
+    struct text labels; /* the definition's, as metric_labels_print has them */
     bool hidden;
     double value; /* counters and gauges */
     uint64_t created_ns, updated_ns;
-    struct histogram histogram; /* histograms and timers: owned by the sample */
+    struct histogram histogram;        /* histograms and timers: owned by the sample */
+    struct metric_exemplar *exemplars; /* owned: by bucket, a counter's first; NULL: none */
+    unsigned exemplar_count;
     struct buffer bytes;
 };
 #define SEGMENT_SAMPLE_EMPTY ((struct segment_sample) { 0 })

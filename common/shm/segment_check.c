@@ -34,34 +34,58 @@ static bool octaves_are_ours(const struct segment_writer *writer, const struct w
     return true;
 }
 
+static bool exemplars_are_ours(const struct segment_writer *writer, const struct written_series *series) {
+    if (!series->exemplars)
+        return true;
+    const struct segment_exemplars *there =
+        (const struct segment_exemplars *)(writer->map.base + series->words[SEGMENT_WORD_EXEMPLARS]);
+    size_t count = series->exemplar_count;
+    return there->piece.type == SEGMENT_PIECE_EXEMPLARS && there->piece.size == segment_exemplars_size(count) &&
+           there->count == count &&
+           memcmp((const void *)there->words, series->exemplars, count * sizeof(*series->exemplars)) == 0;
+}
+
 /* *bytes grows by what was looked at. */
 static bool series_is_ours(const struct segment_writer *writer, const struct written_series *series, uint64_t *bytes) {
     const struct segment_series *there = (const struct segment_series *)(writer->map.base + series->position);
-    struct segment_fixed fixed; /* a copy: the lengths must not change while they are used */
+    struct segment_fixed fixed; /* a copy: the length must not change while it is used */
     memcpy(&fixed, &there->fixed, sizeof(fixed));
-    uint64_t hash = hash_bytes(&fixed, sizeof(fixed)), size = segment_series_size(fixed.lengths);
-    const char *texts = there->texts;
-    if (size > writer->used - series->position)
+    uint64_t size = segment_series_size(fixed.labels_length);
+    if (size > writer->used - series->position ||
+        hash_bytes_seeded(there->labels, fixed.labels_length, hash_bytes(&fixed, sizeof(fixed))) != series->hash)
         return false;
-    for (int i = 0; i < SEGMENT_TEXTS; i++) {
-        hash = hash_bytes_seeded(texts, fixed.lengths[i], hash);
-        texts += fixed.lengths[i];
-    }
     for (int i = 0; i < SEGMENT_WORDS; i++)
         if (word_at(&there->words[i]) != series->words[i])
             return false;
     *bytes += size + series->octave_count * sizeof(struct segment_octave);
-    return hash == series->hash && octaves_are_ours(writer, series);
+    return octaves_are_ours(writer, series) && exemplars_are_ours(writer, series);
+}
+
+/* The table of what families have in common is looked at all along, then the series. */
+static bool abouts_are_ours(struct segment_writer *writer, uint64_t *bytes) {
+    for (; writer->abouts_checked < writer->about_capacity && *bytes < BYTES_EACH_TIME; writer->abouts_checked++) {
+        const struct written_about *about = &writer->abouts[writer->abouts_checked];
+        if (about->position == 0)
+            continue;
+        if (!segment_about_is(writer, about))
+            return false;
+        *bytes += sizeof(struct segment_about);
+    }
+    return true;
 }
 
 static int compare(void *argument) {
     struct segment_writer *writer = argument;
     uint64_t bytes = 0;
-    if (!header_is_ours(writer))
+    if (!header_is_ours(writer) || !abouts_are_ours(writer, &bytes))
         return -EBADMSG;
     for (size_t i = 0; i < writer->count && bytes < BYTES_EACH_TIME; i++) {
-        if (writer->checked >= writer->count)
+        if (writer->checked >= writer->count) {
             writer->checked = 0;
+            writer->abouts_checked = 0;
+            if (!abouts_are_ours(writer, &bytes))
+                return -EBADMSG;
+        }
         if (!series_is_ours(writer, &writer->series[writer->checked], &bytes))
             return -EBADMSG;
         writer->checked++;

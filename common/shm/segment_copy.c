@@ -52,14 +52,16 @@ static bool is_same(const char *copy, int64_t used, const char *other, int64_t o
 
 /* Whether the writer was within an update of some series. What makes no sense is left to the reading. */
 static bool is_between(const char *copy, int64_t used) {
-    for (uint64_t at = SEGMENT_HEADER_SIZE; at + sizeof(struct segment_series) <= (uint64_t)used;) {
-        const struct segment_series *series = (const struct segment_series *)(const void *)(copy + at);
-        uint32_t size = series->fixed.piece.size;
-        if (series->fixed.piece.type == SEGMENT_PIECE_SERIES && series->words[SEGMENT_WORD_SEQUENCE] % 2 != 0)
-            return true;
-        if (size < sizeof(struct segment_piece) || size % 8 != 0)
+    uint32_t version = ((const struct segment_header *)(const void *)copy)->version;
+    for (uint64_t at = SEGMENT_HEADER_SIZE; at + sizeof(struct segment_piece) <= (uint64_t)used;) {
+        struct segment_piece piece;
+        memcpy(&piece, copy + at, sizeof(piece));
+        if (piece.size < sizeof(piece) || piece.size % 8 != 0 || piece.size > (uint64_t)used - at)
             return false;
-        at += size;
+        const _Atomic uint64_t *words = segment_words(version, copy + at, &piece);
+        if (words && words[SEGMENT_WORD_SEQUENCE] % 2 != 0)
+            return true;
+        at += piece.size;
     }
     return false;
 }

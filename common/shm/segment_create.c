@@ -115,6 +115,8 @@ static int write_header(struct segment_writer *writer, const struct metric_schem
     header.created_ns = clock_real_ns();
     int result = random_bytes(header.id, sizeof(header.id));
     if (result == 0)
+        result = random_bytes(&writer->about_seed, sizeof(writer->about_seed));
+    if (result == 0)
         result = put_scheme(header.namespace_, scheme->namespace_);
     if (result == 0)
         result = put_scheme(header.gauge_suffix, scheme->gauge_suffix);
@@ -187,9 +189,12 @@ int segment_publish(struct segment_writer *writer, struct error *error) {
 void segment_destroy(struct segment_writer *writer) {
     if (!writer)
         return;
-    for (size_t i = 0; i < writer->count; i++)
+    for (size_t i = 0; i < writer->count; i++) {
         free(writer->series[i].octaves);
+        free(writer->series[i].exemplars);
+    }
     free(writer->series);
+    free(writer->abouts);
     map_finish(&writer->map);
     if (writer->folder >= 0) {
         if (writer->temporary[0])

@@ -21,12 +21,7 @@ static struct segment_octave *octave_at(const struct segment_writer *writer, uin
     return (struct segment_octave *)at(writer, position);
 }
 
-static void store(_Atomic uint64_t *to, uint64_t value) {
-    atomic_store_explicit(to, value, memory_order_release);
-}
-
-/* Run one write; the file that is too short for it is remembered for segment_check. */
-static int guarded(struct segment_writer *writer, int (*function)(void *argument), void *argument) {
+int segment_write(struct segment_writer *writer, int (*function)(void *argument), void *argument) {
     int result = map_guarded(function, argument);
     if (result == -EFAULT)
         writer->cut = true;
@@ -35,7 +30,7 @@ static int guarded(struct segment_writer *writer, int (*function)(void *argument
 
 /* Behind each change, so that a reader who saw this number before it read has all that the number counts. */
 static void count_change(struct segment_writer *writer) {
-    store(&segment_header_of(&writer->map)->changes, ++writer->changes);
+    segment_store(&segment_header_of(&writer->map)->changes, ++writer->changes);
 }
 
 static struct written_series *series_of(struct segment_writer *writer, uint64_t series) {
@@ -48,7 +43,8 @@ static struct written_series *series_of(struct segment_writer *writer, uint64_t 
 struct add_call {
     struct segment_writer *writer;
     struct segment_fixed fixed;
-    struct text texts[SEGMENT_TEXTS];
+    struct text labels;
+    bool hidden;
 };
 
 static int store_series(void *argument) {
@@ -56,17 +52,13 @@ static int store_series(void *argument) {
     struct segment_writer *writer = call->writer;
     struct segment_header *header = segment_header_of(&writer->map);
     struct segment_series *to = series_at(writer, writer->used);
-    char *texts = to->texts;
     memcpy(&to->fixed, &call->fixed, sizeof(to->fixed));
     for (int i = 0; i < SEGMENT_WORDS; i++)
-        store(&to->words[i], 0);
-    for (int i = 0; i < SEGMENT_TEXTS; i++) {
-        if (call->texts[i].length > 0)
-            memcpy(texts, call->texts[i].data, call->texts[i].length);
-        texts += call->texts[i].length;
-    }
-    store(&header->used, writer->used + call->fixed.piece.size);
-    store(&header->series_count, writer->count + 1);
+        segment_store(&to->words[i], i == SEGMENT_WORD_HIDDEN ? call->hidden : 0);
+    if (call->labels.length > 0)
+        memcpy(to->labels, call->labels.data, call->labels.length);
+    segment_store(&header->used, writer->used + call->fixed.piece.size);
+    segment_store(&header->series_count, writer->count + 1);
     count_change(writer);
     return 0;
 }
@@ -83,58 +75,72 @@ static int grow(struct segment_writer *writer) {
     return 0;
 }
 
-static uint64_t hash_of(const struct segment_fixed *fixed, const struct text texts[SEGMENT_TEXTS]) {
-    uint64_t hash = hash_bytes(fixed, sizeof(*fixed));
-    for (int i = 0; i < SEGMENT_TEXTS; i++)
-        hash = hash_bytes_seeded(texts[i].data ? texts[i].data : "", texts[i].length, hash);
-    return hash;
+static int add_series(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
+                      uint64_t created_ns, bool hidden, struct text labels) {
+    struct add_call call = { .writer = writer, .labels = labels, .hidden = hidden };
+    uint64_t about, size = segment_series_size(labels.length);
+    int result = grow(writer);
+    if (result == 0)
+        result = segment_about(writer, definition, family, &about);
+    if (result == 0)
+        result = segment_allocate(writer, writer->used + size);
+    if (result < 0)
+        return result;
+    call.fixed = (struct segment_fixed) {
+        .piece = { .size = (uint32_t)size, .type = SEGMENT_PIECE_SERIES },
+        .about = (uint32_t)(about / 8),
+        .labels_length = (uint16_t)labels.length,
+        .created_ns = created_ns,
+    };
+    result = segment_write(writer, store_series, &call);
+    if (result < 0)
+        return result;
+    writer->series[writer->count] = (struct written_series) {
+        .position = writer->used,
+        .hash = hash_bytes_seeded(labels.data, labels.length, hash_bytes(&call.fixed, sizeof(call.fixed))),
+        .exemplar_count = (uint16_t)metric_exemplar_count(definition->kind, definition->bounds),
+    };
+    writer->series[writer->count].words[SEGMENT_WORD_HIDDEN] = hidden;
+    writer->used += size;
+    return 0;
+}
+
+static int add(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
+               uint64_t created_ns, bool hidden, uint64_t *ret) {
+    struct buffer labels = BUFFER_EMPTY;
+    check(metric_kind_is_valid(definition->kind) && metric_family_check(family) == 0);
+    metric_labels_print(definition->labels, &labels);
+    check(labels.length <= METRIC_PRINTED_BYTES);
+    int result = labels.failed || !buffer_reserve(&labels, 1)
+                     ? -ENOMEM
+                     : add_series(writer, definition, family, created_ns, hidden, buffer_text(&labels));
+    buffer_finish(&labels);
+    if (result == 0)
+        *ret = writer->count++;
+    return result;
 }
 
 int segment_add(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
                 uint64_t created_ns, uint64_t *ret) {
-    struct add_call call = { .writer = writer };
-    check(metric_kind_is_valid(definition->kind) && metric_family_check(family) == 0);
-    memset(&call.fixed, 0, sizeof(call.fixed)); /* padding too: it is hashed */
-    call.fixed.kind = (uint8_t)definition->kind;
-    call.fixed.naming = (uint8_t)definition->naming;
-    call.fixed.created_ns = created_ns;
-    call.texts[SEGMENT_TEXT_FAMILY] = family;
-    call.texts[SEGMENT_TEXT_NAME] = definition->name;
-    call.texts[SEGMENT_TEXT_LABELS] = definition->labels;
-    call.texts[SEGMENT_TEXT_UNIT] = definition->unit;
-    call.texts[SEGMENT_TEXT_HELP] = definition->help;
-    call.texts[SEGMENT_TEXT_BOUNDS] = definition->bounds;
-    for (int i = 0; i < SEGMENT_TEXTS; i++) {
-        check(call.texts[i].length <= UINT16_MAX);
-        call.fixed.lengths[i] = (uint16_t)call.texts[i].length;
-    }
-    uint64_t size = segment_series_size(call.fixed.lengths);
-    call.fixed.piece = (struct segment_piece) { .size = (uint32_t)size, .type = SEGMENT_PIECE_SERIES };
-    int result = grow(writer);
-    if (result == 0)
-        result = segment_allocate(writer, writer->used + size);
-    if (result == 0)
-        result = guarded(writer, store_series, &call);
-    if (result < 0)
-        return result;
-    writer->series[writer->count] =
-        (struct written_series) { .position = writer->used, .hash = hash_of(&call.fixed, call.texts) };
-    writer->used += size;
-    *ret = writer->count++;
-    return 0;
+    return add(writer, definition, family, created_ns, false, ret);
+}
+
+int segment_add_hidden(struct segment_writer *writer, const struct metric_definition *definition, struct text family,
+                       uint64_t created_ns, uint64_t *ret) {
+    return add(writer, definition, family, created_ns, true, ret);
 }
 
 /* --- values --- */
 
 static void begin_change(struct segment_series *to, uint64_t *words) {
-    store(&to->words[SEGMENT_WORD_SEQUENCE], ++words[SEGMENT_WORD_SEQUENCE]);
+    segment_store(&to->words[SEGMENT_WORD_SEQUENCE], ++words[SEGMENT_WORD_SEQUENCE]);
 }
 
 /* The words as `words` has them, and the sequence even again. */
 static void end_change(struct segment_writer *writer, struct segment_series *to, uint64_t *words) {
     for (int i = SEGMENT_WORD_VALUE; i < SEGMENT_WORDS; i++)
-        store(&to->words[i], words[i]);
-    store(&to->words[SEGMENT_WORD_SEQUENCE], ++words[SEGMENT_WORD_SEQUENCE]);
+        segment_store(&to->words[i], words[i]);
+    segment_store(&to->words[SEGMENT_WORD_SEQUENCE], ++words[SEGMENT_WORD_SEQUENCE]);
     count_change(writer);
 }
 
@@ -161,13 +167,13 @@ void segment_set_value(struct segment_writer *writer, uint64_t series, double va
     struct value_call call = { writer, series_of(writer, series) };
     call.series->words[SEGMENT_WORD_VALUE] = bits_of(value);
     call.series->words[SEGMENT_WORD_UPDATED] = updated_ns;
-    guarded(writer, store_value, &call);
+    segment_write(writer, store_value, &call);
 }
 
 static int store_hidden(void *argument) {
     const struct value_call *call = argument;
-    store(&series_at(call->writer, call->series->position)->words[SEGMENT_WORD_HIDDEN],
-          call->series->words[SEGMENT_WORD_HIDDEN]);
+    segment_store(&series_at(call->writer, call->series->position)->words[SEGMENT_WORD_HIDDEN],
+                  call->series->words[SEGMENT_WORD_HIDDEN]);
     count_change(call->writer);
     return 0;
 }
@@ -177,7 +183,7 @@ void segment_set_hidden(struct segment_writer *writer, uint64_t series, bool hid
     if (call.series->words[SEGMENT_WORD_HIDDEN] == hidden)
         return;
     call.series->words[SEGMENT_WORD_HIDDEN] = hidden;
-    guarded(writer, store_hidden, &call);
+    segment_write(writer, store_hidden, &call);
 }
 
 /* --- histograms --- */
@@ -227,12 +233,12 @@ static void store_new_octaves(struct histogram_call *call) {
         const struct written_octave *octave = &series->octaves[i];
         struct segment_octave *to = octave_at(writer, octave->position);
         to->piece = (struct segment_piece) { .size = sizeof(*to), .type = SEGMENT_PIECE_OCTAVE };
-        store(&to->number, octave->number);
-        store(&to->next, i > 0 ? series->octaves[i - 1].position : 0);
+        segment_store(&to->number, octave->number);
+        segment_store(&to->next, i > 0 ? series->octaves[i - 1].position : 0);
         for (int b = 0; b < HISTOGRAM_BUCKETS; b++)
-            store(&to->counts[b], call->histogram->octaves[octave->number][b]);
+            segment_store(&to->counts[b], call->histogram->octaves[octave->number][b]);
     }
-    store(&segment_header_of(&writer->map)->used, writer->used);
+    segment_store(&segment_header_of(&writer->map)->used, writer->used);
 }
 
 static int store_histogram(void *argument) {
@@ -248,7 +254,7 @@ static int store_histogram(void *argument) {
         if (hash == octave->hash)
             continue; /* most observations fall into a few octaves */
         for (int b = 0; b < HISTOGRAM_BUCKETS; b++)
-            store(&octave_at(call->writer, octave->position)->counts[b], counts[b]);
+            segment_store(&octave_at(call->writer, octave->position)->counts[b], counts[b]);
         octave->hash = hash;
     }
     end_change(call->writer, to, series->words);
@@ -275,7 +281,77 @@ int segment_set_histogram(struct segment_writer *writer, uint64_t series_number,
     series->words[SEGMENT_WORD_UPDATED] = updated_ns;
     if (series->octave_count > 0)
         series->words[SEGMENT_WORD_OCTAVE] = series->octaves[series->octave_count - 1].position;
-    return guarded(writer, store_histogram, &call);
+    return segment_write(writer, store_histogram, &call);
+}
+
+/* --- exemplars --- */
+
+struct exemplar_call {
+    struct segment_writer *writer;
+    struct written_series *series;
+    uint64_t position; /* of the piece */
+    bool is_new;
+    unsigned bucket;
+    uint64_t words[SEGMENT_EXEMPLAR_WORDS];
+};
+
+static struct segment_exemplars *exemplars_at(const struct segment_writer *writer, uint64_t position) {
+    return (struct segment_exemplars *)at(writer, position);
+}
+
+/* Whole and empty, but not linked yet: nobody reads it before the series' word says so. */
+static void store_new_exemplars(const struct exemplar_call *call) {
+    struct segment_exemplars *to = exemplars_at(call->writer, call->position);
+    uint64_t count = call->series->exemplar_count, size = segment_exemplars_size(count);
+    to->piece = (struct segment_piece) { .size = (uint32_t)size, .type = SEGMENT_PIECE_EXEMPLARS };
+    to->count = count;
+    for (uint64_t i = 0; i < count; i++)
+        for (int word = 0; word < SEGMENT_EXEMPLAR_WORDS; word++)
+            segment_store(&to->words[i][word], 0);
+    segment_store(&segment_header_of(&call->writer->map)->used, call->position + size);
+}
+
+static int store_exemplar(void *argument) {
+    struct exemplar_call *call = argument;
+    struct written_series *series = call->series;
+    struct segment_series *to = series_at(call->writer, series->position);
+    struct segment_exemplars *exemplars = exemplars_at(call->writer, call->position);
+    if (call->is_new)
+        store_new_exemplars(call);
+    begin_change(to, series->words);
+    for (int word = 0; word < SEGMENT_EXEMPLAR_WORDS; word++)
+        segment_store(&exemplars->words[call->bucket][word], call->words[word]);
+    end_change(call->writer, to, series->words);
+    return 0;
+}
+
+int segment_set_exemplar(struct segment_writer *writer, uint64_t series_number, unsigned bucket,
+                         const struct metric_exemplar *exemplar) {
+    struct written_series *series = series_of(writer, series_number);
+    struct exemplar_call call = {
+        .writer = writer,
+        .series = series,
+        .position = series->words[SEGMENT_WORD_EXEMPLARS],
+        .bucket = bucket,
+        .words = { bits_of(exemplar->value), exemplar->time_ns, exemplar->length },
+    };
+    check(bucket < series->exemplar_count && metric_exemplar_is_valid(exemplar));
+    memcpy(&call.words[3], exemplar->trace_id, exemplar->length);
+    if (call.position == 0) {
+        uint64_t size = segment_exemplars_size(series->exemplar_count);
+        uint64_t(*shadow)[SEGMENT_EXEMPLAR_WORDS] = calloc(series->exemplar_count, sizeof(*shadow));
+        int result = shadow ? segment_allocate(writer, writer->used + size) : -ENOMEM;
+        if (result < 0) {
+            free(shadow);
+            return result;
+        }
+        call.is_new = true;
+        call.position = series->words[SEGMENT_WORD_EXEMPLARS] = writer->used;
+        series->exemplars = shadow;
+        writer->used += size;
+    }
+    memcpy(series->exemplars[bucket], call.words, sizeof(call.words));
+    return segment_write(writer, store_exemplar, &call);
 }
 
 /* --- sign of life --- */
@@ -288,12 +364,12 @@ struct beat_call {
 static int store_beat(void *argument) {
     const struct beat_call *call = argument;
     struct segment_header *header = segment_header_of(&call->writer->map);
-    store(&header->last_commit_ns, call->last_commit_ns);
-    store(&header->heartbeat_ns, call->now_ns);
+    segment_store(&header->last_commit_ns, call->last_commit_ns);
+    segment_store(&header->heartbeat_ns, call->now_ns);
     return 0;
 }
 
 void segment_beat(struct segment_writer *writer, uint64_t now_ns, uint64_t last_commit_ns) {
     struct beat_call call = { writer, now_ns, last_commit_ns };
-    guarded(writer, store_beat, &call);
+    segment_write(writer, store_beat, &call);
 }

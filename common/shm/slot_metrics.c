@@ -108,7 +108,7 @@ int slot_metric_add(struct ring *ring, const struct slot_claim *claim, const str
     struct slot_metric head = {
         .size = (uint32_t)((sizeof(head) + cell + texts + WORD - 1) / WORD * WORD),
         .kind = (uint8_t)definition->kind,
-        .naming = (uint8_t)definition->naming,
+        .naming = (uint8_t)((unsigned)definition->naming | (unsigned)definition->combine << SLOT_METRIC_COMBINE_SHIFT),
         .name_length = (uint16_t)definition->name.length,
         .labels_length = (uint16_t)definition->labels.length,
         .unit_length = (uint16_t)definition->unit.length,
@@ -234,6 +234,11 @@ void slot_histogram_add_rest(struct ring_slot *slot, uint32_t place, uint64_t ze
 uint64_t slot_counter_total(struct ring_slot *slot, uint32_t place) {
     _Atomic uint64_t *total = cell_at(slot, place);
     return atomic_load_explicit(total, memory_order_relaxed);
+}
+
+void slot_gauge_leave(struct ring_slot *slot, uint32_t place) {
+    struct slot_gauge_cell *cell = cell_at(slot, place);
+    atomic_store(&cell->set_ns, 0);
 }
 
 double slot_gauge_value(struct ring_slot *slot, uint32_t place, uint64_t *ret_set_ns) {

@@ -9,7 +9,7 @@
  *
  * Definitions and cells grow from the area's begin, chunks from its end; one word holds both marks. The area's pages are
  * allocated, and made zero, when the first metric is registered. Cells of counters and histograms only ever grow, and start
- * at zero with each claim of a slot. A gauge is the process's own: who set it last holds for all, also when he is gone.
+ * at zero with each claim of a slot. A gauge is the process's own; what several processes' come to is its rule's (metric.h).
  */
 #ifndef TASKFORGE_COMMON_SHM_SLOT_METRICS_H
 #define TASKFORGE_COMMON_SHM_SLOT_METRICS_H
@@ -50,6 +50,8 @@ uint64_t *slot_counter_cell(struct ring_slot *slot, uint32_t place); /* the coun
 void slot_counter_add(struct ring_slot *slot, uint32_t place, uint64_t n);
 void slot_gauge_set(struct ring_slot *slot, uint32_t place, double value, uint64_t now_ns);
 void slot_gauge_add(struct ring_slot *slot, uint32_t place, double n, uint64_t now_ns);
+/* As if it had never been set: of a gauge with a rule, which is the process's elsewhere from now on. Sequentially consistent. */
+void slot_gauge_leave(struct ring_slot *slot, uint32_t place);
 /* An observation above 0 whose octave has its chunk: true. Else nothing has happened, and slot_histogram_observe is to be called. */
 static inline bool slot_histogram_observe_known(struct ring_slot *slot, uint32_t place, double value) {
     struct slot_histogram_cell *cell =

@@ -98,8 +98,12 @@ static size_t cell_size(unsigned kind) {
     return kind == METRIC_COUNTER ? sizeof(uint64_t) : sizeof(struct slot_gauge_cell);
 }
 
+static unsigned naming_of(const struct slot_metric *head) {
+    return head->naming & ((1U << SLOT_METRIC_COMBINE_SHIFT) - 1);
+}
+
 static bool head_is_sound(const struct slot_metric *head) {
-    if (!metric_kind_is_valid(head->kind) || head->naming >= METRIC_NAMING_END)
+    if (!metric_kind_is_valid(head->kind) || naming_of(head) >= METRIC_NAMING_END)
         return false;
     size_t used = sizeof(*head) + cell_size(head->kind) + head->name_length + head->labels_length + head->unit_length +
                   head->help_length + head->bounds_length;
@@ -134,7 +138,8 @@ int slot_metrics_definition(const struct slot_metrics_view *view, uint32_t metri
     const struct slot_metric *head = head_of(view, metric);
     const char *at = (const char *)(head + 1) + cell_size(head->kind);
     struct metric_definition definition = { .kind = (enum metric_kind)head->kind,
-                                            .naming = (enum metric_naming)head->naming };
+                                            .naming = (enum metric_naming)naming_of(head),
+                                            .combine = head->naming >> SLOT_METRIC_COMBINE_SHIFT };
     definition.name = take_text(&at, head->name_length);
     definition.labels = take_text(&at, head->labels_length);
     definition.unit = take_text(&at, head->unit_length);

@@ -21,7 +21,9 @@ const char *const partition_database_names[PARTITION_DATABASE_COUNT] = {
     [PARTITION_BLOCKS] = "blocks",         [PARTITION_INDEX] = "index",
     [PARTITION_STATE] = "state",           [PARTITION_META] = "meta",
     [PARTITION_SPANS] = "spans",           [PARTITION_SPAN_TRACES] = "span_traces",
-    [PARTITION_SPAN_TIMES] = "span_times",
+    [PARTITION_SPAN_TIMES] = "span_times", [PARTITION_SERIES] = "series",
+    [PARTITION_FAMILIES] = "families",     [PARTITION_ROWS] = "rows",
+    [PARTITION_COLUMNS] = "columns",
 };
 
 enum {
@@ -89,6 +91,7 @@ struct open_call {
     struct partition *partition;
     unsigned flags;
     mode_t mode;
+    bool anew; /* an empty file */
 };
 
 static int open_environment(void *argument) {
@@ -96,19 +99,24 @@ static int open_environment(void *argument) {
     return mdb_env_open(call->partition->environment, call->partition->path, call->flags, call->mode);
 }
 
-static int open_databases(void *argument) {
-    struct open_call *call = argument;
-    struct partition *partition = call->partition;
-    bool create = (call->flags & MDB_RDONLY) == 0;
+static bool has_database(enum partition_kind kind, unsigned database) {
+    if (database == PARTITION_STATE || database == PARTITION_META)
+        return true;
+    return (kind == PARTITION_OF_SAMPLES) == (database >= PARTITION_SPANS_END);
+}
+
+static int open_each(struct partition *partition, bool create) {
     MDB_txn *txn;
     int code = mdb_txn_begin(partition->environment, NULL, create ? 0 : MDB_RDONLY, &txn);
     if (code != 0)
         return code;
-    partition->has_spans = true;
+    partition->has_spans = partition->kind == PARTITION_OF_LOGS;
     for (unsigned i = 0; i < PARTITION_DATABASE_COUNT && code == 0; i++) {
         unsigned flags = 0;
+        if (!has_database(partition->kind, i))
+            continue;
         code = mdb_dbi_open(txn, partition_database_names[i], create ? MDB_CREATE : 0, &partition->databases[i]);
-        if (code == MDB_NOTFOUND && i >= PARTITION_SPANS) { /* older than spans */
+        if (code == MDB_NOTFOUND && partition->has_spans && i >= PARTITION_SPANS) { /* older than spans */
             partition->has_spans = false;
             code = 0;
             break;
@@ -122,6 +130,22 @@ static int open_databases(void *argument) {
         return mdb_txn_commit(txn);
     mdb_txn_abort(txn);
     return code;
+}
+
+/* A name that is not found may be a damaged one: none is put beside it before the pages are looked at that this changes. */
+static int add_spans(struct partition *partition) {
+    struct partition_txn probe = { .partition = partition };
+    int code = partition_pages_begin(&probe);
+    free(probe.pages);
+    return code == 0 ? open_each(partition, true) : code;
+}
+
+static int open_databases(void *argument) {
+    struct open_call *call = argument;
+    struct partition *partition = call->partition;
+    int code = open_each(partition, call->anew);
+    bool lacks_spans = partition->kind == PARTITION_OF_LOGS && !partition->has_spans;
+    return code == 0 && partition->writable && lacks_spans ? add_spans(partition) : code;
 }
 
 /* Whoever comes first makes the lock, with any umask, root for another's store too: readers of the group must be able to write it. */
@@ -145,7 +169,7 @@ static bool lock_exists(const char *path) {
 }
 
 /* The environment of partition->path. LMDB gives the lock file the data file's mode: it is widened afterwards. */
-static int open_at(struct partition *partition, unsigned flags, uint64_t map_size, struct error *error) {
+static int open_at(struct partition *partition, unsigned flags, uint64_t map_size, bool anew, struct error *error) {
     int code = mdb_env_create(&partition->environment);
     if (code == 0)
         code = mdb_env_set_assert(partition->environment, on_lmdb_assertion);
@@ -155,7 +179,9 @@ static int open_at(struct partition *partition, unsigned flags, uint64_t map_siz
         code = mdb_env_set_maxreaders(partition->environment, READERS_MAX);
     if (code == 0)
         code = mdb_env_set_mapsize(partition->environment, map_size);
-    struct open_call call = { .partition = partition, .flags = flags | MDB_NOSUBDIR | MDB_NOTLS, .mode = FILE_MODE };
+    struct open_call call = {
+        .partition = partition, .flags = flags | MDB_NOSUBDIR | MDB_NOTLS, .mode = FILE_MODE, .anew = anew
+    };
     /* LMDB maps a new lock file without allocating it: on a full disk that would be a fault, which is no damage. */
     if (code == 0 && !(flags & (MDB_RDONLY | MDB_NOLOCK)) && !lock_exists(partition->path) &&
         disk_is_full(partition->path))
@@ -173,10 +199,11 @@ static int open_at(struct partition *partition, unsigned flags, uint64_t map_siz
     return code == 0 ? 0 : partition_error(error, partition, "open it", code);
 }
 
-static struct partition *new_partition(const char *path) {
+static struct partition *new_partition(const char *path, enum partition_kind kind) {
     struct partition *partition = calloc(1, sizeof(*partition));
     if (!partition)
         return NULL;
+    partition->kind = kind;
     snprintf(partition->path, sizeof(partition->path), "%s", path);
     return partition;
 }
@@ -205,8 +232,8 @@ static uint64_t reader_map_size(const char *path) {
     return stat(path, &status) == 0 ? (uint64_t)status.st_size + READER_ROOM : READER_ROOM;
 }
 
-int partition_open(const char *path, enum partition_mode mode, uint64_t map_size, struct partition **ret,
-                   struct error *error) {
+int partition_open_kind(const char *path, enum partition_kind kind, enum partition_mode mode, uint64_t map_size,
+                        struct partition **ret, struct error *error) {
     if (strlen(path) >= PARTITION_PATH_MAX)
         return error_set(error, -ENAMETOOLONG, "%s: the path is too long", path);
     int result = guard_install(error);
@@ -221,19 +248,20 @@ int partition_open(const char *path, enum partition_mode mode, uint64_t map_size
     close(fd);
     if (result < 0)
         return result;
-    struct partition *partition = new_partition(path);
+    struct partition *partition = new_partition(path, kind);
     if (!partition)
         return error_set(error, -ENOMEM, "%s: out of memory", path);
     bool must_be_closed = false;
     if (mode == PARTITION_WRITE) {
         partition->writable = true;
-        result = open_at(partition, 0, map_size, error);
+        result = open_at(partition, 0, map_size, false, error);
     } else {
-        result = open_at(partition, MDB_RDONLY, reader_map_size(path), error);
+        result = open_at(partition, MDB_RDONLY, reader_map_size(path), false, error);
         if (result == -EACCES || result == -EROFS) { /* nobody writes a copy, nor a closed one: they need no lock */
             must_be_closed = lock_exists(path);
             mdb_env_close(partition->environment);
-            result = open_at(partition, MDB_RDONLY | MDB_NOLOCK, reader_map_size(path), error);
+            partition->environment = NULL; /* should there be no memory for another */
+            result = open_at(partition, MDB_RDONLY | MDB_NOLOCK, reader_map_size(path), false, error);
         }
     }
     if (result == 0)
@@ -246,20 +274,25 @@ int partition_open(const char *path, enum partition_mode mode, uint64_t map_size
     return 0;
 }
 
+int partition_open(const char *path, enum partition_mode mode, uint64_t map_size, struct partition **ret,
+                   struct error *error) {
+    return partition_open_kind(path, PARTITION_OF_LOGS, mode, map_size, ret, error);
+}
+
 /* The file with its meta record, built under another name: what stands at a partition's name is always whole. */
-static int build(const char *path, const struct partition_meta *meta, const struct partition_origin *origin,
-                 struct error *error) {
+static int build(const char *path, enum partition_kind kind, const struct partition_meta *meta,
+                 const struct partition_origin *origin, struct error *error) {
     struct partition_txn *txn = NULL;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
     if (fd < 0)
         return error_set(error, -errno, "%s: cannot create it: %s", path, strerror(errno));
     (void)fchmod(fd, FILE_MODE); /* whatever the umask is */
     close(fd);
-    struct partition *partition = new_partition(path);
+    struct partition *partition = new_partition(path, kind);
     if (!partition)
         return error_set(error, -ENOMEM, "%s: out of memory", path);
     partition->writable = true;
-    int result = open_at(partition, 0, BUILD_MAP_SIZE, error);
+    int result = open_at(partition, 0, BUILD_MAP_SIZE, true, error);
     if (result == 0)
         result = partition_begin(partition, true, &txn, error);
     if (result == 0) {
@@ -291,8 +324,9 @@ static int sync_folder_of(const char *path, struct error *error) {
     return code == 0 ? 0 : error_set(error, -code, "%s: cannot write the folder to disk: %s", folder, strerror(code));
 }
 
-int partition_create_of(const char *path, const struct partition_meta *meta, const struct partition_origin *origin,
-                        uint64_t map_size, struct partition **ret, struct error *error) {
+int partition_create_kind(const char *path, enum partition_kind kind, const struct partition_meta *meta,
+                          const struct partition_origin *origin, uint64_t map_size, struct partition **ret,
+                          struct error *error) {
     char building[PARTITION_PATH_MAX];
     if (snprintf(building, sizeof(building), "%s.new", path) >= (int)sizeof(building))
         return error_set(error, -ENAMETOOLONG, "%s: the path is too long", path);
@@ -300,7 +334,7 @@ int partition_create_of(const char *path, const struct partition_meta *meta, con
     if (result < 0)
         return result;
     partition_unlink(building); /* left by a kill */
-    result = build(building, meta, origin, error);
+    result = build(building, kind, meta, origin, error);
     if (result == 0 && link(building, path) < 0)
         result = error_set(error, -errno, "%s: cannot create it: %s", path, strerror(errno));
     bool linked = result == 0;
@@ -308,10 +342,15 @@ int partition_create_of(const char *path, const struct partition_meta *meta, con
         result = sync_folder_of(path, error);
     partition_unlink(building);
     if (result == 0)
-        result = partition_open(path, PARTITION_WRITE, map_size, ret, error);
+        result = partition_open_kind(path, kind, PARTITION_WRITE, map_size, ret, error);
     if (result < 0 && linked)
         partition_unlink(path);
     return result;
+}
+
+int partition_create_of(const char *path, const struct partition_meta *meta, const struct partition_origin *origin,
+                        uint64_t map_size, struct partition **ret, struct error *error) {
+    return partition_create_kind(path, PARTITION_OF_LOGS, meta, origin, map_size, ret, error);
 }
 
 int partition_create(const char *path, const struct partition_meta *meta, uint64_t map_size, struct partition **ret,

@@ -66,7 +66,8 @@ int partition_settle(const char *path, uint64_t committed, struct error *error);
 const char *partition_path(const struct partition *partition);
 /* A fault inside LMDB ended a call: nothing may be done with it any more but to close it. */
 bool partition_is_faulted(const struct partition *partition);
-/* Whether its file still stands at its path, as long as its pages claim: 0, -EBADMSG with what has become of it. A write transaction looks by itself. */
+/* Whether its file still stands at its path, as long as its pages claim: 0; -EBADMSG with what has become of it; another code says that
+ * nobody could look, and nothing about the file. A write transaction looks by itself. */
 int partition_check_place(const struct partition *partition, struct error *error);
 /* Whether the file could be opened, as far as its meta pages tell. Touches no LMDB. */
 bool partition_looks_sound(const char *path);

@@ -153,14 +153,17 @@ int partition_settle(const char *path, uint64_t committed, struct error *error) 
 int partition_check_place(const struct partition *partition, struct error *error) {
     struct stat ours, there;
     int fd;
-    if (partition->faulted || mdb_env_get_fd(partition->environment, &fd) != 0 || fstat(fd, &ours) < 0)
+    if (partition->faulted || mdb_env_get_fd(partition->environment, &fd) != 0)
         return error_set(error, -EBADMSG, "%s: its file cannot be looked at any more", partition->path);
-    if (stat(partition->path, &there) < 0 || there.st_dev != ours.st_dev || there.st_ino != ours.st_ino)
+    bool is_there = stat(partition->path, &there) == 0;
+    if (fstat(fd, &ours) < 0 || (!is_there && errno != ENOENT && errno != ENOTDIR)) /* no word about the file */
+        return error_set(error, -errno, "%s: cannot look at its file: %s", partition->path, strerror(errno));
+    if (!is_there || there.st_dev != ours.st_dev || there.st_ino != ours.st_ino)
         return error_set(error, -EBADMSG, "%s: its file was removed or replaced while it was written", partition->path);
     uint64_t used = partition_used_size(partition);
     if (used == 0 || (uint64_t)ours.st_size < used)
         return error_set(error, -EBADMSG, "%s: its file was cut to %llu bytes while it was written; it had %llu",
                          partition->path, (unsigned long long)ours.st_size, (unsigned long long)used);
     int result = partition_check_pages(fd, partition->path, error); /* LMDB looks when it opens it, and no more */
-    return result < 0 ? -EBADMSG : 0;
+    return result == -EPROTO ? -EBADMSG : result;
 }

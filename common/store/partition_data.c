@@ -88,8 +88,8 @@ int partition_put(struct partition_txn *txn, enum partition_database database, M
     return partition_call(&call, what, error);
 }
 
-static int delete_key(struct partition_txn *txn, enum partition_database database, MDB_val key, const char *what,
-                      struct error *error) {
+int partition_delete(struct partition_txn *txn, enum partition_database database, MDB_val key, const char *what,
+                     struct error *error) {
     check(txn->write);
     struct call call = { .kind = CALL_DELETE, .txn = txn, .database = database, .key = key };
     int code = partition_call(&call, what, error);
@@ -98,14 +98,23 @@ static int delete_key(struct partition_txn *txn, enum partition_database databas
 
 /* LMDB's answers point into the map, which may be cut at any moment, and their lengths are the file's word. */
 struct take {
-    char *to;
-    const MDB_val *value;
+    void *to;
+    const void *from;
+    size_t length;
 };
 
 static int take_guarded(void *argument) {
     const struct take *take = argument;
-    memcpy(take->to, take->value->mv_data, take->value->mv_size);
+    memcpy(take->to, take->from, take->length);
     return 0;
+}
+
+int partition_copy_out(struct partition_txn *txn, const void *from, size_t length, void *to, struct error *error) {
+    struct take take = { .to = to, .from = from, .length = length };
+    if (length == 0 || guard_run(GUARD_ALL, take_guarded, &take) == 0)
+        return 0;
+    txn->partition->faulted = true;
+    return partition_error(error, txn->partition, "read it", -EFAULT);
 }
 
 /* A copy behind `head` bytes of room; free it. */
@@ -116,11 +125,10 @@ static int take_value(struct partition_txn *txn, const MDB_val *value, size_t he
     char *copy = malloc(head + value->mv_size + 1);
     if (!copy)
         return error_set(error, -ENOMEM, "%s: out of memory", txn->partition->path);
-    struct take take = { .to = copy + head, .value = value };
-    if (value->mv_size > 0 && guard_run(GUARD_ALL, take_guarded, &take) < 0) {
+    int result = partition_copy_out(txn, value->mv_data, value->mv_size, copy + head, error);
+    if (result < 0) {
         free(copy);
-        txn->partition->faulted = true;
-        return partition_error(error, txn->partition, "read it", -EFAULT);
+        return result;
     }
     memcpy(ret, &copy, sizeof(copy));
     return 0;
@@ -235,8 +243,8 @@ int partition_block_put(struct partition_txn *txn, uint64_t first_sequence, stru
 int partition_block_delete(struct partition_txn *txn, uint64_t first_sequence, struct error *error) {
     unsigned char room[KEY_SIZE];
     MDB_val key = sequence_key(first_sequence, room);
-    int result = delete_key(txn, PARTITION_BLOCKS, key, "delete a block", error);
-    return result < 0 ? result : delete_key(txn, PARTITION_INDEX, key, "delete from the index", error);
+    int result = partition_delete(txn, PARTITION_BLOCKS, key, "delete a block", error);
+    return result < 0 ? result : partition_delete(txn, PARTITION_INDEX, key, "delete from the index", error);
 }
 
 static int find_block(struct partition_txn *txn, uint64_t first_sequence, MDB_val *ret, struct error *error) {
@@ -331,7 +339,7 @@ int partition_state_put(struct partition_txn *txn, struct text key, struct text 
 
 int partition_state_delete(struct partition_txn *txn, struct text key, struct error *error) {
     check(key.length > 0 && key.length <= PARTITION_STATE_KEY_MAX);
-    return delete_key(txn, PARTITION_STATE, partition_value(key), "delete from its state", error);
+    return partition_delete(txn, PARTITION_STATE, partition_value(key), "delete from its state", error);
 }
 
 /* Take the checksum off a sealed value. */

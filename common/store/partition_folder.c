@@ -66,30 +66,47 @@ static int list_add(struct list *list, const char *path, uint64_t first, uint64_
     return 0;
 }
 
-/* Every partition file of one folder. -ENOENT when there is no such folder. */
+static int cannot_read(const char *folder, int code, struct error *error) {
+    if (code == EACCES)
+        return error_set(error, -EACCES, "%s: permission denied; who may query joins the group taskforge", folder);
+    return error_set(error, -code, "%s: cannot read the folder: %s", folder, strerror(code));
+}
+
+/* NULL with 0 in errno at the end. */
+static struct dirent *next_of(DIR *directory) {
+    errno = 0;
+    return readdir(directory);
+}
+
+/* Every partition file of one folder. -ENOENT when there is no such folder. One that cannot be looked at is no missing one: another would be
+ * taken for the newest. */
 static int list_folder(const char *folder, struct list *list, struct error *error) {
     DIR *directory = opendir(folder);
-    if (!directory) {
-        int code = errno;
-        if (code == EACCES)
-            return error_set(error, -EACCES, "%s: permission denied; who may query joins the group taskforge", folder);
-        return error_set(error, -code, "%s: cannot read the folder: %s", folder, strerror(code));
-    }
+    if (!directory)
+        return cannot_read(folder, errno, error);
+    struct dirent *entry;
     int result = 0;
-    for (struct dirent *entry; result == 0 && (entry = readdir(directory)) != NULL;) {
+    while (result == 0 && (entry = next_of(directory)) != NULL) {
         uint64_t first, created;
         char path[PARTITION_PATH_MAX];
         struct stat status;
         if (!parse_name(entry->d_name, &first, &created) ||
             snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) >= (int)sizeof(path))
             continue;
-        if (fstatat(dirfd(directory), entry->d_name, &status, 0) < 0 || !S_ISREG(status.st_mode))
-            continue; /* gone meanwhile, or no file */
+        if (fstatat(dirfd(directory), entry->d_name, &status, 0) < 0) {
+            if (errno != ENOENT && errno != ELOOP) /* gone meanwhile, or a link to nowhere */
+                result = cannot_read(folder, errno, error);
+            continue;
+        }
+        if (!S_ISREG(status.st_mode))
+            continue;
         if (list->count >= PARTITIONS_MAX)
             result = error_set(error, -E2BIG, "%s: more than %d partitions", folder, PARTITIONS_MAX);
         else if (list_add(list, path, first, created, (uint64_t)status.st_blocks * 512) < 0)
             result = error_set(error, -ENOMEM, "%s: out of memory", folder);
     }
+    if (result == 0 && errno != 0)
+        result = cannot_read(folder, errno, error);
     closedir(directory);
     return result;
 }
@@ -104,6 +121,8 @@ int partition_list(const char *data_dir, struct partition_name **ret, size_t *re
         uint64_t first = 0, created = 0;
         (void)parse_name(base ? base + 1 : data_dir, &first, &created);
         result = list_add(&list, data_dir, first, created, (uint64_t)status.st_blocks * 512);
+        if (result < 0)
+            error_set(error, result, "%s: out of memory", data_dir);
     } else if (snprintf(logs, sizeof(logs), "%s/logs", data_dir) >= (int)sizeof(logs)) {
         result = error_set(error, -ENAMETOOLONG, "%s: the path is too long", data_dir);
     } else {

@@ -257,7 +257,7 @@ int partition_pages_begin(struct partition_txn *txn) {
         code = mdb_env_get_fd(partition->environment, &fd);
         void *map = code == 0 ? mmap(NULL, info.me_mapsize, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
         if (map == MAP_FAILED)
-            return code != 0 ? code : ENOMEM;
+            return code != 0 ? code : errno;
         partition->pages = map;
         partition->pages_size = info.me_mapsize;
     }

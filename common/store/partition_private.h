@@ -16,12 +16,20 @@ enum partition_database {
     PARTITION_SPANS, /* these three not in partitions of before there were spans */
     PARTITION_SPAN_TRACES,
     PARTITION_SPAN_TIMES,
+    PARTITION_SPANS_END,
+    PARTITION_SERIES = PARTITION_SPANS_END, /* these four and state and meta, instead of the others, in partitions of samples */
+    PARTITION_FAMILIES,
+    PARTITION_ROWS,
+    PARTITION_COLUMNS,
     PARTITION_DATABASE_COUNT
 };
+
+enum partition_kind { PARTITION_OF_LOGS, PARTITION_OF_SAMPLES };
 
 struct partition {
     MDB_env *environment;
     MDB_dbi databases[PARTITION_DATABASE_COUNT];
+    enum partition_kind kind;
     bool writable;
     uint64_t committed; /* the last transaction known to stand */
     bool has_spans;     /* the databases of spans were there when it was opened */
@@ -89,6 +97,10 @@ int partition_put(struct partition_txn *txn, enum partition_database database, M
                   const char *what, struct error *error);
 /* How many keys the database says it has. */
 int partition_count(struct partition_txn *txn, enum partition_database database, uint64_t *ret, struct error *error);
+/* Copy `length` bytes out of LMDB's map, which may be cut at any moment. */
+int partition_copy_out(struct partition_txn *txn, const void *from, size_t length, void *to, struct error *error);
+int partition_delete(struct partition_txn *txn, enum partition_database database, MDB_val key, const char *what,
+                     struct error *error); /* absent is fine */
 /* A copy of what LMDB answered, which lives as long as the transaction. */
 int partition_answer(struct partition_txn *txn, const MDB_val *value, struct text *ret, struct error *error);
 
@@ -96,7 +108,13 @@ static inline MDB_val partition_value(struct text text) {
     return (MDB_val) { text.length, (void *)(uintptr_t)text.data };
 }
 
-/* partition.c: the names of the databases. */
+/* partition.c: as partition_open and partition_create_of, of either kind. */
+int partition_open_kind(const char *path, enum partition_kind kind, enum partition_mode mode, uint64_t map_size,
+                        struct partition **ret, struct error *error);
+int partition_create_kind(const char *path, enum partition_kind kind, const struct partition_meta *meta,
+                          const struct partition_origin *origin, uint64_t map_size, struct partition **ret,
+                          struct error *error);
+/* The names of the databases. */
 extern const char *const partition_database_names[PARTITION_DATABASE_COUNT];
 
 /* partition_origin.c: the record in a transaction; read into the partition. */

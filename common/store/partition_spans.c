@@ -29,7 +29,7 @@ static MDB_val key_of(unsigned char *room, size_t size) {
 static int open_guarded(void *argument) {
     struct partition_txn *txn = argument;
     int code = 0;
-    for (unsigned i = PARTITION_SPANS; i < PARTITION_DATABASE_COUNT && code == 0; i++)
+    for (unsigned i = PARTITION_SPANS; i < PARTITION_SPANS_END && code == 0; i++)
         code = mdb_dbi_open(txn->txn, partition_database_names[i], 0, &txn->partition->databases[i]);
     return code;
 }

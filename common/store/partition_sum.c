@@ -269,8 +269,9 @@ static int put_sum(const char *path, const struct sum *sum, mode_t mode) {
     int fd = open(building, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         result = -errno;
-    else if (fchmod(fd, mode) < 0 || write(fd, bytes, size) != (ssize_t)size || fsync(fd) < 0)
-        result = errno ? -errno : -ENOSPC;
+    errno = ENOSPC; /* which a short write does not say */
+    if (fd >= 0 && (fchmod(fd, mode) < 0 || write(fd, bytes, size) != (ssize_t)size || fsync(fd) < 0))
+        result = -errno;
     if (fd >= 0)
         close(fd);
     if (result == 0 && rename(building, name) < 0)

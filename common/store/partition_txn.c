@@ -102,7 +102,8 @@ static uint64_t lesser(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
-/* Whether nothing is ever deleted from it or changed: then a put copies one leaf, and splits it at most. */
+/* Whether nothing in it is ever changed: then a put copies one leaf, and splits it at most; a deletion (of rows of samples) copies one, and
+ * those beside it where it merges them. */
 static bool only_grows(enum partition_database database) {
     return database >= PARTITION_SPANS;
 }
@@ -125,8 +126,9 @@ static uint64_t most_added_to(const struct partition_txn *txn, enum partition_da
 
 /* At most what the transaction adds to the pages in use. */
 static uint64_t most_added(const struct partition_txn *txn) {
-    static const enum partition_database shared[] = { PARTITION_STATE, PARTITION_SPANS, PARTITION_SPAN_TRACES,
-                                                      PARTITION_SPAN_TIMES };
+    static const enum partition_database shared[] = { PARTITION_STATE,      PARTITION_SPANS,  PARTITION_SPAN_TRACES,
+                                                      PARTITION_SPAN_TIMES, PARTITION_SERIES, PARTITION_FAMILIES,
+                                                      PARTITION_ROWS,       PARTITION_COLUMNS };
     uint64_t most = txn->bytes_put;
     for (size_t i = 0; i < COUNT_OF(shared); i++)
         most -= txn->puts[shared[i]].most - most_added_to(txn, shared[i]);

@@ -10,6 +10,7 @@
  *   "input/" uid u32 length u8 input-name key       -> the input's own value (record.h, input_position)
  *   "metrics/", "values/", "changes/", "value/"     -> what metric series are, and their totals (collector/series_state.h)
  *   "metric/"                                       -> the same, of before there were pages
+ *   "describe/" id u32                              -> unit, help and bounds of a metric's name (collector/descriptions.h)
  *   "cell/" producer_id[16] number u32              -> what was last folded of a metric by handle (collector/cells.h)
  *   "level/" service                                -> u8 lasting level, u8 passing level (255: none), u64 real ns of its end (collector/levels.h)
  *   "gone/" producer_id[16]                         -> u64 real ns: that it went without goodbye was told then
@@ -36,6 +37,7 @@
 #define STATE_METRICS "metrics/"
 #define STATE_VALUES "values/"
 #define STATE_CHANGES "changes/"
+#define STATE_DESCRIPTION "describe/"
 #define STATE_CELL "cell/"
 #define STATE_LEVEL "level/"
 #define STATE_GONE "gone/"

@@ -1,10 +1,13 @@
 /* verify.c - see verify.h: the store's partitions, two at a time, told of in their order. */
 #include "common/store/verify.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/store/samples.h"
 
 enum { AT_ONCE = 2 };
 
@@ -16,8 +19,8 @@ struct job { /* a partition in work */
 };
 
 struct verify {
-    const struct partition_name *names;
-    size_t count, begun, told;
+    const struct partition_name *names; /* those of logs, then those of samples */
+    size_t count, of_logs, begun, told;
     struct job jobs[AT_ONCE]; /* of partition n: the n % AT_ONCE */
     verify_report_function *report;
     void *argument;
@@ -53,12 +56,19 @@ static void tell(struct verify *verify) {
     struct job *job = &verify->jobs[verify->told % AT_ONCE];
     for (size_t at = 0; at < job->faults.length; at += strlen(job->faults.data + at) + 1)
         tell_fault(verify, job->faults.data + at);
-    compare_ends(verify, &job->result);
+    if (job->result.verdict == PARTITION_UNCHECKED) {
+        job->result.faults++;
+        tell_fault(verify, job->result.why);
+    }
+    if (verify->told < verify->of_logs)
+        compare_ends(verify, &job->result);
     verify->report(verify->argument, verify->names[verify->told].path, NULL, &job->result);
     verify->totals.partitions++;
     verify->totals.blocks += job->result.blocks;
     verify->totals.entries += job->result.entries;
     verify->totals.spans += job->result.spans;
+    verify->totals.series += job->result.series;
+    verify->totals.samples += job->result.samples;
     verify_child_stop(job->child);
     buffer_finish(&job->faults);
     *job = (struct job) { 0 };
@@ -88,11 +98,33 @@ static void wait_for_one(struct verify *verify) {
     }
 }
 
+static int list_all(const char *data_dir, struct verify *verify, struct partition_name **ret, struct error *error) {
+    struct partition_name *logs = NULL, *samples = NULL, *all;
+    size_t of_samples = 0;
+    int result = partition_list(data_dir, &logs, &verify->of_logs, error);
+    if (result == 0)
+        result = samples_list(data_dir, &samples, &of_samples, error);
+    if (result == 0 && verify->of_logs == 1 && of_samples == 1 && strcmp(logs[0].path, samples[0].path) == 0)
+        verify->of_logs = 0; /* one file, which its name or what stands in it tells of */
+    verify->count = verify->of_logs + of_samples;
+    all = result == 0 ? calloc(verify->count + 1, sizeof(*all)) : NULL;
+    if (result == 0 && !all)
+        result = error_set(error, -ENOMEM, "out of memory");
+    if (all && verify->of_logs > 0)
+        memcpy(all, logs, verify->of_logs * sizeof(*all));
+    if (all && of_samples > 0)
+        memcpy(all + verify->of_logs, samples, of_samples * sizeof(*all));
+    free(logs);
+    free(samples);
+    *ret = all;
+    return result;
+}
+
 int store_verify(const char *data_dir, verify_report_function *report, void *argument, struct verify_totals *ret,
                  struct error *error) {
     struct partition_name *names = NULL;
     struct verify verify = { .report = report, .argument = argument };
-    int result = partition_list(data_dir, &names, &verify.count, error);
+    int result = list_all(data_dir, &verify, &names, error);
     verify.names = names;
     while (result == 0 && verify.told < verify.count) {
         result = begin_more(&verify, error);

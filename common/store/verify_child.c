@@ -32,6 +32,7 @@ struct verify_child {
     int fd;
     struct buffer said; /* a line that is not whole yet */
     bool done;          /* it said so itself */
+    bool unchecked;     /* likewise, that it could not look */
     struct verify_result result;
     char path[PARTITION_PATH_MAX];
 };
@@ -41,9 +42,10 @@ struct verify_child {
 /* However the file is damaged, it ends: a limit of processor time, and no core file of it. */
 static void set_limits(const char *path) {
     struct stat status;
-    struct rlimit cpu = { CPU_SECONDS, CPU_SECONDS }, core = { 0, 0 };
+    struct rlimit cpu = { .rlim_cur = CPU_SECONDS }, core = { 0, 0 };
     if (stat(path, &status) == 0)
-        cpu.rlim_cur = cpu.rlim_max = CPU_SECONDS + (rlim_t)status.st_size / CPU_BYTES_A_SECOND;
+        cpu.rlim_cur = CPU_SECONDS + (rlim_t)status.st_size / CPU_BYTES_A_SECOND;
+    cpu.rlim_max = cpu.rlim_cur + 1; /* at it comes SIGKILL, which is not told from somebody else's */
     (void)setrlimit(RLIMIT_CPU, &cpu);
     (void)setrlimit(RLIMIT_CORE, &core);
 }
@@ -107,12 +109,17 @@ static void child_main(int out, pid_t parent, const char *path, unsigned flags) 
     struct stat checked;
     bool there = stat(path, &checked) == 0; /* another file may take its place meanwhile */
     check_partition(&run, path, flags);
+    if (run.unchecked) {
+        fflush(run.out);
+        _exit(0);
+    }
     if ((flags & VERIFY_NOTE) && there)
         write_note(&run, path, &checked);
     const struct verify_result *result = &run.result;
-    fprintf(run.out, "done %d %d %llu %llu %llu %llu %llu\n", (int)result->verdict, result->hashed,
+    fprintf(run.out, "done %d %d %llu %llu %llu %llu %llu %llu %llu\n", (int)result->verdict, result->hashed,
             (unsigned long long)result->blocks, (unsigned long long)result->entries, (unsigned long long)result->spans,
-            (unsigned long long)result->first, (unsigned long long)result->next);
+            (unsigned long long)result->series, (unsigned long long)result->samples, (unsigned long long)result->first,
+            (unsigned long long)result->next);
     fflush(run.out);
     _exit(0);
 }
@@ -159,20 +166,30 @@ static void take_fault(struct verify_child *child, const char *line, verify_faul
         tell(argument, line);
 }
 
+static void take_unchecked(struct verify_child *child, const char *why) {
+    if (!child->unchecked)
+        snprintf(child->result.why, sizeof(child->result.why), "it could not be checked: %.150s", why);
+    child->unchecked = true;
+}
+
 static void take_line(struct verify_child *child, const char *line, verify_fault_function *tell, void *argument) {
-    unsigned long long blocks, entries, spans, first, next;
+    unsigned long long blocks, entries, spans, series, samples, first, next;
     int verdict, hashed;
     struct verify_result *result = &child->result;
     if (strncmp(line, "fault ", 6) == 0) {
         take_fault(child, line + 6, tell, argument);
-    } else if (sscanf(line, "done %d %d %llu %llu %llu %llu %llu", &verdict, &hashed, &blocks, &entries, &spans, &first,
-                      &next) == 7 &&
+    } else if (strncmp(line, "unchecked ", 10) == 0) {
+        take_unchecked(child, line + 10);
+    } else if (sscanf(line, "done %d %d %llu %llu %llu %llu %llu %llu %llu", &verdict, &hashed, &blocks, &entries,
+                      &spans, &series, &samples, &first, &next) == 9 &&
                verdict > PARTITION_UNCHECKED && verdict < PARTITION_VERDICTS) {
         result->verdict = (enum partition_verdict)verdict;
         result->hashed = hashed;
         result->blocks = blocks;
         result->entries = entries;
         result->spans = spans;
+        result->series = series;
+        result->samples = samples;
         result->first = first;
         result->next = next;
         child->done = true;
@@ -194,11 +211,30 @@ static void take_lines(struct verify_child *child, verify_fault_function *tell, 
         said->length = 0;
 }
 
-static void reap(struct verify_child *child) {
-    int status;
+/* How it ended. */
+static int reap(struct verify_child *child) {
+    int status = 0;
     while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
         ;
     child->pid = 0;
+    return status;
+}
+
+/* It did not say what it found. A signal that it brought upon itself (a fault that the guard does not catch, the limit of its processor time) is
+ * the file's doing; not so where it could not begin, or was killed, as for want of memory. */
+static void take_end(struct verify_child *child, int status, verify_fault_function *tell, void *argument) {
+    struct verify_result *result = &child->result;
+    if (!child->unchecked && WIFEXITED(status))
+        take_unchecked(child, "the process for it could not begin");
+    else if (!child->unchecked && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM))
+        take_unchecked(child, "the process for it was killed");
+    if (child->unchecked) {
+        result->verdict = PARTITION_UNCHECKED;
+    } else {
+        take_fault(child, "damaged so that it could not be read to its end", tell, argument);
+        result->verdict = PARTITION_UNREADABLE;
+    }
+    result->next = 0;
 }
 
 int verify_child_read(struct verify_child *child, verify_fault_function *tell, void *argument,
@@ -212,12 +248,9 @@ int verify_child_read(struct verify_child *child, verify_fault_function *tell, v
     }
     if (got < 0 && errno == EAGAIN)
         return 1;
-    reap(child);
-    if (!child->done) {
-        take_fault(child, "damaged so that it could not be read to its end", tell, argument);
-        child->result.verdict = PARTITION_UNREADABLE;
-        child->result.next = 0;
-    }
+    int status = reap(child);
+    if (!child->done)
+        take_end(child, status, tell, argument);
     *ret = child->result;
     return 0;
 }

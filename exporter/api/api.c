@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "common/base/diag.h"
+
 void api_init(struct api *api, const char *runtime_dir, const char *data_dir, api_store_function *store,
               void *store_context) {
     *api = (struct api) { .checks = { .meminfo = "/proc/meminfo" }, .store = store, .store_context = store_context };
@@ -10,6 +12,8 @@ void api_init(struct api *api, const char *runtime_dir, const char *data_dir, ap
 }
 
 void api_finish(struct api *api) {
+    samples_reader_close(api->samples);
+    api->samples = NULL;
     segment_close(api->segment);
     api->segment = NULL;
     check_results_finish(&api->results);
@@ -37,6 +41,19 @@ struct segment *api_segment(struct api *api, struct error *error) {
     if (segment_open(api->checks.runtime_dir, &api->segment, error) < 0)
         api->segment = NULL;
     return api->segment;
+}
+
+static void note_damage(void *argument, const char *path, const char *why) {
+    (void)argument;
+    diag_warn("samples of metrics are passed over: %s: %s", path, why);
+}
+
+struct samples_reader *api_samples(struct api *api, struct error *error) {
+    if (api->samples)
+        return samples_reader_refresh(api->samples, error) < 0 ? NULL : api->samples;
+    if (samples_reader_open(api->checks.data_dir, note_damage, NULL, &api->samples, error) < 0)
+        api->samples = NULL;
+    return api->samples;
 }
 
 /* --- health --- */

@@ -8,6 +8,7 @@
 #include "common/query/filter.h"
 #include "common/shm/segment.h"
 #include "common/store/reader.h"
+#include "common/store/samples.h"
 #include "exporter/checks/checks.h"
 #include "exporter/http.h"
 
@@ -31,6 +32,8 @@ struct api {
     void *store_context;
     char trouble[ERROR_TEXT_SIZE]; /* why there is no store, or its damage */
     struct segment *segment;
+    struct samples_reader *samples; /* NULL: not opened yet */
+    uint64_t history_interval_ns;   /* as configured; 0: none is written */
     struct check_results results;
     uint64_t looked_ns; /* monotonic: when the checks looked last; 0: never */
 };
@@ -45,6 +48,9 @@ struct store_reader *api_store(struct api *api, struct http_answer *answer);
 void api_look_at_store(struct api *api);
 /* The segment as it is now, or NULL and *error. */
 struct segment *api_segment(struct api *api, struct error *error);
+
+/* The metric history as it is now, or NULL and *error. */
+struct samples_reader *api_samples(struct api *api, struct error *error);
 
 /* The handlers. */
 void api_logs(const struct http_request *request, struct http_answer *answer, struct api *api);
@@ -68,6 +74,9 @@ bool api_parameters_none(const struct http_request *request, struct http_answer 
 bool api_parameters_known(const struct http_request *request, const char *const *names, struct http_answer *answer);
 bool api_parameter_time(const struct http_request *request, const char *name, struct http_answer *answer,
                         uint64_t *ret);
+/* A duration of a second or more. */
+bool api_parameter_duration(const struct http_request *request, const char *name, struct http_answer *answer,
+                            uint64_t *ret);
 bool api_parameter_count(const struct http_request *request, const char *name, uint64_t most,
                          struct http_answer *answer, uint64_t *ret);
 /* The filter that service, level, min_level, start, end, q and the ids make; to be finished by the caller in any case. */

@@ -45,6 +45,17 @@ bool api_parameter_time(const struct http_request *request, const char *name, st
     return false;
 }
 
+bool api_parameter_duration(const struct http_request *request, const char *name, struct http_answer *answer,
+                            uint64_t *ret) {
+    const struct text *value = http_parameter(request, name);
+    if (!value || value->length == 0)
+        return true;
+    if (clock_parse_duration(value->data, value->length, ret) == 0 && *ret >= CLOCK_SECOND)
+        return true;
+    http_fail(answer, 400, "%s must be a duration of a second or more, such as 5m or 1h", name);
+    return false;
+}
+
 bool api_parameter_count(const struct http_request *request, const char *name, uint64_t most,
                          struct http_answer *answer, uint64_t *ret) {
     const struct text *value = http_parameter(request, name);

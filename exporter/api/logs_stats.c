@@ -139,16 +139,6 @@ static void answer_stats(struct store_reader *reader, struct text service, const
     tally_finish(&tally);
 }
 
-static bool read_step(const struct http_request *request, struct http_answer *answer, uint64_t *ret) {
-    const struct text *value = http_parameter(request, "step");
-    if (!value || value->length == 0)
-        return true;
-    if (clock_parse_duration(value->data, value->length, ret) == 0 && *ret >= CLOCK_SECOND)
-        return true;
-    http_fail(answer, 400, "step must be a duration of a second or more, such as 5m or 1h");
-    return false;
-}
-
 /* Counts over time are of a time that is known. False: the answer has failed. */
 static bool settle_range(const struct parts *parts, struct filter *filter, struct http_answer *answer) {
     const char *name = parts->step_ns > 0 ? "step" : "buckets";
@@ -179,7 +169,7 @@ void api_logs_stats(const struct http_request *request, struct http_answer *answ
     answer->compress = true;
     if (!api_parameters_known(request, names, answer) ||
         !api_parameter_count(request, "buckets", API_BUCKETS_MAX, answer, &parts.buckets) ||
-        !read_step(request, answer, &parts.step_ns))
+        !api_parameter_duration(request, "step", answer, &parts.step_ns))
         return;
     if (api_parameters_filter(request, answer, &filter) && settle_range(&parts, &filter, answer) &&
         (reader = api_store(api, answer)) != NULL)

@@ -12,6 +12,7 @@ enum { STATUS_PACKED_SIZE = 4096 };
 #define ANSWER_NS (2 * CLOCK_SECOND)
 #define WAITING_DEGRADED 5.0 /* seconds that something has been in hand without being stored */
 #define WAITING_UNHEALTHY 30.0
+#define HISTORY_DEGRADED 60.0 /* seconds that samples of metrics could not be written */
 #define FILL_DEGRADED 0.5
 #define FILL_UNHEALTHY 0.75 /* from here on info entries are dropped */
 
@@ -44,7 +45,7 @@ static double number(struct text status, const char *key) {
 
 static void judge(struct text status, struct check_result *ret) {
     double waiting = number(status, "waiting_seconds"), fill = number(status, "ring_fill");
-    double spilled = number(status, "spill_bytes");
+    double spilled = number(status, "spill_bytes"), history = number(status, "history_failing_seconds");
     if (number(status, "spill_failing") > 0)
         check_say(ret, CHECK_UNHEALTHY, "neither the store nor the spill can be written");
     if (number(status, "store_failing") > 0)
@@ -57,6 +58,8 @@ static void judge(struct text status, struct check_result *ret) {
                   fill * 100);
     if (spilled > 0)
         check_say(ret, CHECK_DEGRADED, "%.0f bytes wait in the spill", spilled);
+    if (history >= HISTORY_DEGRADED)
+        check_say(ret, CHECK_DEGRADED, "samples of metrics could not be written for %.0f s", history);
     if (!ret->details[0])
         check_say(ret, CHECK_HEALTHY, "rings: %.0f, processes: %.0f; what they write is stored",
                   number(status, "rings"), number(status, "processes"));

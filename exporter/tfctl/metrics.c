@@ -1,12 +1,15 @@
-/* metrics.c - tfctl metrics: what all series are now, out of the metric segment alone. No process needs to run. */
+/* metrics.c - tfctl metrics: what all series are now, out of the metric segment alone; with --since what they were (metrics_history.h). No
+ * process needs to run. */
 #include <math.h>
 
+#include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/model/pack.h"
 #include "common/shm/map.h"
 #include "exporter/metric_list.h"
-#include "exporter/tfctl/command.h"
+#include "exporter/tfctl/filter_options.h"
 #include "exporter/tfctl/format.h"
+#include "exporter/tfctl/metrics_history.h"
 #include "exporter/tfctl/output.h"
 
 enum { NAME_COLUMN_MAX = 72 };
@@ -16,14 +19,20 @@ struct metrics {
     struct session *session;
     struct text prefix;
     bool json, utc;
+    bool quantiles;                         /* were given */
+    struct metrics_history_options history; /* since_ns 0: what is now */
 };
 
-enum { OPTION_UTC = OPTION_COMMAND_FIRST };
+enum { OPTION_UTC = OPTION_COMMAND_FIRST, OPTION_STEP, OPTION_QUANTILES };
 
 static const struct option options[] = {
     COMMON_OPTIONS,
     { "format", required_argument, NULL, 'o' },
     { "utc", no_argument, NULL, OPTION_UTC },
+    { "since", required_argument, NULL, 'S' },
+    { "until", required_argument, NULL, 'U' },
+    { "step", required_argument, NULL, OPTION_STEP },
+    { "quantiles", required_argument, NULL, OPTION_QUANTILES },
     { 0 },
 };
 
@@ -148,27 +157,88 @@ static int run_metrics(struct metrics *metrics) {
     return status;
 }
 
-static int run(struct session *session, int argc, char **argv) {
-    struct metrics metrics = { .session = session };
-    int option, status = GO_ON;
-    while (status == GO_ON && (option = getopt_long(argc, argv, ":o:", options, NULL)) != -1) {
-        if (option == OPTION_UTC) {
-            metrics.utc = true;
-        } else if (option == 'o') {
-            metrics.json = strcmp(optarg, "json") == 0;
-            if (!metrics.json && strcmp(optarg, "text") != 0)
-                status = usage_error(session, "--format \"%s\": expected text or json", optarg);
-        } else {
-            status = session_option(session, option, argv);
+static int format_option(struct metrics *metrics, const char *name) {
+    static const char *const names[] = { [METRICS_TEXT] = "text", [METRICS_JSON] = "json", [METRICS_CSV] = "csv" };
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(name, names[i]) == 0) {
+            metrics->history.format = (enum metrics_format)i;
+            return GO_ON;
         }
+    return usage_error(metrics->session, "--format \"%s\": expected text, json or, with --since, csv", name);
+}
+
+static int step_option(struct metrics *metrics, const char *value) {
+    uint64_t *step = &metrics->history.step_ns;
+    if (clock_parse_duration(value, strlen(value), step) < 0 || *step < CLOCK_SECOND)
+        return usage_error(metrics->session,
+                           "--step \"%s\": expected a duration of a second or more, such as 30s, 5m, 1h", value);
+    metrics->history.steps = true;
+    return GO_ON;
+}
+
+static int quantiles_option(struct metrics *metrics, const char *value) {
+    struct error error = { "" };
+    if (series_quantiles_parse(text_of(value), &metrics->history.quantiles, &error) < 0)
+        return usage_error(metrics->session, "--quantiles \"%s\": %s", value, error.text);
+    metrics->quantiles = true;
+    return GO_ON;
+}
+
+static int take_option(struct metrics *metrics, int option, char **argv) {
+    switch (option) {
+    case 'o':
+        return format_option(metrics, optarg);
+    case 'S':
+        return option_time(metrics->session, "--since", optarg, &metrics->history.since_ns);
+    case 'U':
+        return option_time(metrics->session, "--until", optarg, &metrics->history.until_ns);
+    case OPTION_STEP:
+        return step_option(metrics, optarg);
+    case OPTION_QUANTILES:
+        return quantiles_option(metrics, optarg);
+    case OPTION_UTC:
+        metrics->utc = metrics->history.utc = true;
+        return GO_ON;
+    default:
+        return session_option(metrics->session, option, argv);
     }
+}
+
+/* What goes with --since alone, and what cannot be. */
+static int check_options(struct metrics *metrics) {
+    const struct metrics_history_options *history = &metrics->history;
+    const char *alone = history->step_ns > 0             ? "--step"
+                        : history->until_ns > 0          ? "--until"
+                        : metrics->quantiles             ? "--quantiles"
+                        : history->format == METRICS_CSV ? "--format csv"
+                                                         : NULL;
+    if (history->since_ns == 0 && alone)
+        return usage_error(metrics->session, "%s goes with --since: expected both, or neither", alone);
+    metrics->json = history->format == METRICS_JSON;
+    if (history->until_ns == 0)
+        metrics->history.until_ns = clock_real_ns();
+    if (history->since_ns >= history->until_ns)
+        return usage_error(metrics->session, "--since: expected a time before %s",
+                           history->until_ns < clock_real_ns() ? "--until" : "now");
+    return GO_ON;
+}
+
+static int run(struct session *session, int argc, char **argv) {
+    struct metrics metrics = { .session = session, .history = { .quantiles = SERIES_QUANTILES_DEFAULT } };
+    int option, status = GO_ON;
+    while (status == GO_ON && (option = getopt_long(argc, argv, ":o:S:U:", options, NULL)) != -1)
+        status = take_option(&metrics, option, argv);
     if (status == GO_ON && optind + 1 < argc)
-        status = usage_error(session, "expected one PREFIX at most, found \"%s\" too", argv[optind + 1]);
+        status = usage_error(session, "expected one NAME at most, found \"%s\" too", argv[optind + 1]);
+    if (status == GO_ON)
+        status = check_options(&metrics);
     if (status == GO_ON)
         status = session_resolve(session);
     if (status == GO_ON && optind < argc)
-        metrics.prefix = text_of(argv[optind]);
-    return status == GO_ON ? run_metrics(&metrics) : status;
+        metrics.prefix = metrics.history.selector = text_of(argv[optind]);
+    if (status != GO_ON)
+        return status;
+    return metrics.history.since_ns > 0 ? metrics_history_run(session, &metrics.history) : run_metrics(&metrics);
 }
 
 const struct command command_metrics = {
@@ -176,10 +246,20 @@ const struct command command_metrics = {
     .run = run,
     .help =
         "usage: tfctl metrics [PREFIX] [--format text|json]\n"
+        "       tfctl metrics [NAME[{LABEL=\"VALUE\",...}]] --since T [--until T] [--step D] [OPTIONS]\n"
         "What all metrics are now; with PREFIX those whose name, on /metrics or of the application's own, begins so.\n"
         "Of histograms and timers count, sum, average and quantiles. Reads the collector's last word: no process\n"
         "needs to run.\n\n"
-        "  -o, --format FORMAT       text, or json (an object a line)\n"
-        "      --utc                 the time of old values in UTC instead of local time\n"
-        "      --runtime-dir DIR     --config FILE\n",
+        "With --since what they were, out of the samples that the collector keeps: a line for each series, drawn and\n"
+        "summed up, and of a single one, or with --step, a row for each step. NAME is a name, or where none is called\n"
+        "so the beginning of one; labels are compared with = != =~ !~.\n\n"
+        "  -S, --since T             from T on: an age (90s 15m 2h 7d), 15:04, today, RFC 3339 ... (tfctl query "
+        "--help)\n"
+        "  -U, --until T             before T\n"
+        "      --step D              so long is a step (30s, 5m, 1h, 1d), begun at a multiple of it; some 200 "
+        "otherwise\n"
+        "      --quantiles Q,...     of histograms and timers (0.5,0.95,0.99)\n"
+        "  -o, --format FORMAT       text, json (an object a line) or, with --since, csv\n"
+        "      --utc                 times in UTC instead of local time\n\n"
+        "      --data-dir DIR        --runtime-dir DIR     --config FILE\n",
 };

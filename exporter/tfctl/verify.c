@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/model/pack.h"
+#include "common/store/samples.h"
 #include "common/store/verify.h"
 #include "exporter/tfctl/command.h"
 #include "exporter/tfctl/format.h"
@@ -41,10 +42,16 @@ static void append_count(struct buffer *out, uint64_t number, const char *one, c
     buffer_append_format(out, " %s%s", number == 1 ? one : many, behind);
 }
 
-static void append_counts(struct buffer *out, uint64_t blocks, uint64_t entries, uint64_t spans) {
+static void append_counts(struct buffer *out, uint64_t blocks, uint64_t entries, uint64_t spans, const char *behind) {
     append_count(out, blocks, "block", "blocks", ", ");
     append_count(out, entries, "entry", "entries", ", ");
-    append_count(out, spans, "span", "spans", ": ");
+    append_count(out, spans, "span", "spans", behind);
+}
+
+static void append_samples(struct buffer *out, uint64_t series, uint64_t samples) {
+    append_number(out, series);
+    buffer_append_string(out, " series, ");
+    append_count(out, samples, "sample", "samples", ": ");
 }
 
 static void append_verdict(struct buffer *out, enum partition_verdict verdict, unsigned faults) {
@@ -61,7 +68,10 @@ static void write_text(struct buffer *out, const char *path, const char *fault, 
         format_printable(out, text_of(fault));
         return;
     }
-    append_counts(out, result->blocks, result->entries, result->spans);
+    if (samples_is_name(path) || result->series > 0)
+        append_samples(out, result->series, result->samples);
+    else
+        append_counts(out, result->blocks, result->entries, result->spans, ": ");
     append_verdict(out, result->verdict, result->faults);
 }
 
@@ -73,9 +83,15 @@ static void write_json(struct buffer *out, const char *path, const char *fault, 
         buffer_append_string(&line, ",\"fault\":");
         json_append_string(&line, text_of(fault));
     } else {
-        buffer_append_format(&line, ",\"verdict\":\"%s\",\"blocks\":%llu,\"entries\":%llu,\"spans\":%llu,\"faults\":%u",
-                             verdicts[result->verdict], (unsigned long long)result->blocks,
-                             (unsigned long long)result->entries, (unsigned long long)result->spans, result->faults);
+        buffer_append_format(&line, ",\"verdict\":\"%s\"", verdicts[result->verdict]);
+        if (samples_is_name(path) || result->series > 0)
+            buffer_append_format(&line, ",\"series\":%llu,\"samples\":%llu", (unsigned long long)result->series,
+                                 (unsigned long long)result->samples);
+        else
+            buffer_append_format(&line, ",\"blocks\":%llu,\"entries\":%llu,\"spans\":%llu",
+                                 (unsigned long long)result->blocks, (unsigned long long)result->entries,
+                                 (unsigned long long)result->spans);
+        buffer_append_format(&line, ",\"faults\":%u", result->faults);
     }
     buffer_append_char(&line, '}');
     out->failed |= line.failed;
@@ -95,7 +111,9 @@ static void report(void *argument, const char *path, const char *fault, const st
 static void print_totals(const struct session *session, const struct verify_totals *totals) {
     struct buffer out = BUFFER_EMPTY;
     append_count(&out, totals->partitions, "partition", "partitions", ", ");
-    append_counts(&out, totals->blocks, totals->entries, totals->spans);
+    append_counts(&out, totals->blocks, totals->entries, totals->spans, totals->series > 0 ? ", " : ": ");
+    if (totals->series > 0)
+        append_samples(&out, totals->series, totals->samples);
     append_verdict(&out, totals->faults ? PARTITION_PARTLY : PARTITION_SOUND, totals->faults);
     if (!out.failed)
         printf("%s: %.*s\n", session->data_dir, TEXT_FORMAT(buffer_text(&out)));
@@ -136,7 +154,7 @@ const struct command command_verify = {
     .help = "usage: tfctl verify [--data-dir DIR] [--format text|json]\n"
             "Check every page, checksum, sequence and index of the store, and the hashes that closed partitions were "
             "noted\n"
-            "with. A line for each fault, one for each partition and one for all; exit status 1 when there is a fault. "
+            "with, and every row and column of the metric history. A line for each fault, one for each partition and one for all; exit status 1 when there is a fault. "
             "DIR is\n"
             "a data folder, a folder of copied partitions, or one partition file.\n\n"
             "  -o, --format FORMAT       text or json (an object a line)\n"

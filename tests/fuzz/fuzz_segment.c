@@ -10,6 +10,7 @@
 
 #include "common/base/check.h"
 #include "common/shm/segment_private.h"
+#include "exporter/exposition.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -51,12 +52,22 @@ static void make_segment(void) {
     histogram_add(&histogram, 100, 1);
     check(segment_set_histogram(writer, 1, &histogram, 1) == 0);
     add(writer, METRIC_GAUGE, "depth", "taskforge_depth_gauge");
+    const struct metric_exemplar exemplar = { .value = 1, .time_ns = 1, .length = 2, .trace_id = "ab" };
+    check(segment_set_exemplar(writer, 0, 0, &exemplar) == 0 && segment_set_exemplar(writer, 1, 2, &exemplar) == 0);
     check(segment_publish(writer, NULL) == 0);
     file = fcntl(writer->map.fd, F_DUPFD_CLOEXEC, 3);
     check(file >= 0 && pread(file, whole, FILE_SIZE, 0) == FILE_SIZE);
     histogram_finish(&histogram);
     segment_destroy(writer);
     atexit(remove_file);
+}
+
+/* Nobody writes: an odd sequence stays odd. */
+static void let_nobody_wait(struct segment *segment) {
+    segment->stuck = true;
+    uint64_t changes;
+    memcpy(&changes, scribbled + offsetof(struct segment_header, changes), sizeof(changes));
+    segment->stuck_changes = changes;
 }
 
 static void use(const struct segment_sample *sample) {
@@ -66,14 +77,33 @@ static void use(const struct segment_sample *sample) {
         check(label.name.length > 0);
     metric_bounds_read(sample->definition.bounds, bounds);
     histogram_count(&sample->histogram);
+    for (unsigned i = 0; i < sample->exemplar_count; i++)
+        check(sample->exemplars[i].length == 0 || metric_exemplar_is_valid(&sample->exemplars[i]));
     check(sample->family.length > 0 && metric_kind_is_valid(sample->definition.kind));
+}
+
+/* /metrics of a segment that was whole when its series came: an error, or a body of what was there then. */
+static void expose(struct segment *segment, struct exposition *exposition) {
+    for (int format = 0; format < EXPOSITION_FORMATS; format++) {
+        const struct exposition_wish wish = { .format = format, .created = true, .arrived_ns = UINT64_MAX };
+        struct exposition_body *body;
+        struct error error = { "" };
+        size_t count, length;
+        int result = exposition_read(exposition, segment, &wish, &body, &error);
+        check(result == 0 || error.text[0]);
+        if (result < 0)
+            continue;
+        const struct iovec *pieces = exposition_body_pieces(body, &count, &length);
+        for (size_t i = 0; i < count; i++)
+            check(pieces[i].iov_len == 0 || !memchr(pieces[i].iov_base, '\0', pieces[i].iov_len));
+        exposition_body_release(body);
+    }
 }
 
 static void read_everything(struct segment *segment) {
     struct segment_info info;
     struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;
-    segment->stuck = true; /* nobody writes: an odd sequence stays odd */
-    memcpy(&segment->stuck_changes, scribbled + offsetof(struct segment_header, changes), sizeof(uint64_t));
+    let_nobody_wait(segment);
     if (segment_info_get(segment, &info) == 0)
         check(info.used <= FILE_SIZE);
     for (uint64_t at = 0; segment_next(segment, at, &sample) == 1; at = sample.position) {
@@ -92,6 +122,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct error error = { "" };
     if (file < 0)
         make_segment();
+    struct exposition *exposition = NULL;
+    struct segment *before = NULL;
+    check(pwrite(file, whole, FILE_SIZE, 0) == FILE_SIZE && exposition_create(&exposition) == 0 &&
+          segment_open(folder, &before, NULL) == 0);
+    expose(before, exposition);
     memcpy(scribbled, whole, FILE_SIZE);
     while (size > 3) {
         size_t at = (size_t)(data[0] | data[1] << 8) * 2 % FILE_SIZE, length = data[2];
@@ -106,8 +141,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check(pwrite(file, scribbled, FILE_SIZE, 0) == FILE_SIZE);
     int result = segment_open(folder, &segment, &error);
     check(result == 0 || error.text[0]);
-    if (result == 0)
+    let_nobody_wait(before);
+    expose(before, exposition);
+    if (result == 0) {
         read_everything(segment);
+        expose(segment, exposition);
+    }
+    exposition_destroy(exposition);
+    segment_close(before);
     segment_close(segment);
     return 0;
 }

@@ -126,6 +126,12 @@ static tf_metric *handle(enum tf_metric_kind kind, const char *name) {
 static void count(void) {
     struct tf_metric_value value;
     int seen = 0;
+    struct tf_metric_definition named = TF_METRIC_INIT(TF_COUNTER, "named_counted"),
+                                sum = TF_METRIC_INIT(TF_GAUGE, "all_sum");
+    tf_metric *summed;
+    sum.combine = TF_COMBINE_SUM;
+    EXPECT(tf_metric_register(client, &sum, &summed) == 0 && tf_gauge_set(summed, 1) == 0 &&
+           tf_gauge_add(summed, 1) == 0);
     tf_metric *counter = handle(TF_COUNTER, "all_counted"), *gauge = handle(TF_GAUGE, "all_level");
     tf_metric *histogram = handle(TF_HISTOGRAM, "all_sizes"), *timer = handle(TF_TIMER, "all_times");
     uint64_t started = tf_timer_start();
@@ -134,6 +140,7 @@ static void count(void) {
     for (int i = 0; i < 100; i++)
         EXPECT(tf_histogram_observe(histogram, 1 << (i % 30)) == 0);
     EXPECT(tf_timer_observe(timer, 0.25) == 0 && tf_timer_stop(timer, started) == 0);
+    EXPECT(tf_metric_describe(client, &named) == 0);
     EXPECT(tf_metric_count(client, "named_counted", 1, labels, 1) == 0);
     EXPECT(tf_metric_set(client, "named_level", 1, labels, 1) == 0);
     EXPECT(tf_metric_add(client, "named_level", 1, NULL, 0) == 0);

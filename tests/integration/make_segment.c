@@ -1,9 +1,12 @@
 /* make_segment.c - a metric segment out of JSON lines, as a collector would have left it, and its exposition.
  *
- *   make_segment RUNTIME_DIR [text|openmetrics] < series.ndjson
+ *   make_segment RUNTIME_DIR [text|openmetrics|created|gzip]... < series.ndjson
  *
- * A line is {"kind","name","naming","labels":{},"unit","help","bounds":[],"value","observations":[],"updated","hidden"}; what is missing is
- * empty, naming 0 to 2 as in enum metric_naming. The segment gets a beat of now.
+ * created: OpenMetrics with _created; gzip: text, compressed. An empty line ends a set: its segment is published and its expositions are printed, each behind a line with its length, and the next
+ * set begins. (With one set and one format there is no such line.)
+ *
+ * A line is {"kind","name","naming","labels":{},"unit","help","bounds":[],"value","observations":[],"updated","hidden",
+ * "exemplars":[[BUCKET,VALUE,NANOSECONDS,TRACE_ID]...]}; what is missing is empty, naming 0 to 2 as in enum metric_naming. The segment gets a beat of now.
  */
 #include <errno.h>
 #include <math.h>
@@ -106,6 +109,29 @@ static void set_value(struct segment_writer *writer, uint64_t series, enum metri
     histogram_finish(&histogram);
 }
 
+/* [BUCKET,VALUE,NANOSECONDS,TRACE_ID], again and again. */
+static void set_exemplars(struct segment_writer *writer, uint64_t series, struct text map) {
+    struct pack_value value;
+    if (!pack_find(map, TEXT_LITERAL("exemplars"), &value) || value.type != PACK_ARRAY)
+        return;
+    struct pack_reader reader = { value.whole.data, value.whole.data + value.whole.length };
+    check(pack_next(&reader, &value) == 1);
+    while (pack_next(&reader, &value) == 1) {
+        struct metric_exemplar exemplar = { .value = 0 };
+        check(value.type == PACK_ARRAY && value.count == 4 && pack_next(&reader, &value) == 1);
+        unsigned bucket = (unsigned)number_of(&value);
+        check(pack_next(&reader, &value) == 1);
+        exemplar.value = number_of(&value);
+        check(pack_next(&reader, &value) == 1);
+        exemplar.time_ns = value.natural;
+        check(pack_next(&reader, &value) == 1 && value.type == PACK_TEXT &&
+              value.text.length <= sizeof(exemplar.trace_id));
+        exemplar.length = (uint8_t)value.text.length;
+        memcpy(exemplar.trace_id, value.text.data, value.text.length);
+        must(segment_set_exemplar(writer, series, bucket, &exemplar), "exemplar", NULL);
+    }
+}
+
 static void add_series(struct segment_writer *writer, struct text map) {
     char labels[METRIC_LABELS_BYTES], packed[METRIC_BOUNDS_BYTES], family[METRIC_FAMILY_BYTES];
     double bounds[METRIC_BOUNDS_MAX];
@@ -126,34 +152,44 @@ static void add_series(struct segment_writer *writer, struct text map) {
     size_t length = metric_family(&scheme, definition.kind, definition.naming, definition.name, family);
     must(segment_add(writer, &definition, (struct text) { family, length }, clock_real_ns(), &series), "add", NULL);
     set_value(writer, series, definition.kind, map);
+    set_exemplars(writer, series, map);
     segment_set_hidden(writer, series,
                        pack_find(map, TEXT_LITERAL("hidden"), &hidden) && hidden.type == PACK_BOOL && hidden.boolean);
 }
 
-static void print(const char *runtime_dir, enum exposition_format format) {
+static void print(const char *runtime_dir, const char *format, bool framed) {
+    const bool created = strcmp(format, "created") == 0;
+    const struct exposition_wish wish = {
+        .format = created || strcmp(format, "openmetrics") == 0 ? EXPOSITION_OPENMETRICS : EXPOSITION_TEXT,
+        .gzip = strcmp(format, "gzip") == 0,
+        .created = created,
+    };
     struct segment *segment = NULL;
     struct exposition *exposition = NULL;
+    struct exposition_body *body = NULL;
     struct error error = { "" };
-    struct text text;
+    size_t count, length;
     must(segment_open(runtime_dir, &segment, &error), "open", &error);
     must(exposition_create(&exposition), "exposition", NULL);
-    must(exposition_read(exposition, segment, format, &text, &error), "exposition", &error);
-    printf("%.*s", TEXT_FORMAT(text));
+    must(exposition_read(exposition, segment, &wish, &body, &error), "exposition", &error);
+    const struct iovec *pieces = exposition_body_pieces(body, &count, &length);
+    if (framed)
+        printf("%zu\n", length);
+    for (size_t i = 0; i < count; i++)
+        if (pieces[i].iov_len > 0)
+            fwrite(pieces[i].iov_base, 1, pieces[i].iov_len, stdout);
+    exposition_body_release(body);
     exposition_destroy(exposition);
     segment_close(segment);
 }
 
-int main(int argc, char **argv) {
-    struct segment_writer *writer = NULL;
+/* The series of one set into the writer: true when an empty line ended it, false when that was the last. */
+static bool read_set(struct segment_writer *writer) {
+    static char *line;
+    static size_t capacity;
     struct error error = { "" };
-    char *line = NULL;
-    size_t capacity = 0;
     ssize_t length;
-    if (argc < 2)
-        return 2;
-    must(map_guard_install(&error), "guard", &error);
-    must(segment_create(argv[1], &scheme, &writer, &error), "create", &error);
-    while ((length = getline(&line, &capacity, stdin)) > 0) {
+    while ((length = getline(&line, &capacity, stdin)) > 1) {
         enum { GROWTH = 9 }; /* "1," becomes a double */
         struct pack_writer packed = { .data = malloc((size_t)length * GROWTH), .capacity = (size_t)length * GROWTH };
         check(packed.data);
@@ -161,11 +197,29 @@ int main(int argc, char **argv) {
         add_series(writer, (struct text) { packed.data, packed.length });
         free(packed.data);
     }
-    free(line);
+    return length == 1;
+}
+
+static bool make_set(int argc, char **argv, bool is_first) {
+    struct segment_writer *writer = NULL;
+    struct error error = { "" };
+    must(segment_create(argv[1], &scheme, &writer, &error), "create", &error);
+    bool goes_on = read_set(writer);
     segment_beat(writer, clock_real_ns(), clock_real_ns());
     must(segment_publish(writer, &error), "publish", &error);
     segment_destroy(writer);
-    if (argc > 2)
-        print(argv[1], strcmp(argv[2], "openmetrics") == 0 ? EXPOSITION_OPENMETRICS : EXPOSITION_TEXT);
+    for (int i = 2; i < argc; i++)
+        print(argv[1], argv[i], goes_on || !is_first || argc > 3);
+    fflush(stdout);
+    return goes_on;
+}
+
+int main(int argc, char **argv) {
+    struct error error = { "" };
+    if (argc < 2)
+        return 2;
+    must(map_guard_install(&error), "guard", &error);
+    for (bool is_first = true; make_set(argc, argv, is_first); is_first = false)
+        ;
     return 0;
 }

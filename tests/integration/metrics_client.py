@@ -82,6 +82,8 @@ class Tfmetric(unittest.TestCase):
             (["counter", "jobs_total"], "counter app add jobs{} 1 "),
             (["timer", "work_seconds", "2s"], "timer app add work{} 2 "),
             (["-s", "cron", "--wait", "1s", "counter", "jobs"], "counter app add jobs{} 1 "),
+            (["--add", "gauge", "depth", "-5"], "gauge app add depth{} -5 "),
+            (["--describe", "a sentence", "--unit", "bytes", "--bounds", "1,2.5,1e3", "histogram", "size", "7"], "histogram app add size{} 7 "),
         ):
             with self.subTest(argv=argv):
                 self.expect(self.run_tool(*argv), 0)
@@ -111,6 +113,14 @@ class Tfmetric(unittest.TestCase):
             (["-s", "", "counter", "jobs"], "service must be 1 to 100 characters"),
             (["--wait", "soon", "counter", "jobs"], 'wait must be a duration such as 500ms or 10s, is "soon"'),
             (["--unknown", "counter", "jobs"], "unknown option --unknown"),
+            (["--add", "counter", "jobs", "1"], "--add is for gauges"),
+            (["--add", "gauge", "depth", "nan"], "a gauge cannot change by NaN"),
+            (["--bounds", "1,2", "counter", "jobs"], "--bounds is for histograms and timers"),
+            (["--bounds", "2,1", "timer", "work", "1s"], "must be finite and ascending"),
+            (["--bounds", "1,x", "timer", "work", "1s"], 'numbers with commas between them, at "x"'),
+            (["--bounds", ",".join(map(str, range(65))), "timer", "work", "1s"], "1 to 64 numbers"),
+            (["--unit", "no unit", "counter", "jobs"], "the unit of metric jobs"),
+            (["--describe", b"\xff", "counter", "jobs"], "the help of metric jobs"),
             (["-s"], "option -s needs a value"),
         ):
             with self.subTest(argv=argv):
@@ -242,6 +252,44 @@ class WithCollector(unittest.TestCase):
                 self.assertIn(b"jobs", done.stderr)
             instance.run("tfmetric", "counter", "jobs_total", "3")
             self.wait_for(probe, "get jobs", "1 5 0 0")
+
+    def test_gauges_with_a_rule_are_of_those_that_live(self):
+        with Instance() as instance, Probe(instance) as probe:
+            collector = instance.start("collector")
+            for n in range(2):
+                with Probe(instance) as other:
+                    for rule in ("sum", "min", "max"):
+                        self.assertEqual(probe.ask(f"rule {rule}_depth 5 {rule}"), "ok")
+                        self.assertEqual(other.ask(f"rule {rule}_depth 7 {rule}"), "ok")
+                    for rule, both in (("sum", 12), ("min", 5), ("max", 7)):
+                        self.wait_for(probe, f"get {rule}_depth", f"2 {both} 0 0")
+                    if n == 1:
+                        collector.kill()
+                    other.die()
+                if n == 1:
+                    collector = instance.start("collector")
+                for rule in ("sum", "min", "max"):
+                    self.wait_for(probe, f"get {rule}_depth", "2 5 0 0")
+            self.assertIn('has the rule "sum" already', probe.ask("rule sum_depth 1 max"))
+            self.assertIn('has the rule "sum" already', instance.run("tfmetric", "gauge", "sum_depth", "1", check=False).stderr.decode())
+            probe.die()
+            with Probe(instance) as last:
+                wait_until(lambda: "no metric" in last.ask("get sum_depth"), "the gauge to leave with its last process")
+
+    def test_names_are_described(self):
+        with Instance() as instance, Probe(instance) as probe:
+            instance.start("collector")
+            instance.run("tfmetric", "counter", "jobs", "1", "queue=a")
+            self.wait_for(probe, "get jobs queue=a", "1 1 0 0")
+            instance.run("tfmetric", "--unit", "pieces", "counter", "jobs", "1", "queue=b")
+            self.assertEqual(probe.ask("describe jobs done"), "ok")
+            instance.run("tfmetric", "counter", "jobs", "1", "queue=a")
+
+            def units():
+                rows = [json.loads(line) for line in instance.run("tfctl", "metrics", "-o", "json", "taskforge_jobs").stdout.splitlines()]
+                return sorted((row["labels"]["queue"], row.get("unit"), row["value"]) for row in rows)
+
+            wait_until(lambda: units() == [("a", "pieces", 2), ("b", "pieces", 1)], "both series to have the unit")
 
     def test_statistics_are_where_the_dashboard_looks(self):
         with Instance() as instance, Probe(instance) as probe:

@@ -3,6 +3,8 @@
  *     count NAME N          register a counter and add N by handle            ok
  *     time NAME SECONDS     a timer, likewise                                 ok
  *     gauge NAME N          a gauge, likewise                                 ok
+ *     rule NAME N sum|min|max   a gauge with a rule for several processes     ok
+ *     describe NAME HELP    of a counter                                      ok
  *     stats                 queue, worker and job statistics                  ok
  *     get NAME [KEY=VALUE]  what the collector has: KIND VALUE COUNT SUM, or the sentence
  *     each                  every series: FAMILY{KEY=VALUE ...} VALUE ..., joined by ';'
@@ -20,6 +22,21 @@ static tf_metric *handle(int kind, const char *name) {
     tf_metric *metric = NULL;
     tf_metric_register(NULL, &definition, &metric);
     return metric;
+}
+
+static tf_metric *rule_handle(const char *name, const char *rule) {
+    struct tf_metric_definition definition = TF_METRIC_INIT(TF_GAUGE, name);
+    tf_metric *metric = NULL;
+    definition.combine = strcmp(rule, "sum") == 0   ? TF_COMBINE_SUM
+                         : strcmp(rule, "min") == 0 ? TF_COMBINE_MIN
+                                                    : TF_COMBINE_MAX;
+    return tf_metric_register(NULL, &definition, &metric) == 0 ? metric : NULL;
+}
+
+static int describe(const char *name, const char *help) {
+    struct tf_metric_definition definition = TF_METRIC_INIT(TF_COUNTER, name);
+    definition.help = help;
+    return tf_metric_describe(NULL, &definition);
 }
 
 static void answer(int r) {
@@ -64,6 +81,11 @@ static void act(char *line) {
         answer(tf_timer_observe(handle(TF_TIMER, name), strtod(argument, NULL)));
     else if (strcmp(verb, "gauge") == 0)
         answer(tf_gauge_set(handle(TF_GAUGE, name), strtod(argument, NULL)));
+    else if (strcmp(verb, "rule") == 0) {
+        tf_metric *metric = rule_handle(name, strtok(NULL, " \n"));
+        answer(metric ? tf_gauge_set(metric, strtod(argument, NULL)) : -1);
+    } else if (strcmp(verb, "describe") == 0)
+        answer(describe(name, argument));
     else if (strcmp(verb, "stats") == 0)
         answer(tf_queue_stats(NULL, 5, 4, 1) | tf_worker_stats(NULL, 9, 6, 2, 1) | tf_job_stats(NULL, 9, 1, 2, 3, 3));
     else if (tf_metric_each(NULL, print_one, NULL) < 0)

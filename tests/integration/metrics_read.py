@@ -3,19 +3,23 @@
 import gzip
 import http.client
 import json
+import math
 import os
 import pathlib
+import random
+import re
 import subprocess
 import sys
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from harness import BUILD, Instance, expect, main  # noqa: E402
+import metric_sets  # noqa: E402
+from harness import BUILD, LONG, Failure, Instance, expect, main  # noqa: E402
 
 SERIES = [
     {"kind": "counter", "name": "jobs", "labels": {"queue": "mail"}, "value": 7, "help": "Jobs done."},
     {"kind": "counter", "name": "jobs", "labels": {"queue": "a\"b\\\n\u001b[31m"}, "value": 0.5},
-    {"kind": "gauge", "name": "depth", "value": "NaN"},
+    {"kind": "gauge", "name": "depth", "value": math.nan},
     {"kind": "timer", "name": "run", "observations": [0.1] * 90 + [2.0] * 10},
     {"kind": "histogram", "name": "empty"},
     {"kind": "gauge", "name": "node_load1", "naming": 2, "value": 1.25, "unit": "", "updated": 1700000000000000000},
@@ -27,7 +31,7 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 def make_segment(instance, series=SERIES):
     instance.runtime.mkdir(exist_ok=True)
-    lines = "".join(json.dumps(one) + "\n" for one in series)
+    lines = "".join(map(metric_sets.json_of, series))
     subprocess.run([BUILD / "tests/integration/make_segment", instance.runtime], input=lines.encode(), check=True)
 
 
@@ -156,6 +160,73 @@ def tfctl_tells_the_age_of_values_that_nobody_keeps():
         expect(b"the collector does not run: values as of 2001-09-09 01:46:40" in done.stderr and done.stdout, f"{done}")
 
 
+# --- random sets with naughty strings: what is told is what was written, and no terminal acts on it ---
+
+SETS = 100 if LONG else 3
+# What a terminal acts on: C0 but the newline, DEL, C1, marks of direction, separators of lines.
+ACTS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def strict(text):
+    def refuse(constant):
+        raise Failure(f"{constant} is no JSON")
+
+    def pairs(found):
+        expect(len(dict(found)) == len(found), f"a key stands there twice: {found}")
+        return dict(found)
+
+    return json.loads(text, parse_int=float, parse_constant=refuse, object_pairs_hook=pairs)
+
+
+def expected_rows(series):
+    """What both should tell, by name and labels."""
+    rows = {}
+    for one in series:
+        if one.get("hidden"):
+            continue
+        name = metric_sets.family_of(one) + ("_total" if one["kind"] == "counter" else "")
+        row = {"kind": one["kind"]}
+        if one["kind"] in ("histogram", "timer"):
+            row |= {"count": len(one["observations"]), "sum": metric_sets.sum_of(one["observations"])}
+        else:
+            row |= {"value": float(one["value"]) if math.isfinite(one["value"]) else None}
+        rows[(name, tuple(sorted(one["labels"].items())))] = row
+    return rows
+
+
+def compare_rows(rows, series, where):
+    expected = expected_rows(series)
+    got = {(row["name"], tuple(sorted(row["labels"].items()))): row for row in rows}
+    expect(len(got) == len(rows) and set(got) == set(expected), f"{where}: {set(got) ^ set(expected)}")
+    for key, row in expected.items():
+        for field, value in row.items():
+            found = got[key][field]
+            equal = metric_sets.bits(float(found)) == metric_sets.bits(float(value)) if isinstance(value, float) else found == value
+            expect(equal, f"{where}: {field} of {key} is {found!r}, not {value!r}")
+
+
+def naughty_labels_are_told_as_they_are_and_harm_no_terminal():
+    strings = metric_sets.naughty_strings()
+    base = int(os.environ.get("TASKFORGE_SEED", random.randrange(10**9)))
+    with Instance() as instance:
+        make_segment(instance, [])
+        exporter = Exporter(instance)
+        for seed in range(base, base + SETS):
+            where = f"TASKFORGE_SEED={seed}"
+            series = metric_sets.random_set(random.Random(seed), strings)
+            make_segment(instance, series)
+            status, kind, _, body = exporter.get("/api/v1/metrics")
+            expect(status == 200 and kind == "application/json", f"{where}: {status} {kind}")
+            compare_rows(strict(body.decode())["metrics"], series, f"{where}, API")
+            told = instance.run("tfctl", "metrics", "-o", "json").stdout.decode()
+            compare_rows([strict(line) for line in told.split("\n")[:-1]], series, f"{where}, tfctl")
+            text = instance.run("tfctl", "metrics").stdout.decode()
+            expect(len(text.split("\n")) - 1 == len(expected_rows(series)), f"{where}: {len(text.splitlines())} lines of text")
+            for what in (told, text):
+                found = ACTS.search(what)
+                expect(not found, f"{where}: {found and what[max(0, found.start() - 60) : found.end() + 20]!r}")
+
+
 if __name__ == "__main__":
     sys.exit(
         main(
@@ -166,6 +237,7 @@ if __name__ == "__main__":
                 current_values_are_told_as_json,
                 tfctl_shows_them_without_any_daemon,
                 tfctl_tells_the_age_of_values_that_nobody_keeps,
+                naughty_labels_are_told_as_they_are_and_harm_no_terminal,
             ]
         )
     )

@@ -80,7 +80,7 @@ class Place(Instance):
         self.configure(inputs)
 
     def configure(self, inputs):
-        self.write_config(inputs, exporter=f"  token_file: {self.token}\n")
+        self.write_config(inputs, "  output: none\n  history: { interval: 1s }\n", exporter=f"  token_file: {self.token}\n")
         with self.config.open("a") as config:
             config.write(f"alerter:\n  interval: 200ms\n  rules_files: [{self.rules}]\n")
 

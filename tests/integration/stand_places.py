@@ -93,7 +93,8 @@ def a_full_disk_holds_spills_and_goes_on_when_there_is_room():
         try:
             instance.data = disk / "data"
             instance.env["TASKFORGE_DATA_DIR"] = str(instance.data)
-            instance.write_config(collector="  output: none\n  retention: { keep_free: 0% }\n")
+            # max_size: its default is a tenth of the small disk, and then retention would remove what this looks for
+            instance.write_config(collector="  output: none\n  retention: { keep_free: 0%, max_size: 200MiB }\n")
             fill(instance)
             collector = instance.start("collector")
             ballast = open(disk / "ballast", "wb")
@@ -160,7 +161,7 @@ FAULTS = (
     ("collector: { dedup: { window: 1 } }\n", "1:31", "collector.dedup.window"),
     ("collector: { retention: { levels: { loud: { max_age: 1d } } } }\n", "1:37", "collector.retention.levels"),
     ("collector: { encrypt: { keys: [email] } }\n", "1:23", "public_key_file"),
-    ("collector: { history: {} }\n", "1:14", "collector.history is not built yet"),
+    ("collector: { history: { interval: 7s } }\n", "1:35", "collector.history.interval"),
     ("agent: { inputs: [{ type: otlp }] }\n", "1:27", "otlp"),
     ("agent: { host_metrics: { interval: 1 } }\n", "1:36", "agent.host_metrics.interval"),
 )

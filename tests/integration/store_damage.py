@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from harness import LONG, Instance, expect, main, wait_until  # noqa: E402
+from harness import LONG, Instance, expect, in_time, main, wait_until  # noqa: E402
 
 LINES = 2000
 
@@ -185,7 +185,7 @@ def the_open_partition_may_be_hit_and_writing_goes_on_within_5_s():
             lines = place.log("after", 200)
             wait_until(lambda: place.run("tfctl", "query", "-s", "after", "--count", check=False).stdout.strip() == b"200", f"{name}: the lines behind it", 20)
             took = time.monotonic() - begin
-            expect(took < 5, f"{name}: {took:.1f} s until writing went on")
+            expect(took < in_time(5), f"{name}: {took:.1f} s until writing went on")
             place.known_sets["after"] = set(lines)
             place.known["after"] = lines
             place.expect_only_known(200)

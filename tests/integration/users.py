@@ -13,7 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-from harness import BUILD, LONG, Instance, expect, main, wait_until  # noqa: E402
+from harness import BUILD, LONG, Instance, expect, in_time, main, wait_until  # noqa: E402
 
 COLLECTOR, ALICE, BOB, CAROL = 64000, 64001, 64002, 64003
 
@@ -100,7 +100,7 @@ class Host(Instance):
 
 def bound_us(quiet):
     """What waiting for the store may take at most while another does his worst: some commits as large as they get, on a slow disk."""
-    return 10 * quiet["worst_us"] + 1000000
+    return 10 * quiet["worst_us"] + in_time(1000000)
 
 
 def end(process, seconds=120):
@@ -183,7 +183,7 @@ def a_name_that_another_has_taken_is_free_again_within_a_second():
             wait_until(lambda: host.log(user, f"user{number}", "here all the same"), f"the name of {user} to be free ({shape})", 20)
             took = time.monotonic() - begin
             print(f"     {shape}: {took:.2f} s until another user's entry was in the ring", flush=True)
-            expect(took < 5, f"{shape}: {took:.1f} s")
+            expect(took < in_time(5), f"{shape}: {took:.1f} s")
             host.wait_count(1, "-s", f"user{number}")
             expect(os.stat(host.rings / str(user)).st_uid == user, f"{shape}: the ring is not its user's")
         host.python(BOB, SQUAT, host.rings, BOB, "replace")

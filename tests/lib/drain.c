@@ -49,7 +49,7 @@ void drain_close(struct drain *drain) {
 /* --- metrics --- */
 
 static const char *const naming_names[METRIC_NAMING_END] = { "app", "prefixed", "verbatim" };
-static const char *const operation_names[METRIC_OPERATION_END] = { "add", "set" };
+static const char *const operation_names[METRIC_OPERATION_END] = { "add", "set", "exemplar" };
 
 static void append_series(struct buffer *out, struct text name, struct text labels) {
     struct metric_label label;

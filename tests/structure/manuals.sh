@@ -48,7 +48,7 @@ page=$pages/taskforge.yaml.5
 cat $tables | grep -oE '\.name = "[a-z_]+" ?\}' | grep -oE '"[a-z_]+"' | tr -d '"' |
     grep -vxE 'statsd|otlp|forward' | sort -u >"$work/missing"
 cat $tables | grep -oE '\.name = "[a-z_]+",' | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u >"$work/built"
-sections='ring|agent|collector|metrics|host_metrics|alerter|exporter|health|memory|disk|redact|encrypt|dedup|flight_recorder'
+sections='ring|agent|collector|history|metrics|host_metrics|alerter|exporter|health|memory|disk|redact|encrypt|dedup|flight_recorder'
 keys() { # the last parts of the names in bold at the beginning of a line
     grep -E '^\.BR? [a-z_.]+( |$)' | sed -E 's/^\.BR? ([a-z_.]+).*/\1/; s/.*\.//' | sort -u
 }

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import struct
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from collector_kill import FAILING, ROUNDS, fault, settle, spill_files, wait_kil
 from harness import BUILD, Instance, expect, main, wait_until  # noqa: E402
 
 APP = BUILD / "tests/torture/counting_app"
-FIELDS = ("entries", "by_handle", "timed", "by_name", "refused")
+FIELDS = ("entries", "by_handle", "timed", "by_name", "refused", "level_coming", "level")
 
 
 class App:
@@ -201,6 +202,54 @@ def with_too_many_series_that_become_stale():
             expect(series.get("overflow", 0) > 0, f"{name}: none overflowed: {series}")
 
 
+def levels(instance):
+    """The gauges with a rule, as readers see them: none when nobody living has a value."""
+    rows = [json.loads(line) for line in instance.run("tfctl", "metrics", "-o", "json").stdout.splitlines()]
+    return {row["name"].split("_")[2]: row["value"] for row in rows if row["name"].startswith(("taskforge_torture_sum_", "taskforge_torture_min_", "taskforge_torture_max_"))}
+
+
+def levels_are_of(instance, apps):
+    """Whether they are what these apps, which stand still, have set: each its level, or the one it was about to set."""
+    seen, told = levels(instance), [app.progress() for app in apps]
+    low, high = [each["level"] for each in told], [each["level_coming"] for each in told]
+    if not apps:
+        return not seen
+    return len(seen) == 3 and all(rule(low) <= seen[rule.__name__] <= rule(high) for rule in (sum, min, max))
+
+
+def gauges_are_those_of_the_living():
+    seed = int(os.environ.get("TASKFORGE_SEED", random.randrange(1 << 30)))
+    dice = random.Random(seed)
+    print(f"     seed {seed}", flush=True)
+    with Instance(ring_size="32MiB") as instance:
+        settle(instance)
+        living = []
+        for turn in range(max(3, ROUNDS // 2)):
+            collector = instance.start("collector", ready=None)
+            while len(living) < 3:
+                living.append(App(instance, f"app{turn}-{len(living)}"))
+                living[-1].wait_progress(10)
+            victims = [living.pop(dice.randrange(len(living))) for _ in range(dice.randint(1, 2))]
+            if dice.random() < 0.5:  # before, or after the collector, so that another one finds the dead
+                collector.kill()
+            for victim in victims:
+                victim.kill()
+            if collector.process.poll() is None:
+                collector.kill()
+            for app in living:
+                app.process.send_signal(signal.SIGSTOP)
+            collector = instance.start("collector")
+            wait_until(lambda: levels_are_of(instance, living), f"the gauges of {len(living)} apps that live: {levels(instance)}, {[app.progress() for app in living]}")
+            for app in living:
+                app.process.send_signal(signal.SIGCONT)
+            collector.kill()
+        for app in living:
+            app.kill()
+        collector = instance.start("collector")
+        wait_until(lambda: levels_are_of(instance, []), "the gauges to leave with the last app")
+        expect(collector.stop() == 0, "exit status")
+
+
 def a_damaged_store_takes_the_totals_of_the_segment_and_counts_on():
     with Instance() as instance:
         collector = instance.start("collector")
@@ -231,6 +280,7 @@ if __name__ == "__main__":
                 killed_at_each_point_of_the_spill,
                 killed_at_random_instants_with_its_apps,
                 with_too_many_series_that_become_stale,
+                gauges_are_those_of_the_living,
                 a_damaged_store_takes_the_totals_of_the_segment_and_counts_on,
             ]
         )

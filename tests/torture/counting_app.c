@@ -1,5 +1,5 @@
-/* counting_app.c - an app under torture that counts: entries, a counter and a timer by handle, a counter by name, and an account of
- * them in a file that outlives SIGKILL.
+/* counting_app.c - an app under torture that counts: entries, a counter and a timer by handle, a counter by name, gauges of all apps
+ * together (sum, least, greatest), and an account of them in a file that outlives SIGKILL.
  *
  *   counting_app SERVICE ROUNDS_A_SECOND PROGRESS_FILE
  *
@@ -17,6 +17,7 @@
 
 struct progress { /* calls that returned well; each is counted after its call */
     volatile uint64_t entries, by_handle, timed, by_name, refused;
+    volatile uint64_t level_coming, level; /* what the gauges are about to be set to, and are set to: the number of entries */
 };
 
 static tf_metric *handle(tf_client *client, int kind, const char *name, const struct tf_label *label) {
@@ -24,6 +25,17 @@ static tf_metric *handle(tf_client *client, int kind, const char *name, const st
     tf_metric *metric;
     definition.labels = label;
     definition.label_count = 1;
+    if (tf_metric_register(client, &definition, &metric) < 0) {
+        fprintf(stderr, "counting_app: %s\n", tf_last_error());
+        exit(1);
+    }
+    return metric;
+}
+
+static tf_metric *rule_handle(tf_client *client, int combine, const char *name) {
+    struct tf_metric_definition definition = TF_METRIC_INIT(TF_GAUGE, name);
+    tf_metric *metric;
+    definition.combine = combine;
     if (tf_metric_register(client, &definition, &metric) < 0) {
         fprintf(stderr, "counting_app: %s\n", tf_last_error());
         exit(1);
@@ -50,6 +62,9 @@ int main(int argc, char **argv) {
         return 1;
     tf_metric *counter = handle(client, TF_COUNTER, "torture_by_handle", &label);
     tf_metric *timer = handle(client, TF_TIMER, "torture_timed", &label);
+    tf_metric *const levels[] = { rule_handle(client, TF_COMBINE_SUM, "torture_sum"),
+                                  rule_handle(client, TF_COMBINE_MIN, "torture_min"),
+                                  rule_handle(client, TF_COMBINE_MAX, "torture_max") };
     long rate = atol(argv[2]), burst = rate / 100 > 0 ? rate / 100 : 1;
     uint64_t number = 0;
     do {
@@ -67,6 +82,10 @@ int main(int argc, char **argv) {
             else
                 progress->refused++;
         }
+        progress->level_coming = number;
+        for (int i = 0; i < 3; i++)
+            tf_gauge_set(levels[i], (double)number);
+        progress->level = number;
     } while (next_tick(1000 * burst / rate));
     tf_close(client);
     return 0;

@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import harness
-from harness import Instance, expect, wait_until
+from harness import Instance, expect, in_time, wait_until
 
 SLOW = 500
 SECONDS = 60 if harness.LONG else 15  # longer than a request may take to arrive
@@ -131,7 +131,7 @@ def five_hundred_slow_clients_keep_nobody_out():
         cut = [sum(client.cut > 0 for client in crowd.clients[sort::3]) for sort in range(3)]
         crowd.stop()
         for path, seconds in slowest.items():
-            expect(seconds < 1.0, f"{path} took {seconds:.2f} s among {SLOW} slow clients")
+            expect(seconds < in_time(1), f"{path} took {seconds:.2f} s among {SLOW} slow clients")
         expect(cut[0] > 0.9 * SLOW / 3 and cut[1] > 0.9 * SLOW / 3, f"slow headers and bodies were cut: {cut}")
         expect(0.75 * SLOW < most <= 520, f"{most} connections")
         wait_until(lambda: sockets_of(exporter) <= before, "all connections to be given back", 20)
@@ -154,7 +154,7 @@ def more_readers_than_places_keep_nobody_out():
             reader.socket.setblocking(False)
             if i % 50 == 49:
                 took = max(ask(port, b"/metrics"), ask(port, b"/livez"))
-                expect(took < 1.0, f"{took:.2f} s among {i + 1} readers")
+                expect(took < in_time(1), f"{took:.2f} s among {i + 1} readers")
         expect(sockets_of(exporter) - before <= 513, f"{sockets_of(exporter)}")
         for reader in readers:
             reader.socket.close()
@@ -177,7 +177,7 @@ def who_takes_nothing_is_cut():
         wait_until(lambda: is_held(port, reader), "the reader to be served")
         wait_until(lambda: not is_held(port, reader), "the reader to be cut", 45)
         took = time.monotonic() - begin
-        expect(25 < took < 40, f"cut after {took:.0f} s")
+        expect(25 < took < 30 + in_time(10), f"cut after {took:.0f} s")
         reader.socket.close()
 
 

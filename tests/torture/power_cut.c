@@ -121,7 +121,7 @@ static void take_in(struct writer *writer, struct spill *spill) {
 }
 
 static void go_on(const char *data_dir, const char *spill_dir) {
-    struct partitions partitions;
+    struct partitions partitions = { 0 };
     struct state_map state = STATE_MAP_EMPTY;
     struct writer writer;
     struct spill spill;

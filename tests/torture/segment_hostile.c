@@ -79,6 +79,9 @@ static void write_on(struct segment_writer *writer, struct histogram *histogram,
     histogram_add(histogram, (double)(n % 97), 1);
     if (series % 3 == 2)
         segment_set_histogram(writer, series, histogram, n);
+    else if (series % 3 == 0 && n % 5 == 0)
+        segment_set_exemplar(writer, series, 0,
+                             &(struct metric_exemplar) { .value = 1, .time_ns = n, .length = 1, .trace_id = "x" });
     else
         segment_set_value(writer, series, (double)n, n);
     segment_beat(writer, n, n);

@@ -8,6 +8,7 @@
 
 #include "common/base/check.h"
 #include "common/shm/segment_private.h"
+#include "common/shm/segment_scan.h"
 #include "tests/torture/ring_lib.h"
 
 enum { READERS = 3, SERIES = 24 };
@@ -18,7 +19,14 @@ struct shared {
     _Atomic uint32_t done;
 };
 
+struct scan {
+    struct segment *segment;
+    const struct segment_sample *sample;
+    struct segment_counts counts;
+};
+
 struct reader {
+    struct scan scan;
     struct shared *shared;
     pthread_t id;
     uint64_t samples, replaced;
@@ -48,9 +56,14 @@ static void write_step(struct segment_writer *writer, struct histogram *histogra
     if (writer->count < SERIES && n % 3 == 0)
         add_series(writer, writer->count);
     for (uint64_t i = 0; i < writer->count; i++) {
-        if (i % 2 == 0)
+        if (i % 2 == 0) {
             segment_set_value(writer, i, (double)n, n);
-        else
+            if (i % 4 == 0) {
+                struct metric_exemplar exemplar = { .value = (double)n, .time_ns = n, .length = (uint8_t)(1 + n % 9) };
+                memset(exemplar.trace_id, 'a' + exemplar.length, exemplar.length);
+                require(segment_set_exemplar(writer, i, 0, &exemplar) == 0, "exemplar");
+            }
+        } else
             require(segment_set_histogram(writer, i, histogram, n) == 0, "histogram");
     }
     segment_beat(writer, n, n);
@@ -94,13 +107,45 @@ static void judge(struct reader *reader, const struct segment_sample *sample) {
     reader->samples++;
 }
 
+/* The same by the quick way, which is to show as much. */
+static int scan_one(void *argument) {
+    struct scan *scan = argument;
+    const struct segment_sample *sample = scan->sample;
+    struct segment_look look;
+    struct metric_exemplar exemplar;
+    double value;
+    require(segment_look(scan->segment, sample->position, &look) == 0, "look");
+    if (metric_kind_is_histogram(sample->definition.kind)) {
+        require(segment_look_counts(scan->segment, &look, true, &scan->counts) == 0, "counts");
+        double sum = 0;
+        for (unsigned o = 0; o < HISTOGRAM_OCTAVES; o++)
+            for (unsigned b = 0; scan->counts.histogram.octaves[o] && b < HISTOGRAM_BUCKETS; b++)
+                if (scan->counts.histogram.octaves[o][b] > 0)
+                    sum += (double)scan->counts.histogram.octaves[o][b] * (double)(UINT64_C(3) << (o - 31));
+        require(sum == scan->counts.histogram.sum && sum >= sample->histogram.sum, "a torn histogram: %g is not %g",
+                sum, scan->counts.histogram.sum);
+        return 0;
+    }
+    require(segment_look_value(scan->segment, &look, &value, &exemplar) == 0, "value");
+    require(value >= sample->value, "%g fell to %g", sample->value, value);
+    require(exemplar.length == 0 ||
+                (exemplar.value == (double)exemplar.time_ns && exemplar.trace_id[0] == 'a' + exemplar.length),
+            "a torn exemplar: %g of %llu", exemplar.value, (unsigned long long)exemplar.time_ns);
+    return 0;
+}
+
 static void read_all(struct reader *reader, struct segment *segment, struct segment_sample *sample) {
     struct segment_info info;
     int result;
     require(segment_info_get(segment, &info) == 0, "info");
     uint64_t count = 0;
-    for (uint64_t at = 0; (result = segment_next(segment, at, sample)) == 1; at = sample->position, count++)
+    struct scan *scan = &reader->scan;
+    scan->segment = segment;
+    scan->sample = sample;
+    for (uint64_t at = 0; (result = segment_next(segment, at, sample)) == 1; at = sample->position, count++) {
         judge(reader, sample);
+        require(segment_scan_guard(segment, scan_one, scan) == 0, "scan");
+    }
     require(result == 0, "next: %d", result);
     require(count >= info.series_count, "%llu series of %llu", (unsigned long long)count,
             (unsigned long long)info.series_count);
@@ -108,7 +153,7 @@ static void read_all(struct reader *reader, struct segment *segment, struct segm
 
 static void *read_shared(void *argument) {
     struct reader *reader = argument;
-    struct segment segment = { .map = reader->shared->writer->map };
+    struct segment segment = { .map = reader->shared->writer->map, .version = SEGMENT_VERSION };
     struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;
     while (!atomic_load(&reader->shared->done))
         read_all(reader, &segment, &sample);
@@ -159,7 +204,7 @@ static struct segment_writer *make(const char *directory) {
 
 int main(void) {
     static struct shared shared;
-    struct reader readers[READERS];
+    static struct reader readers[READERS];
     char directory[64];
     struct histogram histogram = HISTOGRAM_EMPTY;
     torture_directory(directory);

@@ -34,17 +34,14 @@ static inline void host_lines_append(struct buffer *out, const struct record_met
 static inline int host_lines_sink(void *context, const struct host_sample *sample) {
     struct host_lines *lines = context;
     struct record_metric_update update;
-    if (host_update_make(sample, &lines->room, &update) != 0)
-        buffer_append_string(&lines->text, "invalid\n");
-    else
-        host_lines_append(&lines->text, &update);
+    host_update_make(sample, &lines->room, &update);
+    host_lines_append(&lines->text, &update);
     lines->count++;
     return lines->stop_after > 0 && lines->count == lines->stop_after ? STOPPED : 0;
 }
 
 static inline void host_lines_finish(struct host_lines *lines) {
     buffer_finish(&lines->text);
-    host_update_room_finish(&lines->room);
 }
 
 #endif

@@ -223,11 +223,15 @@ static void reads_meminfo_and_its_odd_names(void **state) {
                          "node_memory_HugePages_Total 3.0\n"
                          "node_memory_DirectMap1G_bytes 25769803776.0\n");
     parse_host_memory(TEXT_LITERAL("        total:    used:    free:\n" /* 2.4 */
-                                   "Mem:  513 x\nMemFree:\n:  1 kB\nMem-Free: 1 kB\nMemFree 1 kB\nX\xff: 1 kB\n(): \n"
-                                   "MemX: 1 MB\nA(b)c: 1 kB\n): 1 kB\n"
+                                   "Mem:  513 x\nMemFree:\n:  1 kB\nMemFree 1 kB\n(): \n"
+                                   "MemX: 1 MB\n): 1 kB\n"
                                    "Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: 1 kB\n"),
                       host_lines_sink, &lines);
     assert_int_equal(lines.count, 0);
+    parse_host_memory(TEXT_LITERAL("Mem-Free: 1 kB\nX\xff: 2 kB\nA(b)c: 3 kB\n"), host_lines_sink, &lines);
+    expect_lines(&lines, "node_memory_Mem_Free_bytes 1024.0\n" /* repaired */
+                         "node_memory_X__bytes 2048.0\n"
+                         "node_memory_A_b_c_bytes 3072.0\n");
 }
 
 static void reads_of_vmstat_what_node_exporter_does(void **state) {
@@ -445,7 +449,7 @@ static void makes_updates_that_may_be_sent(void **state) {
     for (unsigned i = 0; i < HOST_FAMILY_COUNT; i++) {
         struct host_sample sample = { .family = (enum host_family)i, .field = { field, sizeof(field) } };
         struct error error = { "" };
-        assert_int_equal(host_update_make(&sample, &room, &update), 0);
+        assert_false(host_update_make(&sample, &room, &update));
         assert_int_equal(update.naming, METRIC_NAMING_VERBATIM);
         assert_int_equal(update.operation, METRIC_SET);
         struct metric_definition definition = { .kind = update.metric_kind,
@@ -464,13 +468,17 @@ static void makes_updates_that_may_be_sent(void **state) {
             assert_non_null(memmem(update.name.data, update.name.length, update.unit.data, update.unit.length));
     }
     struct host_sample memory = { .family = HOST_MEMORY_BYTES, .field = TEXT_LITERAL("MemFree") };
-    assert_int_equal(host_update_make(&memory, &room, &update), 0);
+    assert_false(host_update_make(&memory, &room, &update));
     assert_true(text_is(update.help, "Memory information field MemFree_bytes."));
     struct host_sample nul = { .family = HOST_LOAD1,
                                .labels = { { TEXT_LITERAL("a"), { "\0", 1 } } },
                                .label_count = 1 };
-    assert_true(host_update_make(&nul, &room, &update) < 0);
-    host_update_room_finish(&room);
+    assert_true(host_update_make(&nul, &room, &update));
+    assert_true(text_is(metric_labels_find(update.labels, TEXT_LITERAL("a")), "\xef\xbf\xbd"));
+    struct host_sample odd = { .family = HOST_MEMORY_BYTES, .field = TEXT_LITERAL("Huge-1G\xff") };
+    assert_true(host_update_make(&odd, &room, &update));
+    assert_true(text_is(update.name, "node_memory_Huge_1G__bytes"));
+    assert_true(text_is(update.help, "Memory information field Huge_1G__bytes."));
 }
 
 static void ends_when_the_sink_says_so(void **state) {

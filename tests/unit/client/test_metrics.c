@@ -188,6 +188,7 @@ static void what_breaks_a_rule_by_handle_is_refused(void **state) {
     assert_int_equal(tf_metric_register(client, &definition, &metric), 0);
     REFUSED(tf_counter_add(metric, -1), -EINVAL, "counter b_jobs cannot go down");
     REFUSED(tf_gauge_set(metric, 1), -EINVAL, "b_jobs is a counter, not a gauge");
+    REFUSED(tf_gauge_add(gauge, NAN), -EINVAL, "gauge b_depth cannot change by NaN");
     REFUSED(tf_gauge_add(timer, 1), -EINVAL, "b_work is a timer, not a gauge");
     REFUSED(tf_counter_add(gauge, 1), -EINVAL, "b_depth is a gauge, not a counter");
     REFUSED(tf_histogram_observe(timer, 1), -EINVAL, "b_work is a timer, not a histogram");
@@ -208,6 +209,79 @@ static void what_breaks_a_rule_by_handle_is_refused(void **state) {
     REFUSED(tf_metric_register(client, &definition, &metric), -EINVAL, "the unit of metric b_jobs");
     definition.kind = 7;
     REFUSED(tf_metric_register(client, &definition, &metric), -EINVAL, "kind must be TF_COUNTER to TF_TIMER, is 7");
+    tf_close(client);
+}
+
+static void a_gauge_has_one_rule(void **state) {
+    tf_client *client = fixture_open(*state, TF_POLICY_DROP, 0);
+    struct tf_metric_definition sum = TF_METRIC_INIT(TF_GAUGE, "u_depth"), last = sum, counter = sum;
+    struct { /* as a program built without `combine` has it */
+        struct tf_metric_definition definition;
+    } old = { TF_METRIC_INIT(TF_GAUGE, "u_level") };
+    tf_metric *metric, *other;
+    sum.combine = TF_COMBINE_SUM;
+    sum.labels = mail;
+    sum.label_count = 1;
+    assert_int_equal(tf_metric_register(client, &sum, &metric), 0);
+    REFUSED(tf_metric_register(client, &last, &other), -EEXIST,
+            "the gauge u_depth has the rule \"sum\" already and cannot have \"last\"");
+    REFUSED(tf_metric_set(client, "u_depth", 1, mail, 1), -EEXIST, "u_depth has the rule \"sum\" already");
+    assert_int_equal(tf_metric_set(client, "u_named", 1, NULL, 0), 0);
+    sum.name = "u_named";
+    REFUSED(tf_metric_register(client, &sum, &other), -EEXIST, "u_named has the rule \"last\" already");
+    sum.combine = 4;
+    REFUSED(tf_metric_register(client, &sum, &other), -EINVAL, "rule must be TF_COMBINE_LAST to TF_COMBINE_MAX, is 4");
+    counter.name = "u_jobs";
+    counter.kind = TF_COUNTER;
+    counter.combine = TF_COMBINE_MAX;
+    REFUSED(tf_metric_register(client, &counter, &other), -EINVAL, "the rule of metric u_jobs");
+    old.definition.size = offsetof(struct tf_metric_definition, combine);
+    old.definition.combine = 77;
+    assert_int_equal(tf_metric_register(client, &old.definition, &other), 0);
+    assert_int_equal(other->definition.combine, METRIC_COMBINE_LAST);
+    old.definition.size--;
+    REFUSED(tf_metric_register(client, &old.definition, &other), -EINVAL, "TF_METRIC_INIT");
+    tf_close(client);
+}
+
+/* The cell has the observation; the record only says in which trace it was made, and does not come again soon. */
+static void an_observation_in_a_trace_sends_an_exemplar(void **state) {
+    tf_client *client = fixture_open(*state, TF_POLICY_DROP, 0);
+    tf_metric *size = handle(client, TF_HISTOGRAM, "e_size"), *work = handle(client, TF_TIMER, "e_work");
+    char long_id[66] = { 0 };
+    assert_int_equal(tf_histogram_observe(size, 3), 0); /* in no trace */
+    assert_int_equal(tf_context_set("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", NULL), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(tf_histogram_observe(size, 3), 0);
+    assert_int_equal(tf_histogram_observe(size, 3.5), 0); /* the same octave */
+    assert_int_equal(tf_histogram_observe(size, 300), 0); /* another one */
+    assert_int_equal(tf_histogram_observe(size, 0), 0);
+    assert_int_equal(tf_histogram_observe(size, -7), 0); /* with 0 */
+    REFUSED(tf_histogram_observe(size, NAN), -EINVAL, "takes no NaN");
+    assert_int_equal(tf_context_set("job 17", NULL, NULL), 0);
+    assert_int_equal(tf_timer_observe(work, 0.25), 0);
+    memset(long_id, 'x', sizeof(long_id) - 1);
+    assert_int_equal(tf_context_set(long_id, NULL, NULL), 0);
+    assert_int_equal(tf_timer_stop(work, tf_timer_start()), 0); /* longer than an exemplar may be */
+    tf_context_clear();
+    assert_int_equal(tf_timer_observe(work, 64), 0);
+    struct drain drain = look(*state);
+    assert_string_equal(drain.updates.data, "histogram app exemplar e_size{} 3 4bf92f3577b34da6a3ce929d0e0e4736\n"
+                                            "histogram app exemplar e_size{} 300 4bf92f3577b34da6a3ce929d0e0e4736\n"
+                                            "histogram app exemplar e_size{} 0 4bf92f3577b34da6a3ce929d0e0e4736\n"
+                                            "timer app exemplar e_work{} 0.25 job 17\n");
+    assert_contains(drain.cells.data, "histogram app e_size{} 8 ");
+    assert_int_equal(fixture_lost(client), 0);
+    drain_finish(&drain);
+    assert_int_equal(tf_context_set("job 18", NULL, NULL), 0);
+    for (int octave = 0; octave < EXEMPLAR_PLACES; octave++)
+        if (atomic_load(&work->exemplar_ms[octave]) > 0)
+            atomic_fetch_sub(&work->exemplar_ms[octave], 1000); /* as if a second had passed */
+    assert_int_equal(tf_timer_observe(work, 0.25), 0);
+    drain = look(*state);
+    assert_string_equal(drain.updates.data, "timer app exemplar e_work{} 0.25 job 18\n");
+    drain_finish(&drain);
+    tf_context_clear();
     tf_close(client);
 }
 
@@ -315,6 +389,8 @@ int main(void) {
         fixture_test(an_update_by_handle_is_a_cell),
         fixture_test(the_definition_travels_with_the_series),
         fixture_test(what_breaks_a_rule_by_handle_is_refused),
+        fixture_test(a_gauge_has_one_rule),
+        fixture_test(an_observation_in_a_trace_sends_an_exemplar),
         fixture_test(the_quick_way_takes_what_the_ordinary_takes),
         fixture_test(a_slot_with_metrics_waits_for_the_collector),
         fixture_test(a_thread_with_metrics_alone_takes_no_lane),

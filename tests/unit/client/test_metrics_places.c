@@ -237,6 +237,59 @@ static void handles_move_to_the_new_ring(void **state) {
     tf_close(client);
 }
 
+static tf_metric *sum_handle(tf_client *client, const char *name, int expected) {
+    struct tf_metric_definition definition = TF_METRIC_INIT(TF_GAUGE, name);
+    tf_metric *metric = NULL;
+    definition.combine = TF_COMBINE_SUM;
+    assert_int_equal(tf_metric_register(client, &definition, &metric), expected);
+    return metric;
+}
+
+/* Or it would count in both, for as long as some thread holds a lane of the old one. */
+static void a_gauge_with_a_rule_leaves_the_old_ring(void **state) {
+    struct fixture *fixture = *state;
+    tf_client *client = fixture_open(fixture, TF_POLICY_DROP, 0);
+    tf_metric *gauge = sum_handle(client, "v_depth", 0);
+    struct drain old;
+    char path[192];
+    assert_int_equal(tf_gauge_set(gauge, 4), 0);
+    drain_open(&old, fixture->runtime_dir);
+    assert_int_equal(ring_reader_retire(&old.ring, true), 0);
+    snprintf(path, sizeof(path), "%s/rings/%u", fixture->runtime_dir, (unsigned)geteuid());
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(tf_gauge_add(gauge, 1), 0);
+    drain_read(&old, false);
+    assert_string_equal(old.cells.data, "gauge app v_depth{} never\n");
+    drain_close(&old);
+    assert_cells(fixture, "gauge app v_depth{} 5\n");
+    tf_close(client);
+    assert_cells(fixture, "gauge app v_depth{} never\n");
+}
+
+/* Nobody would know when to take its value out again. */
+static void a_gauge_with_a_rule_never_goes_by_name(void **state) {
+    struct fixture *fixture = *state;
+    tf_client *client = open_blocked(fixture);
+    tf_metric *early = sum_handle(client, "v_early", 0);
+    assert_int_equal(tf_gauge_set(early, 3), 0);
+    char name[16];
+    for (int i = 0; i < SLOT_METRICS_MAX; i++) {
+        snprintf(name, sizeof(name), "v_jobs%d", i);
+        handle(client, TF_COUNTER, name);
+    }
+    block_rings(fixture, false);
+    atomic_store(&client->retry_ns, 0);
+    assert_int_equal(tf_gauge_add(early, 1), 0); /* the first in the slot */
+    sum_handle(client, "v_late", -ENOSPC);
+    assert_contains(tf_last_error(), "no room in shared memory for the gauge v_late");
+    sum_handle(client, "v_late", -ENOSPC);
+    struct drain drain = look(fixture);
+    assert_contains(drain.cells.data, "gauge app v_early{} 4\n");
+    assert_int_equal(drain.update_count, 0);
+    drain_finish(&drain);
+    tf_close(client);
+}
+
 /* --- fork --- */
 
 static tf_metric *forked[4];
@@ -442,6 +495,8 @@ int main(void) {
         fixture_test(without_memory_for_the_slot_s_pages_it_goes_by_name),
         fixture_test(a_client_has_a_limit_of_handles),
         fixture_test(handles_move_to_the_new_ring),
+        fixture_test(a_gauge_with_a_rule_leaves_the_old_ring),
+        fixture_test(a_gauge_with_a_rule_never_goes_by_name),
         fixture_test(a_child_counts_from_zero_in_its_own_slot),
         fixture_test(a_child_that_updates_none_pays_for_none),
         fixture_test(what_a_parent_has_waiting_is_not_the_child_s),

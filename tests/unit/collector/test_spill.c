@@ -19,11 +19,15 @@
 #include "common/base/diag.h"
 #include "common/base/hash.h"
 #include "common/store/state_keys.h"
+#include "tests/lib/fail_at.h"
 
 static char folder[64];
 
 static int make_folder(void **state) {
     (void)state;
+    snprintf(folder, sizeof(folder), "/dev/shm/taskforge-spill-XXXXXX"); /* each frame is synced */
+    if (mkdtemp(folder))
+        return 0;
     snprintf(folder, sizeof(folder), "/tmp/taskforge-spill-XXXXXX");
     return mkdtemp(folder) ? 0 : -1;
 }
@@ -35,7 +39,7 @@ static void file_name(char out[128], uint64_t id) {
 static int remove_folder(void **state) {
     (void)state;
     char path[128];
-    for (uint64_t id = 1; id < 5; id++) {
+    for (uint64_t id = 1; id < 300; id++) {
         file_name(path, id);
         unlink(path);
     }
@@ -404,6 +408,198 @@ static void no_flipped_bit_of_a_frame_goes_through(void **unused) {
     batch_finish(&decoded);
 }
 
+/* --- each call fails once --- */
+
+/* Nothing of what failed is in it, and what did not stays: read on by the same process, and by the next. */
+static void sweep_append(unsigned kinds, int code) {
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    struct batch batch = BATCH_EMPTY;
+    open_spill(&spill, &state);
+    for (unsigned n = 1, failed = 1; failed; n++) {
+        struct error error = { "" };
+        append(&spill, "before", 1);
+        fill(&batch, "swept", 2);
+        fail_at(kinds, n, code);
+        int result = spill_append(&spill, &batch, &error);
+        failed = fail_stop();
+        if (result < 0)
+            assert_true(error.text[0] != '\0');
+        if (n % 2) /* the process goes on, or another comes */
+            append(&spill, "behind", 3);
+        if (n % 2 == 0) {
+            spill_close(&spill);
+            open_spill(&spill, &state);
+        }
+        take(&spill, &state, "before");
+        if (result == 0)
+            take(&spill, &state, "swept");
+        if (n % 2)
+            take(&spill, &state, "behind");
+        assert_true(spill_is_empty(&spill));
+    }
+    spill_close(&spill);
+    batch_finish(&batch);
+    state_map_finish(&state);
+}
+
+static void a_frame_is_in_it_whole_or_not_at_all(void **unused) {
+    (void)unused;
+    sweep_append(FAIL_MEMORY, 0);
+    sweep_append(FAIL_SHORT, 0);
+}
+
+/* A frame that was written, and whose sync failed, may be on the disk: while the process lives it is not in the spill. */
+static void a_frame_that_could_not_be_synced_is_not_in_it(void **unused) {
+    (void)unused;
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    struct batch batch = BATCH_EMPTY;
+    open_spill(&spill, &state);
+    for (unsigned n = 1, failed = 1; failed; n++) {
+        struct error error = { "" };
+        fill(&batch, "swept", 2);
+        fail_at(FAIL_CALL, n, ENOSPC);
+        int result = spill_append(&spill, &batch, &error);
+        failed = fail_stop();
+        if (result < 0) {
+            assert_int_equal(result, -ENOSPC);
+            assert_true(error.text[0] != '\0' && spill_is_empty(&spill));
+        } else {
+            take(&spill, &state, "swept");
+        }
+        append(&spill, "behind", 3);
+        take(&spill, &state, "behind");
+    }
+    spill_close(&spill);
+    batch_finish(&batch);
+    state_map_finish(&state);
+}
+
+/* What is in a file that cannot be read is not passed over: then there is no start. */
+static void what_cannot_be_read_for_a_moment_is_there_afterwards(void **unused) {
+    (void)unused;
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    struct batch batch = BATCH_EMPTY;
+    open_spill(&spill, &state);
+    append(&spill, "one", 1);
+    append(&spill, "two", 2);
+    spill_close(&spill);
+    for (unsigned kinds = FAIL_MEMORY; kinds <= FAIL_CALL; kinds++)
+        for (unsigned n = 1, failed = 1; failed; n++) {
+            struct state_map own = STATE_MAP_EMPTY;
+            struct error error = { "" };
+            uint64_t next = 0;
+            fail_at(kinds, n, EIO);
+            int result = spill_open(&spill, folder, &own, &error);
+            if (result == 0) {
+                batch_clear(&batch);
+                int got = spill_next(&spill, &batch, &next, &error);
+                failed = fail_stop();
+                assert_true(got == 1 || got == (kinds == FAIL_MEMORY ? -ENOMEM : -EIO));
+                batch_clear(&batch);
+                assert_int_equal(spill_next(&spill, &batch, &next, NULL), 1); /* the same again */
+                assert_true(text_is(batch.entries[0].message, "one"));
+                spill_close(&spill);
+            } else {
+                failed = fail_stop();
+                assert_int_equal(result, kinds == FAIL_MEMORY ? -ENOMEM : -EIO);
+                assert_true(error.text[0] != '\0');
+            }
+            state_map_finish(&own);
+        }
+    open_spill(&spill, &state);
+    take(&spill, &state, "one");
+    take(&spill, &state, "two");
+    spill_close(&spill);
+    batch_finish(&batch);
+    state_map_finish(&state);
+}
+
+/* Nor is what stands behind a damaged frame given up for that. */
+static void behind_a_damaged_frame_nothing_is_cut_off_for_a_failing_read(void **unused) {
+    (void)unused;
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    struct batch batch = BATCH_EMPTY;
+    char path[128];
+    open_spill(&spill, &state);
+    append(&spill, "one", 1);
+    const uint64_t second = spill.end;
+    append(&spill, "two", 2);
+    append(&spill, "three", 3);
+    spill_close(&spill);
+    file_name(path, 1);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "noise", 5, (off_t)second), 5);
+    close(fd);
+    for (unsigned n = 1, failed = 1; failed; n++) {
+        struct state_map own = STATE_MAP_EMPTY;
+        struct error error = { "" };
+        uint64_t next, position;
+        fail_at(FAIL_CALL, n, EIO);
+        int result = spill_open(&spill, folder, &own, &error);
+        failed = fail_stop();
+        if (result == 0) {
+            assert_true(state_map_get_u64(&own, TEXT_LITERAL("lane/x"), &position));
+            assert_int_equal(position, 3);
+            batch_clear(&batch);
+            assert_int_equal(spill_next(&spill, &batch, &next, NULL), 1);
+            spill.taken = next; /* as spill_taken, but the file stays */
+            fail_at(FAIL_CALL, n, EIO);
+            batch_clear(&batch);
+            result = spill_next(&spill, &batch, &next, &error);
+            failed |= fail_stop();
+            batch_clear(&batch);
+            if (result < 0) {
+                assert_int_equal(result, -EIO);
+                result = spill_next(&spill, &batch, &next, NULL);
+            } else {
+                spill.taken = second;
+                result = spill_next(&spill, &batch, &next, NULL);
+            }
+            assert_int_equal(result, 1);
+            assert_true(text_is(batch.entries[0].message, "three"));
+            spill_close(&spill);
+        }
+        state_map_finish(&own);
+    }
+    batch_finish(&batch);
+    state_map_finish(&state);
+}
+
+static void a_folder_that_cannot_be_had_means_no_spill(void **unused) {
+    (void)unused;
+    struct spill spill;
+    struct state_map state = STATE_MAP_EMPTY;
+    struct batch batch = BATCH_EMPTY;
+    struct error error = { "" };
+    char dir[PATHS_MAX + 1];
+    memset(dir, 'x', sizeof(dir) - 1);
+    dir[sizeof(dir) - 1] = '\0';
+    assert_int_equal(spill_open(&spill, dir, &state, &error), -ENAMETOOLONG);
+    snprintf(dir, sizeof(dir), "%s/none/below", folder);
+    assert_int_equal(spill_open(&spill, dir, &state, &error), 0);
+    fill(&batch, "one", 1);
+    assert_int_equal(spill_append(&spill, &batch, &error), -ENOENT);
+    assert_non_null(strstr(error.text, "cannot make spill_dir"));
+    spill_close(&spill);
+    snprintf(dir, sizeof(dir), "%s/made", folder);
+    assert_int_equal(spill_open(&spill, dir, &state, &error), 0);
+    assert_int_equal(spill_append(&spill, &batch, &error), 0);
+    take(&spill, &state, "one");
+    spill_close(&spill);
+    assert_int_equal(rmdir(dir), 0);
+    file_name(dir, 7);
+    close(open(dir, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    assert_int_equal(spill_open(&spill, dir, &state, &error), 0); /* a file is no folder: said */
+    assert_int_equal(spill_append(&spill, &batch, &error), -ENOTDIR);
+    spill_close(&spill);
+    batch_finish(&batch);
+    state_map_finish(&state);
+}
+
 int main(void) {
     diag_open("test");
     const struct CMUnitTest tests[] = {
@@ -417,6 +613,13 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_damaged_frame_is_passed_over_and_the_ones_behind_it_are_not, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_nothing_of_the_batch, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_frame_is_in_it_whole_or_not_at_all, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_frame_that_could_not_be_synced_is_not_in_it, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read_for_a_moment_is_there_afterwards, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(behind_a_damaged_frame_nothing_is_cut_off_for_a_failing_read, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_folder_that_cannot_be_had_means_no_spill, make_folder, remove_folder),
         cmocka_unit_test(a_frame_of_version_1_is_read),
         cmocka_unit_test(keeps_where_the_arguments_of_a_call_site_stand),
         cmocka_unit_test_setup_teardown(a_withdrawn_frame_is_over_with_the_next_commit, make_folder, remove_folder),

@@ -50,6 +50,8 @@ static void names_come_out_as_the_contract_says(void **state) {
         { METRIC_COUNTER, METRIC_NAMING_APP, "jobs", "taskforge_jobs" },
         { METRIC_COUNTER, METRIC_NAMING_APP, "jobs_total", "taskforge_jobs" },
         { METRIC_COUNTER, METRIC_NAMING_APP, "_total", "taskforge__total" },
+        { METRIC_COUNTER, METRIC_NAMING_APP, "jobs_total_total", "taskforge_jobs" },
+        { METRIC_TIMER, METRIC_NAMING_APP, "run_seconds_seconds", "taskforge_run_seconds" },
         { METRIC_GAUGE, METRIC_NAMING_APP, "depth", "taskforge_depth_gauge" },
         { METRIC_HISTOGRAM, METRIC_NAMING_APP, "size", "taskforge_size" },
         { METRIC_TIMER, METRIC_NAMING_APP, "run", "taskforge_run_seconds" },
@@ -297,8 +299,101 @@ static void thousands_of_families_are_all_remembered(void **state) {
     metric_families_finish(&families);
 }
 
+static void labels_are_printed_and_read_back_exactly(void **state) {
+    (void)state;
+    const struct metric_label list[] = { { TEXT_LITERAL("a"), TEXT_LITERAL("\"\\\n") },
+                                         { TEXT_LITERAL("b"), TEXT_LITERAL("x,y=\"{}\t\xc3\xa4\r") },
+                                         { TEXT_LITERAL("c"), TEXT_LITERAL("mail") } };
+    char packed[METRIC_LABELS_BYTES], again[METRIC_LABELS_BYTES];
+    struct buffer out = BUFFER_EMPTY;
+    struct text labels, back;
+    assert_int_equal(metric_labels_pack(list, 3, packed, &labels, NULL), 0);
+    metric_labels_print(labels, &out);
+    assert_true(text_is(buffer_text(&out), "a=\"\\\"\\\\\\n\",b=\"x,y=\\\"{}\t\xc3\xa4\r\",c=\"mail\""));
+    assert_int_equal(metric_labels_parse(buffer_text(&out), again, &back), 0);
+    assert_true(text_equal(labels, back));
+    buffer_clear(&out);
+    metric_labels_print(TEXT_EMPTY, &out);
+    assert_int_equal(out.length, 0);
+    assert_int_equal(metric_labels_parse(TEXT_EMPTY, again, &back), 0);
+    assert_int_equal(back.length, 0);
+    static const char *const bad[] = {
+        "a",          "a=",       "a=\"",           "a=\"x",           "=\"x\"",     "a=\"\"",          "a=\"x\",",
+        "a=\"x\" ",   ",a=\"x\"", "a=\"x\"b=\"y\"", "b=\"x\",a=\"y\"", "a=\"x\\",    "a=\"x\\t\"",      "a=\"x\ny\"",
+        "a=\"x\"y\"", "le=\"1\"", "__a=\"x\"",      "1=\"x\"",         "a=\"\xff\"", "a=\"x\",a=\"y\"",
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        if (metric_labels_parse(text_of(bad[i]), again, &back) != -EINVAL)
+            fail_msg("%s", bad[i]);
+    assert_int_equal(metric_labels_parse(TEXT_LITERAL("a=\"x\0\""), again, &back), -EINVAL);
+    buffer_finish(&out);
+}
+
+static void the_largest_labels_fit_when_printed(void **state) {
+    (void)state;
+    static char quotes[METRIC_LABEL_VALUE_BYTES];
+    struct metric_label list[METRIC_LABELS_MAX];
+    char packed[METRIC_LABELS_BYTES], again[METRIC_LABELS_BYTES], names[METRIC_LABELS_MAX][2];
+    struct buffer out = BUFFER_EMPTY;
+    struct text labels, back;
+    memset(quotes, '"', sizeof(quotes));
+    for (size_t i = 0; i < METRIC_LABELS_MAX; i++) {
+        names[i][0] = (char)(i < 26 ? 'a' + i : 'A' + i - 26);
+        list[i] = (struct metric_label) { { names[i], 1 }, { quotes, i < 3 ? sizeof(quotes) : 27 } };
+    }
+    assert_int_equal(metric_labels_pack(list, METRIC_LABELS_MAX, packed, &labels, NULL), 0);
+    metric_labels_print(labels, &out);
+    assert_true(out.length > 2 * 3900 && out.length <= METRIC_PRINTED_BYTES);
+    assert_int_equal(metric_labels_parse(buffer_text(&out), again, &back), 0);
+    assert_true(text_equal(labels, back));
+    buffer_append_string(&out, ",z0=\"y\"");
+    assert_int_equal(metric_labels_parse(buffer_text(&out), again, &back), -EINVAL); /* one too many */
+    buffer_finish(&out);
+}
+
+static void only_gauges_have_a_rule(void **state) {
+    (void)state;
+    struct metric_definition definition = { .kind = METRIC_GAUGE,
+                                            .combine = METRIC_COMBINE_MAX,
+                                            .name = TEXT_LITERAL("x") };
+    struct error error = { "" };
+    assert_int_equal(metric_definition_check(&definition, &error), 0);
+    definition.combine = METRIC_COMBINE_END;
+    assert_int_equal(metric_definition_check(&definition, &error), -EINVAL);
+    assert_non_null(strstr(error.text, "sum"));
+    definition.kind = METRIC_COUNTER;
+    definition.combine = METRIC_COMBINE_SUM;
+    assert_int_equal(metric_definition_check(&definition, &error), -EINVAL);
+}
+
+static void a_series_has_as_many_exemplars_as_buckets(void **state) {
+    (void)state;
+    const double bounds[] = { 1, 2 };
+    char packed[METRIC_BOUNDS_BYTES];
+    struct text text;
+    struct metric_exemplar exemplar = { .value = 1, .length = 2, .trace_id = "ab" };
+    assert_int_equal(metric_bounds_pack(bounds, 2, packed, &text, NULL), 0);
+    assert_int_equal(metric_exemplar_count(METRIC_HISTOGRAM, text), 3);
+    assert_int_equal(metric_exemplar_count(METRIC_TIMER, TEXT_EMPTY), 17);
+    assert_int_equal(metric_exemplar_count(METRIC_COUNTER, TEXT_EMPTY), 1);
+    assert_int_equal(metric_exemplar_count(METRIC_GAUGE, TEXT_EMPTY), 0);
+    assert_true(metric_exemplar_is_valid(&exemplar));
+    exemplar.length = 3; /* with the NUL */
+    assert_false(metric_exemplar_is_valid(&exemplar));
+    exemplar.length = METRIC_TRACE_ID_BYTES + 1;
+    assert_false(metric_exemplar_is_valid(&exemplar));
+    exemplar.length = 0;
+    assert_false(metric_exemplar_is_valid(&exemplar));
+    exemplar = (struct metric_exemplar) { .value = NAN, .length = 1, .trace_id = "a" };
+    assert_false(metric_exemplar_is_valid(&exemplar));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(labels_are_printed_and_read_back_exactly),
+        cmocka_unit_test(the_largest_labels_fit_when_printed),
+        cmocka_unit_test(only_gauges_have_a_rule),
+        cmocka_unit_test(a_series_has_as_many_exemplars_as_buckets),
         cmocka_unit_test(takes_names_of_letters_digits_underscores_and_colons),
         cmocka_unit_test(names_come_out_as_the_contract_says),
         cmocka_unit_test(labels_become_canonical),

@@ -177,15 +177,9 @@ static void an_unknown_key_is_named_with_the_one_that_was_meant(void **state) {
 
 static void a_key_that_is_not_built_is_refused_by_name(void **state) {
     static const char *const exporter[] = { "tls", "sinks" };
-    static const char *const collector[] = { "history" };
     char text[200], line[200];
 
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(collector); i++) {
-        snprintf(text, sizeof(text), "collector:\n  %s: { a: 1 }\n", collector[i]);
-        snprintf(line, sizeof(line), "c.yaml:2:3: collector.%s is not built yet", collector[i]);
-        refused(text, line);
-    }
     for (size_t i = 0; i < COUNT_OF(exporter); i++) {
         snprintf(text, sizeof(text), "exporter:\n  %s: { a: 1 }\n", exporter[i]);
         snprintf(line, sizeof(line), "c.yaml:2:3: exporter.%s is not built yet", exporter[i]);
@@ -212,6 +206,7 @@ static void what_is_served_and_judged_is_read(void **state) {
                                    "  token_file: /etc/token\n"
                                    "  admin_token_file: null\n"
                                    "  gauge_suffix: \"\"\n"
+                                   "  created_samples: yes\n"
                                    "  health: { memory: { degraded_below: 20% }, disk: { unhealthy_below: 0% } }\n");
 
     (void)state;
@@ -223,6 +218,7 @@ static void what_is_served_and_judged_is_read(void **state) {
     assert_string_equal(config->exporter.token_file, "/etc/token");
     assert_null(config->exporter.admin_token_file);
     assert_string_equal(config->exporter.gauge_suffix, "");
+    assert_true(config->exporter.created_samples);
     assert_int_equal(config->exporter.health.memory.degraded_below_percent, 20);
     assert_int_equal(config->exporter.health.memory.unhealthy_below_percent, 3);
     assert_int_equal(config->exporter.health.disk.unhealthy_below_percent, 0);
@@ -230,8 +226,41 @@ static void what_is_served_and_judged_is_read(void **state) {
     config = loaded("");
     assert_string_equal(config->exporter.listen, "127.0.0.1:9740");
     assert_string_equal(config->exporter.gauge_suffix, "_gauge");
+    assert_false(config->exporter.created_samples);
     assert_int_equal(config->alerter.interval_ns, 5 * CLOCK_SECOND);
     config_destroy(config);
+}
+
+static void history_is_read_and_can_be_off(void **state) {
+    static const char *const off[] = {
+        "collector: { history: off }",
+        "collector: { history: { interval: off, max_age: 2d } }",
+    };
+    struct config *config = loaded("");
+
+    (void)state;
+    assert_int_equal(config->collector.history.interval_ns, 15 * CLOCK_SECOND);
+    assert_int_equal(config->collector.history.max_age_ns, 30 * DAY);
+    assert_int_equal(config->collector.history.max_size, 0);
+    config_destroy(config);
+    config = loaded("collector: { history: { interval: 1m, max_age: 90d, max_size: 1GiB } }");
+    assert_int_equal(config->collector.history.interval_ns, 60 * CLOCK_SECOND);
+    assert_int_equal(config->collector.history.max_age_ns, 90 * DAY);
+    assert_int_equal(config->collector.history.max_size, 1 << 30);
+    config_destroy(config);
+    for (size_t i = 0; i < COUNT_OF(off); i++) {
+        config = loaded(off[i]);
+        assert_int_equal(config->collector.history.interval_ns, 0);
+        config_destroy(config);
+    }
+    refused("collector: { history: { interval: 7s } }",
+            "c.yaml:1:35: collector.history.interval must be whole seconds of which a day is a multiple, such as 10s, "
+            "15s or 1m; or off");
+    refused("collector: { history: { interval: 1500ms } }",
+            "c.yaml:1:35: collector.history.interval must be whole seconds of which a day is a multiple, such as 10s, "
+            "15s or 1m; or off");
+    refused("collector: { history: { interval: 2h } }",
+            "c.yaml:1:35: collector.history.interval must be between 1s and 1h");
 }
 
 static void what_goes_earlier_is_read(void **state) {
@@ -428,6 +457,10 @@ static void an_address_that_others_reach_needs_a_token(void **state) {
     refused("exporter: { listen: here }",
             "c.yaml:1:21: exporter.listen must be an address in numbers and a port, such as 127.0.0.1:9740 or "
             "[::1]:9740, not \"here\"");
+    refused("exporter: { created_samples: \"true\" }",
+            "c.yaml:1:30: exporter.created_samples must be true or false, not \"true\"");
+    refused("exporter: { created_samples: 1 }",
+            "c.yaml:1:30: exporter.created_samples must be true or false, not \"1\"");
     refused("exporter: { gauge_suffix: a-b }",
             "c.yaml:1:27: exporter.gauge_suffix must be at most 64 letters, digits and '_'");
     refused("exporter: { health: { disk: { degraded_below: 2% } } }",
@@ -645,6 +678,7 @@ int main(void) {
         cmocka_unit_test(an_unknown_key_is_named_with_the_one_that_was_meant),
         cmocka_unit_test(a_key_that_is_not_built_is_refused_by_name),
         cmocka_unit_test(what_is_served_and_judged_is_read),
+        cmocka_unit_test(history_is_read_and_can_be_off),
         cmocka_unit_test(what_goes_earlier_is_read),
         cmocka_unit_test(what_cannot_go_earlier_is_refused),
         cmocka_unit_test(labels_are_read),

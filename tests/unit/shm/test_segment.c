@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "common/base/check.h"
+#include "common/shm/segment_v1.h"
 
 static const char *folder_of(void **state) {
     return ((struct ring_fixture *)*state)->runtime_dir;
@@ -13,6 +14,20 @@ static void assert_text(struct text text, const char *expected) {
     assert_int_equal(text.length, strlen(expected));
     assert_memory_equal(text.data, expected, text.length);
 }
+
+static void put(const struct segment_writer *writer, uint64_t position, uint64_t value, size_t size) {
+    assert_int_equal(pwrite(writer->map.fd, &value, size, (off_t)position), size);
+}
+
+static uint64_t get(const struct segment_writer *writer, uint64_t position, size_t size) {
+    uint64_t value = 0;
+    assert_int_equal(pread(writer->map.fd, &value, size, (off_t)position), size);
+    return value;
+}
+
+static const struct metric_exemplar an_exemplar = {
+    .value = 0.67, .time_ns = 1520879607789000000, .length = 6, .trace_id = "oHg5SJ"
+};
 
 /* --- write and read --- */
 
@@ -118,6 +133,89 @@ static void tells_what_changed_and_that_the_writer_lives(void **state) {
     segment_set_hidden(writer, series, true);
     assert_int_equal(segment_info_get(segment, &after), 0);
     assert_true(after.changes > before.changes);
+    segment_close(segment);
+    segment_destroy(writer);
+}
+
+static void keeps_the_newest_exemplar_of_each_bucket(void **state) {
+    struct segment_writer *writer = fixture_published(folder_of(state));
+    struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;
+    struct metric_exemplar exemplar = an_exemplar;
+    uint64_t timer = fixture_add(writer, METRIC_TIMER, "run", ""),
+             counter = fixture_add(writer, METRIC_COUNTER, "jobs", "");
+    size_t beyond = histogram_timer_bound_count;
+    struct segment *segment = fixture_open(folder_of(state));
+    assert_int_equal(segment_next(segment, 0, &sample), 1);
+    assert_int_equal(sample.exemplar_count, 0);
+    assert_int_equal(segment_set_exemplar(writer, timer, (unsigned)beyond, &exemplar), 0);
+    exemplar.value = 99;
+    exemplar.length = METRIC_TRACE_ID_BYTES;
+    memset(exemplar.trace_id, 'x', METRIC_TRACE_ID_BYTES);
+    assert_int_equal(segment_set_exemplar(writer, timer, (unsigned)beyond, &exemplar), 0);
+    assert_int_equal(segment_set_exemplar(writer, timer, 0, &an_exemplar), 0);
+    assert_int_equal(segment_read(segment, sample.position, &sample), 0);
+    assert_int_equal(sample.exemplar_count, beyond + 1);
+    assert_true(sample.exemplars[0].value == 0.67 && sample.exemplars[0].time_ns == an_exemplar.time_ns);
+    assert_memory_equal(sample.exemplars[0].trace_id, "oHg5SJ", 6);
+    assert_int_equal(sample.exemplars[1].length, 0);
+    assert_true(sample.exemplars[beyond].value == 99 && sample.exemplars[beyond].length == METRIC_TRACE_ID_BYTES);
+    assert_memory_equal(sample.exemplars[beyond].trace_id, exemplar.trace_id, METRIC_TRACE_ID_BYTES);
+    assert_int_equal(segment_next(segment, sample.position, &sample), 1);
+    assert_int_equal(sample.exemplar_count, 0);
+    segment_set_value(writer, counter, 2, 1);
+    assert_int_equal(segment_set_exemplar(writer, counter, 0, &an_exemplar), 0);
+    assert_int_equal(segment_read(segment, sample.position, &sample), 0);
+    assert_true(sample.exemplar_count == 1 && sample.exemplars[0].length == 6 && sample.value == 2);
+    /* a torn id of a writer that died is none */
+    put(writer, writer->series[counter].words[SEGMENT_WORD_EXEMPLARS] + 16 + 3 * 8, 0xff, 1);
+    assert_int_equal(segment_read(segment, sample.position, &sample), 0);
+    assert_int_equal(sample.exemplars[0].length, 0);
+    segment_sample_finish(&sample);
+    segment_close(segment);
+    segment_destroy(writer);
+}
+
+static void what_a_family_shares_is_there_once(void **state) {
+    struct segment_writer *writer = fixture_published(folder_of(state));
+    struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;
+    struct metric_definition definition = { .kind = METRIC_GAUGE,
+                                            .combine = METRIC_COMBINE_MAX,
+                                            .name = TEXT_LITERAL("queue_depth_of_the_mail_server"),
+                                            .unit = TEXT_LITERAL("jobs"),
+                                            .help = TEXT_LITERAL("How many jobs wait in the queue, of all tenants.") };
+    enum { SERIES = 1000 };
+    char labels[METRIC_LABELS_BYTES], value[24];
+    uint64_t series, before = writer->used;
+    for (int i = 0; i < SERIES; i++) {
+        struct metric_label list[] = { { TEXT_LITERAL("queue"), { value, 0 } },
+                                       { TEXT_LITERAL("state"), TEXT_LITERAL("waiting") },
+                                       { TEXT_LITERAL("tenant"), TEXT_LITERAL("an-organization") } };
+        list[0].value.length = (size_t)snprintf(value, sizeof(value), "queue-%d", i);
+        assert_int_equal(metric_labels_pack(list, 3, labels, &definition.labels, NULL), 0);
+        assert_int_equal(
+            segment_add(writer, &definition, TEXT_LITERAL("taskforge_queue_depth_of_the_mail_server"), 1, &series), 0);
+        segment_set_value(writer, series, i, 1);
+    }
+    assert_true((writer->used - before) / SERIES <= 160); /* bytes of a series */
+    assert_int_equal(writer->about_count, 1);
+    definition.combine = METRIC_COMBINE_SUM;
+    assert_int_equal(
+        segment_add(writer, &definition, TEXT_LITERAL("taskforge_queue_depth_of_the_mail_server"), 1, &series), 0);
+    assert_int_equal(writer->about_count, 2);
+    for (int i = 0; i < 100; i++) { /* the table grows */
+        snprintf(value, sizeof(value), "f%d", i % 50);
+        definition.name = text_of(value);
+        assert_int_equal(segment_add(writer, &definition, text_of(value), 1, &series), 0);
+    }
+    assert_int_equal(writer->about_count, 52);
+    struct segment *segment = fixture_open(folder_of(state));
+    for (int i = 0; segment_next(segment, sample.position, &sample) == 1; i++) {
+        assert_int_equal(sample.definition.combine, i < SERIES ? METRIC_COMBINE_MAX : METRIC_COMBINE_SUM);
+        if (i == 17)
+            assert_text(sample.labels, "queue=\"queue-17\",state=\"waiting\",tenant=\"an-organization\"");
+    }
+    assert_int_equal(segment_check(writer, NULL), 0);
+    segment_sample_finish(&sample);
     segment_close(segment);
     segment_destroy(writer);
 }
@@ -320,26 +418,21 @@ static void lives_on_when_the_file_is_cut(void **state) {
     segment_destroy(writer);
 }
 
-static void put(const struct segment_writer *writer, uint64_t position, uint64_t value, size_t size) {
-    assert_int_equal(pwrite(writer->map.fd, &value, size, (off_t)position), size);
-}
-
-static uint64_t get(const struct segment_writer *writer, uint64_t position, size_t size) {
-    uint64_t value = 0;
-    assert_int_equal(pread(writer->map.fd, &value, size, (off_t)position), size);
-    return value;
-}
-
-/* Behind the texts of a series, up to the next multiple of 8. */
+/* Behind the texts of a piece, up to the next multiple of 8. */
 static bool is_padding(const struct segment_writer *writer, uint64_t position) {
+    uint64_t end = 0;
     for (size_t i = 0; i < writer->count; i++) {
-        struct segment_fixed fixed;
-        uint64_t end = writer->series[i].position + sizeof(struct segment_series);
-        assert_int_equal(pread(writer->map.fd, &fixed, sizeof(fixed), (off_t)writer->series[i].position),
-                         sizeof(fixed));
-        for (int text = 0; text < SEGMENT_TEXTS; text++)
-            end += fixed.lengths[text];
-        if (position >= end && position < (end + 7) / 8 * 8)
+        uint64_t at = writer->series[i].position;
+        end = at + sizeof(struct segment_series) + get(writer, at + offsetof(struct segment_fixed, labels_length), 2);
+        if (position >= end && position < segment_round(end))
+            return true;
+    }
+    for (size_t i = 0; i < writer->about_capacity; i++) {
+        uint64_t at = writer->abouts[i].position;
+        end = at + sizeof(struct segment_about);
+        for (int text = 0; at > 0 && text < SEGMENT_TEXTS; text++)
+            end += get(writer, at + offsetof(struct segment_about_fixed, lengths) + 2 * (uint64_t)text, 2);
+        if (at > 0 && position >= end && position < segment_round(end))
             return true;
     }
     return false;
@@ -354,6 +447,7 @@ static void the_writer_sees_every_scribble(void **state) {
     histogram_add(&histogram, 1, 1);
     histogram_add(&histogram, 100, 1);
     assert_int_equal(segment_set_histogram(writer, timer, &histogram, 1), 0);
+    assert_int_equal(segment_set_exemplar(writer, timer, 1, &an_exemplar), 0);
     segment_beat(writer, 1, 1);
     for (uint64_t at = 0; at < writer->used; at++) {
         if (at == offsetof(struct segment_header, replaced) + 8)
@@ -378,7 +472,7 @@ static void the_writer_sees_every_scribble(void **state) {
 
 struct hostile {
     struct segment_writer *writer;
-    uint64_t series, older, newer; /* positions: of a timer, and of its two octaves */
+    uint64_t series, older, newer, about, exemplars; /* positions: of a timer, its two octaves and so on */
 };
 
 static struct hostile make_hostile(const char *folder) {
@@ -388,7 +482,10 @@ static struct hostile make_hostile(const char *folder) {
     histogram_add(&histogram, 1, 1);
     histogram_add(&histogram, 100, 1);
     assert_int_equal(segment_set_histogram(hostile.writer, timer, &histogram, 1), 0);
+    assert_int_equal(segment_set_exemplar(hostile.writer, timer, 16, &an_exemplar), 0);
     hostile.series = hostile.writer->series[timer].position;
+    hostile.about = SEGMENT_HEADER_SIZE;
+    hostile.exemplars = hostile.writer->series[timer].words[SEGMENT_WORD_EXEMPLARS];
     hostile.older = hostile.writer->series[timer].octaves[0].position;
     hostile.newer = hostile.writer->series[timer].octaves[1].position;
     histogram_finish(&histogram);
@@ -401,7 +498,12 @@ static void refuses_what_makes_no_sense_and_ends(void **state) {
     struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;
     const uint64_t octave_word = hostile.series + offsetof(struct segment_series, words[SEGMENT_WORD_OCTAVE]),
                    next = offsetof(struct segment_octave, next), number = offsetof(struct segment_octave, number),
-                   used = offsetof(struct segment_header, used), length = offsetof(struct segment_fixed, lengths);
+                   used = offsetof(struct segment_header, used),
+                   about = hostile.series + offsetof(struct segment_fixed, about),
+                   length = hostile.series + offsetof(struct segment_fixed, labels_length),
+                   lengths = hostile.about + offsetof(struct segment_about_fixed, lengths),
+                   texts = hostile.about + offsetof(struct segment_about, texts),
+                   exemplars_word = hostile.series + offsetof(struct segment_series, words[SEGMENT_WORD_EXEMPLARS]);
     const struct {
         uint64_t at, value;
         size_t size;
@@ -423,12 +525,34 @@ static void refuses_what_makes_no_sense_and_ends(void **state) {
         { hostile.series, UINT32_MAX, 4 },
         { hostile.series, 8, 4 },
         { hostile.series, 81, 4 },
-        { hostile.series + offsetof(struct segment_fixed, kind), 0, 1 },
-        { hostile.series + offsetof(struct segment_fixed, kind), METRIC_KIND_END, 1 },
-        { hostile.series + offsetof(struct segment_fixed, naming), METRIC_NAMING_END, 1 },
-        { hostile.series + length, UINT16_MAX, 2 },
-        { hostile.series + offsetof(struct segment_series, texts), '{', 1 },       /* the family's name */
-        { hostile.series + offsetof(struct segment_series, texts) + 24, 0xc1, 1 }, /* the labels */
+        { hostile.series, sizeof(struct segment_series) - 8, 4 },
+        { hostile.about + offsetof(struct segment_about_fixed, kind), 0, 1 },
+        { hostile.about + offsetof(struct segment_about_fixed, kind), METRIC_KIND_END, 1 },
+        { hostile.about + offsetof(struct segment_about_fixed, naming), METRIC_NAMING_END, 1 },
+        { hostile.about + offsetof(struct segment_about_fixed, combine), METRIC_COMBINE_SUM, 1 }, /* of a timer */
+        { hostile.about + offsetof(struct segment_about_fixed, combine), METRIC_COMBINE_END, 1 },
+        { hostile.about + 4, SEGMENT_PIECE_OCTAVE, 4 },
+        { hostile.about, 16, 4 },
+        { lengths, UINT16_MAX, 2 },
+        { texts, '{', 1 }, /* the family's name */
+        { length, UINT16_MAX, 2 },
+        { length, METRIC_PRINTED_BYTES + 1, 2 },
+        { hostile.series + offsetof(struct segment_series, labels), '{', 1 },
+        { hostile.series + offsetof(struct segment_series, labels) + 7, '"', 1 },
+        { hostile.series + offsetof(struct segment_series, labels) + 7, '\n', 1 },
+        { hostile.series + offsetof(struct segment_series, labels) + 7, '\0', 1 },
+        { hostile.series + offsetof(struct segment_series, labels) + 7, '\\', 1 },
+        { about, 0, 4 },
+        { about, UINT32_MAX, 4 },
+        { about, hostile.series / 8, 4 },
+        { about, hostile.newer / 8, 4 },
+        { exemplars_word, UINT64_MAX, 8 },
+        { exemplars_word, hostile.newer, 8 },
+        { exemplars_word, hostile.about, 8 },
+        { exemplars_word, hostile.exemplars + 8, 8 },
+        { hostile.exemplars + 8, METRIC_BOUNDS_MAX + 2, 8 }, /* their count */
+        { hostile.exemplars + 8, 3, 8 },
+        { hostile.exemplars + 8, UINT64_MAX / 88 + 2, 8 },
         { used, 0, 8 },
         { used, UINT64_MAX, 8 },
         { used, SEGMENT_SIZE + 8, 8 },
@@ -468,6 +592,118 @@ static void takes_what_is_there_when_the_writer_died_within_an_update(void **sta
     segment_destroy(hostile.writer);
 }
 
+/* --- version 1 --- */
+
+struct v1_file {
+    _Alignas(64) char bytes[16384]; /* as a page is */
+    uint64_t used;
+};
+
+static uint64_t add_v1(struct v1_file *file, enum metric_kind kind, const struct text texts[SEGMENT_V1_TEXTS],
+                       const uint64_t words[SEGMENT_V1_WORDS]) {
+    uint64_t at = file->used;
+    struct segment_v1_series *to = (struct segment_v1_series *)(void *)(file->bytes + at);
+    size_t length = 0;
+    for (int i = 0; i < SEGMENT_V1_TEXTS; i++) {
+        to->fixed.lengths[i] = (uint16_t)texts[i].length;
+        if (texts[i].length > 0)
+            memcpy(to->texts + length, texts[i].data, texts[i].length);
+        length += texts[i].length;
+    }
+    to->fixed.piece = (struct segment_piece) { (uint32_t)segment_round(sizeof(*to) + length), SEGMENT_PIECE_SERIES };
+    to->fixed.kind = (uint8_t)kind;
+    to->fixed.naming = METRIC_NAMING_PREFIXED;
+    to->fixed.created_ns = 17;
+    memcpy((void *)to->words, words, sizeof(to->words));
+    file->used += to->fixed.piece.size;
+    return at;
+}
+
+/* A counter of 5 and a timer with an octave, as a collector of version 1 wrote them. */
+static void make_v1(struct v1_file *file, const char *folder) {
+    const double five = 5, sum = 1.5;
+    uint64_t words[SEGMENT_V1_WORDS] = { [SEGMENT_WORD_UPDATED] = 9 };
+    const struct text counter[SEGMENT_V1_TEXTS] = { TEXT_LITERAL("taskforge_jobs"),
+                                                    TEXT_LITERAL("jobs"),
+                                                    TEXT_LITERAL("\x81\xa5queue\xa4m\"il"),
+                                                    TEXT_EMPTY,
+                                                    TEXT_LITERAL("Help."),
+                                                    TEXT_EMPTY };
+    const struct text timer[SEGMENT_V1_TEXTS] = { TEXT_LITERAL("taskforge_run_seconds"), TEXT_LITERAL("run") };
+    *file = (struct v1_file) { .used = SEGMENT_HEADER_SIZE };
+    struct segment_header *header = (struct segment_header *)(void *)file->bytes;
+    memcpy(&words[SEGMENT_WORD_VALUE], &five, 8);
+    add_v1(file, METRIC_COUNTER, counter, words);
+    memcpy(&words[SEGMENT_WORD_VALUE], &sum, 8);
+    words[SEGMENT_WORD_ZERO] = 2;
+    uint64_t at = add_v1(file, METRIC_TIMER, timer, words);
+    ((struct segment_v1_series *)(void *)(file->bytes + at))->words[SEGMENT_WORD_OCTAVE] = file->used;
+    struct segment_octave *octave = (struct segment_octave *)(void *)(file->bytes + file->used);
+    octave->piece = (struct segment_piece) { sizeof(*octave), SEGMENT_PIECE_OCTAVE };
+    octave->number = 30;
+    octave->counts[37] = 3;
+    file->used += sizeof(*octave);
+    *header = (struct segment_header) { .magic = SEGMENT_MAGIC,
+                                        .version = 1,
+                                        .header_size = SEGMENT_HEADER_SIZE,
+                                        .file_size = sizeof(file->bytes),
+                                        .namespace_ = "taskforge",
+                                        .used = file->used,
+                                        .series_count = 2 };
+    char path[192];
+    snprintf(path, sizeof(path), "%s/" SEGMENT_NAME, folder);
+    FILE *to = fopen(path, "w");
+    assert_true(to && fwrite(file->bytes, sizeof(file->bytes), 1, to) == 1 && fclose(to) == 0);
+}
+
+static void assert_v1(struct segment *segment) {
+    struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;
+    assert_int_equal(segment_next(segment, 0, &sample), 1);
+    assert_text(sample.family, "taskforge_jobs");
+    assert_text(sample.definition.name, "jobs");
+    assert_text(sample.definition.help, "Help.");
+    assert_text(metric_labels_find(sample.definition.labels, TEXT_LITERAL("queue")), "m\"il");
+    assert_text(sample.labels, "queue=\"m\\\"il\"");
+    assert_true(sample.value == 5 && sample.created_ns == 17 && sample.updated_ns == 9);
+    assert_true(sample.definition.naming == METRIC_NAMING_PREFIXED && sample.definition.combine == 0);
+    assert_int_equal(segment_next(segment, sample.position, &sample), 1);
+    assert_int_equal(sample.definition.kind, METRIC_TIMER);
+    assert_true(sample.histogram.sum == 1.5 && sample.histogram.zero == 2 && sample.histogram.octaves[30][37] == 3);
+    assert_int_equal(segment_next(segment, sample.position, &sample), 0);
+    segment_sample_finish(&sample);
+}
+
+static void reads_what_a_collector_of_before_has_left(void **state) {
+    static struct v1_file file;
+    struct segment_sample sample = SEGMENT_SAMPLE_EMPTY;
+    struct segment *copy = NULL;
+    make_v1(&file, folder_of(state));
+    struct segment *segment = fixture_open(folder_of(state));
+    assert_v1(segment);
+    assert_int_equal(segment_open_copy(folder_of(state), &copy, NULL), 0);
+    assert_v1(copy);
+    segment_close(copy);
+    static const struct {
+        uint64_t at, value;
+        size_t size;
+    } scribbles[] = {
+        { 0, 72, 4 }, { 0, 88, 4 }, { 10, UINT16_MAX, 2 }, { 14, 3, 2 }, { 80, '{', 1 }, { 80 + 18, 0xc1, 1 },
+    };
+    int fd = open(segment->path, O_RDWR | O_CLOEXEC);
+    for (size_t i = 0; i < COUNT_OF(scribbles); i++) {
+        assert_int_equal(
+            pwrite(fd, &scribbles[i].value, scribbles[i].size, (off_t)(SEGMENT_HEADER_SIZE + scribbles[i].at)),
+            scribbles[i].size);
+        if (segment_next(segment, 0, &sample) != -EBADMSG)
+            fail_msg("scribble %zu", i);
+        assert_int_equal(pwrite(fd, file.bytes, sizeof(file.bytes), 0), sizeof(file.bytes));
+    }
+    assert_v1(segment);
+    close(fd);
+    segment_sample_finish(&sample);
+    segment_close(segment);
+}
+
 static void opens_only_what_is_a_segment(void **state) {
     struct segment_writer *writer = fixture_published(folder_of(state));
     struct segment *segment = NULL;
@@ -478,7 +714,7 @@ static void opens_only_what_is_a_segment(void **state) {
         int result;
     } scribbles[] = {
         { 0, 0, 8, -EBADMSG },
-        { offsetof(struct segment_header, version), 0, 4, -EBADMSG },
+        { offsetof(struct segment_header, version), SEGMENT_VERSION_OLDEST - 1, 4, -EBADMSG },
         { offsetof(struct segment_header, version), SEGMENT_VERSION + 1, 4, -EPROTO },
         { offsetof(struct segment_header, header_size), 64, 4, -EBADMSG },
         { offsetof(struct segment_header, file_size), 4096, 8, -EBADMSG },
@@ -518,6 +754,8 @@ int main(void) {
         SEGMENT_TEST(reads_back_a_series_with_all_its_texts),
         SEGMENT_TEST(reads_values_as_they_change_and_passes_octaves_by),
         SEGMENT_TEST(tells_what_changed_and_that_the_writer_lives),
+        SEGMENT_TEST(keeps_the_newest_exemplar_of_each_bucket),
+        SEGMENT_TEST(what_a_family_shares_is_there_once),
         SEGMENT_TEST(hides_and_shows_a_series),
         SEGMENT_TEST(refuses_a_scheme_that_no_name_may_hold),
         SEGMENT_TEST(appears_whole_with_its_mode_and_leaves_nothing_else),
@@ -528,6 +766,7 @@ int main(void) {
         SEGMENT_TEST(the_writer_sees_every_scribble),
         SEGMENT_TEST(refuses_what_makes_no_sense_and_ends),
         SEGMENT_TEST(takes_what_is_there_when_the_writer_died_within_an_update),
+        SEGMENT_TEST(reads_what_a_collector_of_before_has_left),
         SEGMENT_TEST(opens_only_what_is_a_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

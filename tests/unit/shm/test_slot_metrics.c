@@ -72,8 +72,12 @@ static void a_definition_is_read_as_it_was_given(void **state) {
     assert_int_equal(ring_reader_metric_count(&pair.reader, pair.claim.index), 0);
     assert_int_equal(slot_metric_add(&pair.producer, &pair.claim, &definition, &place), 0);
     add(&pair, METRIC_GAUGE, "depth");
+    struct metric_definition rule = define(METRIC_GAUGE, "level");
+    rule.naming = METRIC_NAMING_VERBATIM;
+    rule.combine = METRIC_COMBINE_MAX;
+    assert_int_equal(slot_metric_add(&pair.producer, &pair.claim, &rule, &place), 0);
     look(&pair);
-    assert_int_equal(pair.view.count, 2);
+    assert_int_equal(pair.view.count, 3);
     assert_int_equal(slot_metrics_definition(&pair.view, 0, &read), 0);
     assert_int_equal(read.kind, METRIC_HISTOGRAM);
     assert_int_equal(read.naming, METRIC_NAMING_PREFIXED);
@@ -81,6 +85,12 @@ static void a_definition_is_read_as_it_was_given(void **state) {
     assert_true(text_equal(read.labels, definition.labels) && text_equal(read.bounds, definition.bounds));
     assert_int_equal(slot_metrics_definition(&pair.view, 1, &read), 0);
     assert_true(text_is(read.name, "depth") && read.labels.length == 0 && read.help.length == 0);
+    assert_int_equal(read.combine, METRIC_COMBINE_LAST);
+    assert_int_equal(slot_metrics_definition(&pair.view, 2, &read), 0);
+    assert_true(read.combine == METRIC_COMBINE_MAX && read.naming == METRIC_NAMING_VERBATIM);
+    slot_gauge_set(pair.claim.slot, place, 7, 100);
+    slot_gauge_leave(pair.claim.slot, place);
+    assert_int_equal(values(&pair, 2).set_ns, 0);
     pair_close(&pair);
 }
 

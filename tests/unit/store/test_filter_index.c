@@ -1,6 +1,10 @@
 /* The index value: it never says no wrongly, seldom perhaps for nothing, and no bytes whatever take its reader down. */
 #include "store_entries.h"
 
+#include <endian.h>
+
+#include "common/store/filter_index_private.h"
+
 enum { ROWS = 4096 };
 
 static struct buffer block, encoded;
@@ -235,6 +239,104 @@ static void no_part_is_used_unchecked(void **state) {
     index_entry_finish(&got);
 }
 
+/* --- values that no encoder made, with checksums that fit --- */
+
+static void put_sum(char *value, size_t at, uint64_t sum) {
+    sum = htole64(sum);
+    memcpy(value + at, &sum, sizeof(sum));
+}
+
+static void seal_pieces(char *value, size_t at, size_t end, size_t piece, uint64_t head_sum) {
+    for (size_t next; at < end; at = next) {
+        next = end - at > piece + INDEX_CHECKSUM ? at + piece + INDEX_CHECKSUM : end;
+        if (next - at >= INDEX_CHECKSUM)
+            put_sum(value, next - INDEX_CHECKSUM, index_part_sum(head_sum, at, value + at, next - at - INDEX_CHECKSUM));
+    }
+}
+
+/* As far as the sizes in it lead to anything that is there. */
+static void seal_again(struct buffer *value) {
+    struct index_layout layout = index_layout_of(value->data);
+    if (layout.flushes < INDEX_FIXED_SIZE + INDEX_CHECKSUM || layout.flushes > layout.templates ||
+        layout.templates > layout.ids || layout.ids > layout.words || layout.words > layout.end ||
+        layout.end > value->length)
+        return;
+    uint64_t sum = hash_bytes(value->data, layout.flushes - INDEX_CHECKSUM);
+    put_sum(value->data, layout.flushes - INDEX_CHECKSUM, sum);
+    seal_pieces(value->data, layout.flushes, layout.templates, SIZE_MAX / 2, sum);
+    seal_pieces(value->data, layout.templates, layout.ids, SIZE_MAX / 2, sum);
+    seal_pieces(value->data, layout.ids, layout.words, INDEX_PIECE, sum);
+    seal_pieces(value->data, layout.words, layout.end, INDEX_PIECE, sum);
+}
+
+/* Whatever it says: it is refused, or its answers hold together. */
+static bool is_refused(struct buffer *value) {
+    struct index_entry got;
+    uint64_t sum = 0;
+    seal_again(value);
+    int result = index_decode(buffer_text(value), &got);
+    if (result < 0) {
+        assert_int_equal(result, -EBADMSG);
+        return true;
+    }
+    assert_true(got.count > 0 && got.flush_count > 0 && got.flushes[0].first_row == 0);
+    for (uint32_t i = 0; i < got.flush_count; i++)
+        assert_true(got.flushes[i].first_row < got.count);
+    for (uint32_t i = 0; i < got.count_count; i++) {
+        for (size_t byte = 0; byte < got.counts[i].service.length; byte++)
+            sum += (unsigned char)got.counts[i].service.data[byte];
+        for (unsigned level = 0; level < LEVEL_COUNT; level++)
+            assert_true(got.counts[i].by_level[level] <= got.count);
+    }
+    for (uint32_t i = 0; i < got.template_count; i++)
+        assert_true(got.templates[i].count <= got.count);
+    (void)index_may_have_id(&got, INDEX_TRACE, TEXT_LITERAL("abc"));
+    (void)index_may_contain(&got, TEXT_LITERAL(" word "));
+    assert_true(sum < UINT64_MAX);
+    index_entry_finish(&got);
+    return false;
+}
+
+static void whatever_a_sealed_value_says_is_read_within_its_bounds(void **state) {
+    (void)state;
+    _cleanup_buffer_ struct buffer small_block = BUFFER_EMPTY, value = BUFFER_EMPTY, room = BUFFER_EMPTY;
+    make_block(5, 20, &small_block, &value);
+    const struct index_layout layout = index_layout_of(value.data);
+    unsigned refused = 0, taken = 0;
+    buffer_append_text(&room, buffer_text(&value));
+    assert_false(is_refused(&room));
+    for (size_t at = 0; at < layout.ids; at++) {
+        const char kept = value.data[at];
+        const char others[] = { 0, 1, 7, 127, (char)0x80, (char)0xff, 20, 21, (char)(kept + 1), (char)(kept - 1) };
+        for (size_t i = 0; i < sizeof(others); i++) {
+            memcpy(room.data, value.data, value.length);
+            room.data[at] = others[i];
+            bool no = is_refused(&room);
+            refused += no;
+            taken += !no;
+        }
+    }
+    assert_true(refused > 200 && taken > 200);
+    /* Sizes of four bytes, each as large as it can be; and parts that are longer than what is in them. */
+    for (size_t at = 16; at + 4 <= INDEX_FIXED_SIZE; at += 4)
+        for (unsigned shift = 0; shift < 32; shift++) {
+            const uint32_t size = htole32(UINT32_MAX >> shift);
+            memcpy(room.data, value.data, value.length);
+            memcpy(room.data + at, &size, 4);
+            (void)is_refused(&room);
+        }
+    for (unsigned part = INDEX_AT_HEAD; part <= INDEX_AT_TEMPLATES; part += 4)
+        for (unsigned more = 1; more < 12; more++) {
+            uint32_t size = htole32(get_u32(value.data + part) + more);
+            buffer_clear(&room);
+            buffer_append_text(&room, buffer_text(&value));
+            memcpy(room.data + part, &size, 4);
+            for (unsigned i = 0; i < more; i++)
+                buffer_append_char(&room, 0);
+            assert_true(is_refused(&room));
+        }
+}
+
 static void tells_what_stands_before(void **state) {
     (void)state;
     _cleanup_buffer_ struct buffer out = BUFFER_EMPTY;
@@ -272,6 +374,7 @@ int main(void) {
         cmocka_unit_test(parts_of_it_answer_what_was_asked),
         cmocka_unit_test(what_is_wanted_is_all_there),
         cmocka_unit_test(no_part_is_used_unchecked),
+        cmocka_unit_test(whatever_a_sealed_value_says_is_read_within_its_bounds),
         cmocka_unit_test(tells_what_stands_before),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

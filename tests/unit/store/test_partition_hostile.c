@@ -3,6 +3,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "common/base/hash.h"
+#include "common/store/partition_private.h"
 #include "store_fixture.h"
 
 static int put_block(struct partition *partition, uint64_t sequence, size_t size) {
@@ -317,6 +319,212 @@ static void flipped_bits_never_take_the_reader_down(void **state) {
     free(bytes);
 }
 
+/* --- pages that a writer would change --- */
+
+enum { PAGE = 4096, KEYS = 60 };
+
+static struct text state_key(unsigned number, char room[64]) {
+    return (struct text) { room, (size_t)snprintf(room, 64, "lane/%08u/with a name of some length", number) };
+}
+
+/* Trees of two floors, values of several pages, a list of free pages. */
+static char *large_partition(const char *path, size_t *ret_size) {
+    char room[64];
+    struct partition *partition = fixture_create(path, 1);
+    for (uint64_t i = 1; i < 12; i++)
+        must(put_block(partition, i, i % 2 ? 9000 : 500));
+    for (unsigned turn = 0; turn < 2; turn++) {
+        struct partition_txn *txn = fixture_begin(partition, true);
+        for (unsigned i = 0; i < KEYS; i++)
+            must(partition_state_put(txn, state_key(i, room),
+                                     TEXT_LITERAL("a value that fills a page with the others, too"), &error));
+        must(partition_block_delete(txn, 3 + turn, &error));
+        must(partition_commit(txn, &error));
+    }
+    partition_close(partition);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    assert_true(fd >= 0 && fstat(fd, &status) == 0);
+    char *bytes = malloc((size_t)status.st_size);
+    assert_int_equal(read(fd, bytes, (size_t)status.st_size), status.st_size);
+    close(fd);
+    *ret_size = (size_t)status.st_size;
+    return bytes;
+}
+
+/* Changes all over it, with merges of pages. */
+static int write_everything(const char *path) {
+    char room[64];
+    struct partition *partition;
+    struct partition_txn *txn;
+    int result = partition_open(path, PARTITION_WRITE, FIXTURE_MAP, &partition, &error);
+    if (result < 0)
+        return result;
+    result = partition_begin(partition, true, &txn, &error);
+    if (result == 0) {
+        for (unsigned i = 0; i < KEYS && result == 0; i += 2)
+            result = partition_state_delete(txn, state_key(i, room), &error);
+        if (result == 0)
+            result = partition_state_put(txn, state_key(7, room), TEXT_LITERAL("another"), &error);
+        if (result == 0)
+            result = partition_block_delete(txn, 5, &error);
+        if (result == 0)
+            result = partition_block_put(txn, 20, TEXT_LITERAL("block"), TEXT_LITERAL("index"), &error);
+        if (result == 0)
+            result = partition_commit(txn, &error);
+        else
+            partition_abort(txn);
+    }
+    partition_close(partition);
+    return result;
+}
+
+static void try_page(const char *path, char *bytes, size_t size, size_t at, unsigned *refused) {
+    const char kept = bytes[at];
+    const char others[] = { 0, 1, (char)0xff, (char)(kept + 2), (char)(kept - 2), (char)(kept ^ 0x80) };
+    for (size_t i = at % 3; i < sizeof(others); i += 3) {
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        bytes[at] = others[i];
+        assert_int_equal(pwrite(fd, bytes, size, 0), size);
+        assert_int_equal(ftruncate(fd, (off_t)size), 0);
+        close(fd);
+        int result = write_everything(path);
+        if (result != 0 && result != -EBADMSG && result != -EPROTO)
+            fail_msg("byte %zu is %d: %d %s", at, others[i], result, error.text);
+        *refused += result != 0;
+    }
+    bytes[at] = kept;
+}
+
+/* Headers of pages, the places of nodes, the heads of nodes: LMDB would move about what they say. */
+static void whatever_a_page_says_its_writer_keeps_within_it(void **state) {
+    (void)state;
+    char path[PARTITION_PATH_MAX];
+    size_t size;
+    unsigned refused = 0;
+    snprintf(path, sizeof(path), "%s", fixture_path(1));
+    char *bytes = large_partition(path, &size);
+    assert_int_equal(write_everything(path), 0);
+    for (size_t page = 2 * PAGE; page + PAGE <= size; page += PAGE) {
+        uint16_t flags, lower, node;
+        memcpy(&flags, bytes + page + 10, 2);
+        memcpy(&lower, bytes + page + 12, 2);
+        if (flags != 1 && flags != 2 && flags != 4) /* the middle of a large value */
+            continue;
+        for (size_t at = 0; at < 24; at++)
+            try_page(path, bytes, size, page + at, &refused);
+        for (size_t place = 16; flags != 4 && place < lower && place < 22; place += 2) {
+            memcpy(&node, bytes + page + place, 2);
+            for (size_t at = 0; node <= PAGE - 16 && at < 16; at++)
+                try_page(path, bytes, size, page + node + at, &refused);
+        }
+    }
+    assert_true(refused > 200);
+    free(bytes);
+}
+
+/* --- values and keys that are none of ours --- */
+
+static void an_index_value_larger_than_the_room_of_many_is_read_alone(void **state) {
+    (void)state;
+    static char large[300000];
+    struct partition_batch batch = { 0 };
+    struct partition *partition = fixture_create(fixture_path(1), 1);
+    struct partition_txn *txn = fixture_begin(partition, true);
+    memset(large, 'x', sizeof(large));
+    for (uint64_t i = 1; i < 6; i++)
+        must(partition_block_put(txn, i, TEXT_LITERAL("block"),
+                                 i == 3 ? (struct text) { large, sizeof(large) } : TEXT_LITERAL("small"), &error));
+    must(partition_commit(txn, &error));
+    txn = fixture_begin(partition, false);
+    for (int descending = 0; descending < 2; descending++) {
+        uint64_t from = descending ? 5 : 1, next = from, seen = 0;
+        int count;
+        while ((count = partition_index_batch(txn, next, descending, PARTITION_BATCH_MAX, NULL, &batch, &error)) > 0) {
+            for (int i = 0; i < count; i++, seen++) {
+                assert_int_equal(batch.values[i].key, descending ? 5 - seen : 1 + seen);
+                assert_int_equal(batch.values[i].parts.length, batch.values[i].key == 3 ? sizeof(large) : 5);
+            }
+            next = batch.values[count - 1].key + (descending ? UINT64_MAX : 1);
+        }
+        assert_int_equal(count, 0);
+        assert_int_equal(seen, 5);
+    }
+    partition_abort(txn);
+    partition_close(partition);
+    buffer_finish(&batch.bytes);
+}
+
+static void put_foreign(struct partition *partition, enum partition_database database, const void *key, size_t size,
+                        const char *value) {
+    struct partition_txn *txn = fixture_begin(partition, true);
+    assert_int_equal(mdb_put(txn->txn, partition->databases[database], &(MDB_val) { size, (void *)(uintptr_t)key },
+                             &(MDB_val) { strlen(value), (void *)(uintptr_t)value }, 0),
+                     0);
+    must(partition_commit(txn, &error));
+}
+
+static void keys_of_another_length_are_damage(void **state) {
+    (void)state;
+    struct partition_batch batch = { 0 };
+    struct partition_span_time time;
+    struct text got;
+    uint64_t found;
+    struct partition *partition = fixture_create(fixture_path(1), 1);
+    for (unsigned database = PARTITION_BLOCKS; database < PARTITION_DATABASE_COUNT; database++)
+        if (database != PARTITION_META && database != PARTITION_STATE)
+            put_foreign(partition, (enum partition_database)database, "short", 5, "value");
+    put_foreign(partition, PARTITION_STATE, "sealed by nobody", 16, "value");
+    put_foreign(partition, PARTITION_STATE, "cut", 3, "v");
+    struct partition_txn *txn = fixture_begin(partition, false);
+    static const uint8_t trace[16] = "short";
+    assert_int_equal(partition_block_seek(txn, 0, false, &found, &error), -EBADMSG);
+    assert_int_equal(partition_index_seek(txn, 0, false, &found, &got, &error), -EBADMSG);
+    assert_int_equal(partition_index_batch(txn, 0, false, 8, NULL, &batch, &error), -EBADMSG);
+    assert_int_equal(partition_span_seek(txn, 0, false, &found, &got, &error), -EBADMSG);
+    assert_true(partition_span_of_trace(txn, trace, 0, &found, &error) <= 0);
+    assert_true(partition_span_before(txn, UINT64_MAX, 0, &time, &error) <= 0);
+    assert_int_equal(partition_state_get(txn, TEXT_LITERAL("sealed by nobody"), &got, &error), -EBADMSG);
+    assert_int_equal(partition_state_get(txn, TEXT_LITERAL("cut"), &got, &error), -EBADMSG);
+    assert_int_equal(partition_state_walk(txn, TEXT_EMPTY, ignore_state, NULL, &error), -EBADMSG);
+    partition_abort(txn);
+    partition_close(partition);
+    buffer_finish(&batch.bytes);
+}
+
+/* What stands in the record of where its entries are from, and in its own: any bytes with a checksum that fits. */
+static void put_record(struct partition *partition, const char *key, char *record, size_t length) {
+    uint64_t sum = hash_bytes(record, length);
+    memcpy(record + length, &sum, sizeof(sum));
+    struct partition_txn *txn = fixture_begin(partition, true);
+    assert_int_equal(mdb_put(txn->txn, partition->databases[PARTITION_META],
+                             &(MDB_val) { strlen(key), (void *)(uintptr_t)key },
+                             &(MDB_val) { length + sizeof(sum), record }, 0),
+                     0);
+    must(partition_commit(txn, &error));
+}
+
+static void records_that_make_no_sense_are_refused(void **state) {
+    (void)state;
+    char path[PARTITION_PATH_MAX];
+    snprintf(path, sizeof(path), "%s", fixture_path(1));
+    for (unsigned which = 0; which < 2; which++)
+        for (size_t length = 0; length < 80; length++) {
+            char record[128] = { 0 };
+            struct partition *partition = fixture_create(path, 1);
+            memset(record, which ? 1 : 0, sizeof(record));
+            put_record(partition, which ? "origin" : "partition", record, length);
+            partition_close(partition);
+            int result = partition_open(path, PARTITION_READ, 0, &partition, &error);
+            if (result == 0) {
+                fail_msg("%zu bytes of \"%s\" were taken", length, which ? "origin" : "partition");
+                partition_close(partition);
+            }
+            assert_true(result == -EBADMSG || result == -EPROTO);
+            assert_int_equal(partition_unlink(path), 0);
+        }
+}
+
 static void a_file_cut_under_its_reader_is_damage_and_no_crash(void **state) {
     (void)state;
     const char *path = fixture_path(1);
@@ -467,6 +675,14 @@ static void clears_the_slots_of_dead_readers(void **state) {
 
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
+/* Where there is such a place: each commit is synced. */
+static int set_up_in_memory(void **state) {
+    snprintf(fixture_folder, sizeof(fixture_folder), "/dev/shm/taskforge-store-XXXXXX");
+    return mkdtemp(fixture_folder) ? 0 : fixture_setup(state);
+}
+
+#define test_in_memory(name) cmocka_unit_test_setup_teardown(name, set_up_in_memory, fixture_teardown)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(deletes_blocks_and_takes_absent_ones_as_deleted),
@@ -477,6 +693,10 @@ int main(void) {
         test(a_reader_of_another_process_follows_a_file_that_outgrows_its_map),
         test(a_file_cut_anywhere_is_refused_before_it_is_mapped),
         test(flipped_bits_never_take_the_reader_down),
+        test_in_memory(whatever_a_page_says_its_writer_keeps_within_it),
+        test_in_memory(an_index_value_larger_than_the_room_of_many_is_read_alone),
+        test_in_memory(keys_of_another_length_are_damage),
+        test_in_memory(records_that_make_no_sense_are_refused),
         test(a_file_cut_under_its_reader_is_damage_and_no_crash),
         test(what_is_no_partition_is_refused_with_a_reason),
         test(a_file_that_chooses_its_own_address_is_refused),

@@ -49,6 +49,37 @@ static void every_flipped_bit_and_every_cut_is_noticed(void **state) {
     assert_int_equal(span_decode(buffer_text(&value), 10, &back), -EBADMSG);
 }
 
+/* With a checksum that fits: refused, or a span whose texts lie within the value. */
+static void whatever_a_sealed_span_says_is_read_within_its_bounds(void **state) {
+    (void)state;
+    _cleanup_buffer_ struct buffer value = BUFFER_EMPTY;
+    const struct span span = make_span(1, 2, 3);
+    unsigned refused = 0, taken = 0;
+    must(span_encode(&span, 7, &value));
+    const size_t sealed = value.length - 8;
+    for (size_t at = 0; at < sealed; at++) {
+        const char kept = value.data[at];
+        const char others[] = { 0, 1, 127, (char)0x80, (char)0xff, (char)(kept + 1), (char)(kept - 1) };
+        for (size_t i = 0; i < sizeof(others); i++) {
+            struct span got;
+            value.data[at] = others[i];
+            uint64_t sum = hash_bytes_seeded(value.data, sealed, 7);
+            memcpy(value.data + sealed, &sum, sizeof(sum));
+            int result = span_decode(buffer_text(&value), 7, &got);
+            assert_true(result == 0 || result == -EBADMSG || (result == -EPROTO && at < 8));
+            refused += result < 0;
+            taken += result == 0;
+            const struct text texts[] = { got.host, got.record.service, got.record.operation, got.record.status,
+                                          got.record.metadata };
+            for (size_t t = 0; result == 0 && t < sizeof(texts) / sizeof(texts[0]); t++)
+                assert_true(texts[t].length == 0 ||
+                            (texts[t].data >= value.data && texts[t].data + texts[t].length <= value.data + sealed));
+        }
+        value.data[at] = kept;
+    }
+    assert_true(refused > 50 && taken > 50);
+}
+
 static void a_newer_version_is_told_from_damage(void **state) {
     (void)state;
     _cleanup_buffer_ struct buffer value = BUFFER_EMPTY;
@@ -316,6 +347,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back_as_it_was_encoded),
         cmocka_unit_test(every_flipped_bit_and_every_cut_is_noticed),
+        cmocka_unit_test(whatever_a_sealed_span_says_is_read_within_its_bounds),
         cmocka_unit_test(a_newer_version_is_told_from_damage),
         cmocka_unit_test(what_no_record_takes_is_refused),
         cmocka_unit_test(json_goes_there_and_back),
