@@ -8,6 +8,9 @@ static void tell_one(struct daemon_metrics *metrics, enum own_metric metric, con
 void self_tell_input(struct daemon_metrics *metrics, const char *input, const struct input_counters *now,
                      struct input_counters *told) {
     tell_one(metrics, OWN_INPUT_LINES, input, NULL, now->lines, &told->lines);
+    tell_one(metrics, OWN_INPUT_BYTES, input, NULL, now->bytes, &told->bytes);
+    if (now->newest_ns > 0)
+        daemon_metrics_set(metrics, OWN_INPUT_NEWEST, input, NULL, (double)now->newest_ns / (double)CLOCK_SECOND);
     tell_one(metrics, OWN_INPUT_ENTRIES, input, NULL, now->entries, &told->entries);
     tell_one(metrics, OWN_INPUT_EMPTY, input, NULL, now->empty, &told->empty);
     tell_one(metrics, OWN_INPUT_OWN, input, NULL, now->own, &told->own);

@@ -51,7 +51,10 @@ static void on_child(struct loop_fd *source, int fd, uint32_t events, void *cont
         return;
     end_child(checker);
     if (result.verdict == PARTITION_UNREADABLE) /* it may have died before it could say so */
-        (void)partition_sum_write_note(checker->path, &checker->checked, result.verdict, result.faults, result.why, NULL);
+        (void)partition_sum_write_note(checker->path, &checker->checked, result.verdict, result.faults, result.why,
+                                       NULL);
+    if ((unsigned)result.verdict < PARTITION_VERDICTS)
+        checker->checked_as[result.verdict]++;
     say(checker, &result);
     if (result.verdict != PARTITION_UNCHECKED && partition_sum_note(checker->path, &note) == 1) {
         checker->failures = 0;
@@ -68,7 +71,8 @@ static int start(struct checker *checker, const char *path) {
     int result = verify_child_start(path, VERIFY_QUICK | VERIFY_NOTE | VERIFY_GENTLE, &checker->child, &error);
     if (result == 0) {
         snprintf(checker->path, sizeof(checker->path), "%s", path);
-        result = loop_add_fd(checker->loop, verify_child_fd(checker->child), EPOLLIN, on_child, checker, &checker->source);
+        result =
+            loop_add_fd(checker->loop, verify_child_fd(checker->child), EPOLLIN, on_child, checker, &checker->source);
         if (result < 0)
             end_child(checker);
     }

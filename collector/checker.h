@@ -20,6 +20,7 @@ struct checker {
     struct stat checked;           /* the file as it was then */
     unsigned failures;             /* checks whose note could not be written, one after the other */
     uint64_t look_ns;              /* monotonic: when to look again */
+    uint64_t checked_as[PARTITION_VERDICTS]; /* how many were found so */
     size_t damaged;                /* partitions that are damaged or were set aside, at the last look */
 };
 

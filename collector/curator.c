@@ -87,8 +87,10 @@ static void remove_due(struct curator *curator, uint64_t now_ns) {
         result = partition_unlink(names[i].path);
         if (result < 0 && result != -ENOENT)
             diag_warn("retention cannot remove %s: %s", names[i].path, strerror(-result));
-        else if (result == 0)
+        else if (result == 0) {
+            atomic_fetch_add(&curator->removed, 1);
             diag_info("retention removed %s (%" PRIu64 " bytes): %s", names[i].path, names[i].size, why);
+        }
     }
     free(names);
 }
@@ -119,6 +121,14 @@ static void *run(void *argument) {
 }
 
 /* --- the other threads' side --- */
+
+uint64_t curator_removed(const struct curator *curator) {
+    return atomic_load(&curator->removed);
+}
+
+uint64_t curator_rewritten(const struct curator *curator) {
+    return atomic_load(&curator->rewritten);
+}
 
 int curator_create(struct partitions *partitions, struct curator **ret, struct error *error) {
     pthread_condattr_t attributes;

@@ -19,6 +19,10 @@ int curator_start(struct curator *curator, struct error *error);
 void curator_stop(struct curator *curator);
 void curator_destroy(struct curator *curator);
 
+/* How many partitions retention has removed and written anew since the start; any thread. */
+uint64_t curator_removed(const struct curator *curator);
+uint64_t curator_rewritten(const struct curator *curator);
+
 /* Have it look now. */
 void curator_wake(struct curator *curator);
 

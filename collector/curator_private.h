@@ -34,6 +34,7 @@ struct curator {
     uint64_t last_look_ns;
     uint64_t adopt_ns; /* monotonic: before that nothing is taken in, after a failure */
     uint64_t step_ns;  /* monotonic: when the last step of a copy ended */
+    _Atomic uint64_t removed, rewritten; /* partitions, since the start */
     _Atomic uint64_t wanted;
     uint64_t given;                   /* mutex */
     bool answered;                    /* mutex */

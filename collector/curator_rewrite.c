@@ -191,6 +191,7 @@ static int write_anew(struct curator *curator, const struct partition_name *name
             diag_warn("retention cannot put %s in its place: %s", built, strerror(-result));
         return result;
     }
+    atomic_fetch_add(&curator->rewritten, 1);
     diag_info("retention wrote %s anew without %" PRIu64 " of %" PRIu64 " entries, in %" PRIu64 " ms", name->path,
               copied.gone, copied.gone + copied.kept, (clock_monotonic_ns() - begun) / CLOCK_MILLISECOND);
     return 0;

@@ -31,7 +31,7 @@ static void store_works(struct collector *collector, uint64_t begun_ns) {
     collector->last_commit_begun_ns = begun_ns;
     collector->last_commit_real_ns = clock_real_ns();
     self_count(&collector->self, SELF_COMMITS, 1);
-    self_observe(&collector->self, SELF_COMMIT_TIME, collector->last_commit_ns - begun_ns);
+    self_time(&collector->self, SELF_COMMIT_TIME, collector->last_commit_ns - begun_ns);
 }
 
 static bool is_retry_due(const struct collector *collector, uint64_t now) {
@@ -183,6 +183,7 @@ static void after_settle(struct collector *collector) {
     for (size_t i = 0; i < collector->rings.count; i++)
         cells_settle(collector->rings.items[i]);
     self_settle(&collector->self);
+    self_observe_batch(&collector->self, &collector->batch, clock_real_ns());
     fold_settle(&collector->fold);
     if (collector->fold.segment)
         segment_beat(collector->fold.segment, clock_real_ns(), collector->last_commit_real_ns);
@@ -235,16 +236,30 @@ static bool is_asked(const struct collector *collector) {
            recorder_is_asked(&collector->recorder);
 }
 
-static bool is_flush_due(struct collector *collector, uint64_t now) {
-    if (is_asked(collector) || (!spill_is_empty(&collector->spill) && is_retry_due(collector, now)))
-        return true;
+/* Why it is time for a flush (one of SELF_FLUSH_), or -1. */
+static int flush_cause(struct collector *collector, uint64_t now) {
+    if (is_asked(collector))
+        return SELF_FLUSH_ASKED;
+    if (!spill_is_empty(&collector->spill) && is_retry_due(collector, now))
+        return SELF_FLUSH_SPILL;
     if (!collector->waiting_since_ns)
-        return false;
-    if (collector->seen.pressed || collector->pending_records >= collector->settings.flush_entries)
-        return true;
+        return -1;
+    if (collector->seen.pressed)
+        return SELF_FLUSH_PRESSED;
+    if (collector->pending_records >= collector->settings.flush_entries)
+        return SELF_FLUSH_ENTRIES;
     if (collector->urgent && now - collector->last_commit_begun_ns >= URGENT_GAP_NS)
-        return true;
-    return now - collector->waiting_since_ns >= collector->settings.flush_interval_ns;
+        return SELF_FLUSH_URGENT;
+    return now - collector->waiting_since_ns >= collector->settings.flush_interval_ns ? SELF_FLUSH_INTERVAL : -1;
+}
+
+static void flush_where_due(struct collector *collector, uint64_t now) {
+    int cause = flush_cause(collector, now);
+    uint64_t commits = collector->self.totals[SELF_COMMITS];
+    if (cause < 0)
+        return;
+    collector_flush(collector, is_asked(collector), false);
+    self_count(&collector->self, (enum self_counter)cause, collector->self.totals[SELF_COMMITS] - commits);
 }
 
 static bool is_metric_flush_due(struct collector *collector, uint64_t now) {
@@ -284,8 +299,11 @@ static void give_place(struct collector *collector) {
 }
 
 void collector_poll(struct collector *collector) {
+    uint64_t begun = clock_monotonic_ns();
     drain_round(&collector->drain, &collector->seen);
     uint64_t now = clock_monotonic_ns();
+    if (collector->seen.hand_records > 0)
+        self_time(&collector->self, SELF_DRAIN_TIME, now - begun);
     collector->pending_records += collector->seen.hand_records;
     collector->urgent |= collector->seen.urgent;
     if (collector->seen.hand_bytes &&
@@ -295,8 +313,7 @@ void collector_poll(struct collector *collector) {
     scan_slots(collector, now);
     if (curator_wanted(collector->curator))
         give_place(collector);
-    if (is_flush_due(collector, now))
-        collector_flush(collector, is_asked(collector), false);
+    flush_where_due(collector, now);
     if (positions_are_waiting(&collector->positions))
         positions_answer(&collector->positions, &collector->rings, clock_monotonic_ns());
     level_keeper_give_up(&collector->levels, clock_monotonic_ns());

@@ -23,7 +23,7 @@ void fold_sum(double *sum, double more) {
         *sum = result;
 }
 
-static int observe(struct fold *fold, struct series *series, double value, struct batch *batch) {
+static int observe(struct fold *fold, struct series *series, double value, uint64_t times, struct batch *batch) {
     unsigned octave, bucket;
     if (histogram_place(value, &octave, &bucket))
         series = fold_octave_series(fold, series, octave, batch);
@@ -31,10 +31,10 @@ static int observe(struct fold *fold, struct series *series, double value, struc
         return 0;
     struct histogram *histogram = series->coming.histogram;
     double sum = histogram->sum;
-    int result = histogram_add(histogram, value, 1);
+    int result = histogram_add(histogram, value, times);
     if (result < 0)
         return result;
-    fold_sum(&sum, value);
+    fold_sum(&sum, value * (double)times);
     histogram->sum = sum;
     return 0;
 }
@@ -43,10 +43,11 @@ static int observe(struct fold *fold, struct series *series, double value, struc
 static int apply(struct fold *fold, struct series *series, const struct record_metric_update *update, uint64_t time_ns,
                  uint64_t now_ns, struct batch *batch) {
     struct series_value *coming = &series->coming;
-    double sum = coming->value + update->value;
+    uint32_t times = update->times ? update->times : 1;
+    double sum = coming->value + update->value * times;
     int result = 0;
     if (series->safe.histogram) {
-        result = observe(fold, series, update->value, batch);
+        result = observe(fold, series, update->value, times, batch);
     } else if (update->operation == METRIC_SET) {
         fold_set(coming, update->value, time_ns, now_ns);
         return 0;

@@ -7,20 +7,37 @@
 
 #define PROGRAM "taskforge-collector"
 
-static const enum own_metric counters[SELF_COUNTER_COUNT] = {
-    [SELF_COMMITS] = OWN_STORE_COMMITS,
-    [SELF_COMMIT_FAILURES] = OWN_STORE_COMMIT_FAILURES,
-    [SELF_SPILLED] = OWN_STORE_SPILLED,
-    [SELF_RINGS_BROKEN] = OWN_RING_BROKEN,
-    [SELF_FORGOTTEN] = OWN_METRIC_FORGOTTEN,
-    [SELF_HISTORY_TICKS] = OWN_HISTORY_TICKS,
-    [SELF_HISTORY_MISSED] = OWN_HISTORY_MISSED,
-    [SELF_HISTORY_FAILURES] = OWN_HISTORY_FAILURES,
-    [SELF_HISTORY_SAMPLES] = OWN_HISTORY_SAMPLES,
+static const struct {
+    enum own_metric metric;
+    struct text value; /* of its label, where it has one */
+} counters[SELF_COUNTER_COUNT] = {
+    [SELF_COMMITS] = { .metric = OWN_STORE_COMMITS },
+    [SELF_COMMIT_FAILURES] = { .metric = OWN_STORE_COMMIT_FAILURES },
+    [SELF_SPILLED] = { .metric = OWN_STORE_SPILLED },
+    [SELF_RINGS_BROKEN] = { .metric = OWN_RING_BROKEN },
+    [SELF_FORGOTTEN] = { .metric = OWN_METRIC_FORGOTTEN },
+    [SELF_HISTORY_TICKS] = { .metric = OWN_HISTORY_TICKS },
+    [SELF_HISTORY_MISSED] = { .metric = OWN_HISTORY_MISSED },
+    [SELF_HISTORY_FAILURES] = { .metric = OWN_HISTORY_FAILURES },
+    [SELF_HISTORY_SAMPLES] = { .metric = OWN_HISTORY_SAMPLES },
+    [SELF_FLUSH_ASKED] = { OWN_STORE_FLUSHES, TEXT_INITIALIZER("asked") },
+    [SELF_FLUSH_SPILL] = { OWN_STORE_FLUSHES, TEXT_INITIALIZER("spill") },
+    [SELF_FLUSH_PRESSED] = { OWN_STORE_FLUSHES, TEXT_INITIALIZER("pressed") },
+    [SELF_FLUSH_ENTRIES] = { OWN_STORE_FLUSHES, TEXT_INITIALIZER("entries") },
+    [SELF_FLUSH_URGENT] = { OWN_STORE_FLUSHES, TEXT_INITIALIZER("urgent") },
+    [SELF_FLUSH_INTERVAL] = { OWN_STORE_FLUSHES, TEXT_INITIALIZER("interval") },
+    [SELF_REMOVED] = { .metric = OWN_STORE_REMOVED },
+    [SELF_REWRITTEN] = { .metric = OWN_STORE_REWRITTEN },
+    [SELF_CHECKED_SOUND] = { OWN_STORE_CHECKS, TEXT_INITIALIZER("sound") },
+    [SELF_CHECKED_PARTLY] = { OWN_STORE_CHECKS, TEXT_INITIALIZER("partly") },
+    [SELF_CHECKED_UNREADABLE] = { OWN_STORE_CHECKS, TEXT_INITIALIZER("unreadable") },
 };
 
-static const enum own_metric timers[SELF_TIMER_COUNT] = {
+static const enum own_metric spreads[SELF_SPREAD_COUNT] = {
     [SELF_COMMIT_TIME] = OWN_STORE_COMMIT_TIME,
+    [SELF_COMMIT_ENTRIES] = OWN_STORE_COMMIT_ENTRIES,
+    [SELF_LAG] = OWN_STORE_LAG,
+    [SELF_DRAIN_TIME] = OWN_RING_DRAIN_TIME,
     [SELF_HISTORY_TIME] = OWN_HISTORY_TIME,
 };
 
@@ -36,6 +53,8 @@ static const struct {
     [SELF_RINGS] = { .metric = OWN_RING_RINGS },
     [SELF_PROCESSES] = { .metric = OWN_RING_PROCESSES },
     [SELF_RING_FILL] = { .metric = OWN_RING_FILL },
+    [SELF_RING_WAITING] = { .metric = OWN_RING_WAITING },
+    [SELF_OUTPUT_WAITING] = { .metric = OWN_OUTPUT_WAITING },
     [SELF_SERIES] = { .metric = OWN_METRIC_SERIES },
     [SELF_HISTORY_BYTES] = { .metric = OWN_HISTORY_BYTES },
     [SELF_HISTORY_FAILING] = { .metric = OWN_HISTORY_FAILING },
@@ -53,15 +72,27 @@ static const char *const refusals[FOLD_REFUSAL_COUNT] = {
 };
 
 void self_finish(struct self *self) {
-    for (int i = 0; i < SELF_TIMER_COUNT; i++) {
-        histogram_finish(&self->timers[i].observed);
-        histogram_finish(&self->timers[i].taking);
+    for (int i = 0; i < SELF_SPREAD_COUNT; i++) {
+        histogram_finish(&self->spreads[i].observed);
+        histogram_finish(&self->spreads[i].taking);
     }
 }
 
-void self_observe(struct self *self, enum self_timer timer, uint64_t duration_ns) {
+void self_observe(struct self *self, enum self_spread spread, double value, uint64_t times) {
     /* Out of memory here means one observation less. */
-    (void)histogram_add(&self->timers[timer].observed, (double)duration_ns / (double)CLOCK_SECOND, 1);
+    (void)histogram_add(&self->spreads[spread].observed, value, times);
+}
+
+void self_observe_batch(struct self *self, const struct batch *batch, uint64_t now_ns) {
+    enum { LOOKED_AT = 256 }; /* of a batch, so that a large one costs no more */
+    if (batch->entry_count == 0)
+        return;
+    self_observe(self, SELF_COMMIT_ENTRIES, (double)batch->entry_count, 1);
+    for (size_t i = 0, step = batch->entry_count / LOOKED_AT + 1; i < batch->entry_count; i += step) {
+        uint64_t time_ns = batch->entries[i].timestamp_ns, left = batch->entry_count - i;
+        self_observe(self, SELF_LAG, (double)(now_ns > time_ns ? now_ns - time_ns : 0) / (double)CLOCK_SECOND,
+                     left < step ? left : step);
+    }
 }
 
 void self_look_at_process(struct self *self, uint64_t now_ns) {
@@ -112,7 +143,8 @@ static void gather_counters(struct self *self, struct fold *fold, uint64_t now_n
     for (int i = 0; i < SELF_COUNTER_COUNT; i++) {
         self->coming[i] = self->totals[i];
         if (self->totals[i] > self->safe[i] || !self->shown)
-            fold_add(fold, counters[i], NULL, (double)(self->totals[i] - self->safe[i]), now_ns, batch);
+            fold_add(fold, counters[i].metric, &counters[i].value, (double)(self->totals[i] - self->safe[i]), now_ns,
+                     batch);
     }
     for (int i = 0; i < FOLD_REFUSAL_COUNT; i++) {
         struct text reason = text_of(refusals[i]);
@@ -138,18 +170,23 @@ static void gather_gauges(struct self *self, struct fold *fold, uint64_t now_ns,
 }
 
 /* What was observed since the last batch goes into this one; what the commit of this one takes, into the next. */
-static void gather_timer(struct self *self, enum self_timer timer, struct fold *fold, uint64_t now_ns,
-                         struct batch *batch) {
-    struct histogram *observed = &self->timers[timer].observed, *taking = &self->timers[timer].taking;
+static void gather_spread(struct self_observations *spread, enum own_metric metric, struct fold *fold, uint64_t now_ns,
+                          struct batch *batch) {
     char room[METRIC_LABELS_BYTES];
     struct metric_definition definition;
-    check(own_metric_define(timers[timer], NULL, room, &definition, NULL) == 0);
-    for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++)
-        if (observed->octaves[i] && histogram_add_octave(taking, i, observed->octaves[i]) < 0)
-            return;
+    struct histogram *observed = &spread->observed, *taking = &spread->taking;
+    check(own_metric_define(metric, NULL, room, &definition, NULL) == 0);
+    for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++) {
+        if (!observed->octaves[i])
+            continue;
+        if (histogram_add_octave(taking, i, observed->octaves[i]) < 0)
+            return; /* the rest goes with the next batch */
+        memset(observed->octaves[i], 0, HISTOGRAM_BUCKETS * sizeof(*observed->octaves[i]));
+    }
+    taking->zero += observed->zero;
     taking->sum += observed->sum;
     histogram_finish(observed);
-    struct series *series = taking->sum > 0 ? fold_series(fold, &definition, now_ns, batch) : NULL;
+    struct series *series = histogram_count(taking) > 0 ? fold_series(fold, &definition, now_ns, batch) : NULL;
     if (!series || !fold_touch(fold, series, batch))
         return;
     for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++) {
@@ -157,6 +194,7 @@ static void gather_timer(struct self *self, enum self_timer timer, struct fold *
         if (to)
             batch->failed |= histogram_add_octave(to->coming.histogram, i, taking->octaves[i]) < 0;
     }
+    series->coming.histogram->zero += taking->zero;
     series->coming.histogram->sum += taking->sum;
     series->coming.updated_ns = now_ns;
 }
@@ -170,8 +208,8 @@ void self_gather(struct self *self, struct fold *fold, bool all, uint64_t now_ns
     gather_counters(self, fold, now_ns, batch);
     fold_gather_overflow(fold, now_ns, batch);
     gather_gauges(self, fold, now_ns, batch);
-    for (int i = 0; i < SELF_TIMER_COUNT; i++)
-        gather_timer(self, (enum self_timer)i, fold, now_ns, batch);
+    for (int i = 0; i < SELF_SPREAD_COUNT; i++)
+        gather_spread(&self->spreads[i], spreads[i], fold, now_ns, batch);
     self->gathered = true;
 }
 
@@ -182,8 +220,8 @@ void self_settle(struct self *self) {
     memcpy(self->refused_safe, self->refused_coming, sizeof(self->refused_safe));
     self->cpu_safe = self->cpu_coming;
     self->shown = true;
-    for (int i = 0; i < SELF_TIMER_COUNT; i++)
-        histogram_finish(&self->timers[i].taking);
+    for (int i = 0; i < SELF_SPREAD_COUNT; i++)
+        histogram_finish(&self->spreads[i].taking);
     self->gathered = false;
 }
 

@@ -23,13 +23,15 @@ struct series_value {
 struct series {
     struct series_value safe, coming;
     uint32_t id;
-    bool touched;  /* `coming` holds, and the series is on the list of touched ones */
-    bool defined;  /* its definition is in the state */
-    bool defining; /* ... or in the batch that is being made */
-    bool stale;    /* without updates for so long that it left /metrics: fold_stale.c */
-    bool unnamed;  /* its name on /metrics is another's: counted, but not shown */
-    bool shown;    /* it is in the segment, as number `position` */
-    bool hidden;   /* ... and marked as hidden there */
+    uint32_t described; /* the version of the descriptions that completed it last */
+    bool touched;       /* `coming` holds, and the series is on the list of touched ones */
+    bool defined;       /* its definition is in the state */
+    bool defining;      /* ... or in the batch that is being made */
+    bool stale;         /* without updates for so long that it left /metrics: fold_stale.c */
+    bool unnamed;       /* its name on /metrics is another's: counted, but not shown */
+    bool shown;         /* it is in the segment, as number `position` */
+    bool hidden;        /* ... and marked as hidden there */
+    bool renewed;       /* its definition was completed since the segment has it */
 
     uint64_t position;
     struct series *next; /* of its bucket */
@@ -41,8 +43,6 @@ struct series {
     int share;
     uint32_t coming_bytes;              /* taken of the share for octaves that `coming` has and `safe` has not */
     uint32_t handles;                   /* cells of processes that are folded into it */
-    uint32_t described;                 /* the version of the descriptions that completed it last */
-    bool renewed;                       /* its definition was completed since the segment has it */
     bool adopted;                       /* its total came from the segment */
     bool reserved;                      /* an overflow series: its room came out of the reserve */
     struct gauge_group *gauge;          /* of a gauge with a rule for several processes: gauges.h */

@@ -30,7 +30,7 @@ static void look_at_history(struct collector *collector) {
     self_set(self, SELF_HISTORY_BYTES, (double)status.bytes);
     self_set(self, SELF_HISTORY_FAILING, status.failing_since_ns != 0);
     for (size_t i = 0; i < status.time_count; i++)
-        self_observe(self, SELF_HISTORY_TIME, status.times_ns[i]);
+        self_time(self, SELF_HISTORY_TIME, status.times_ns[i]);
     collector->history_failing_since_ns = status.failing_since_ns;
 }
 
@@ -38,14 +38,18 @@ void collector_look_at_itself(struct collector *collector) {
     struct self *self = &collector->self;
     double fill = 0;
     size_t processes = 0;
+    uint64_t waiting = 0;
     for (size_t r = 0; r < collector->rings.count; r++) {
         const struct collector_ring *ring = collector->rings.items[r];
         for (uint32_t i = 0; i < ring->slots_used; i++)
             processes += ring->slots[i].known;
         for (uint32_t i = 0; i < ring->ring.lane_count; i++) {
             const struct lane *lane = &ring->lanes[i];
+            if (lane->state.head <= lane->position || lane->state.recorder)
+                continue;
             double used = (double)(lane->state.head - lane->position) / (double)lane->size;
-            if (lane->state.head > lane->position && !lane->state.recorder && used > fill)
+            waiting += lane->state.head - lane->position;
+            if (used > fill)
                 fill = used;
         }
     }
@@ -58,10 +62,18 @@ void collector_look_at_itself(struct collector *collector) {
     self_set(self, SELF_RINGS, (double)collector->rings.count);
     self_set(self, SELF_PROCESSES, (double)processes);
     self_set(self, SELF_RING_FILL, (double)(uint64_t)(fill * 1000) / 1000);
+    self_set(self, SELF_RING_WAITING, (double)waiting);
+    uint64_t printed = atomic_load(&collector->writer.output_cursor), next = collector->writer.sequence.next;
+    self_set(self, SELF_OUTPUT_WAITING, (double)(next > printed ? next - printed : 0));
     self_set(self, SELF_SERIES, (double)(collector->fold.table.count - collector->fold.stale.series));
     self_set(self, SELF_STALE, (double)collector->fold.stale.series);
     self->totals[SELF_FORGOTTEN] = collector->fold.forgotten;
     self->totals[SELF_RINGS_BROKEN] = collector->rings.broken_count;
+    self->totals[SELF_REMOVED] = curator_removed(collector->curator);
+    self->totals[SELF_REWRITTEN] = curator_rewritten(collector->curator);
+    self->totals[SELF_CHECKED_SOUND] = collector->checker.checked_as[PARTITION_SOUND];
+    self->totals[SELF_CHECKED_PARTLY] = collector->checker.checked_as[PARTITION_PARTLY];
+    self->totals[SELF_CHECKED_UNREADABLE] = collector->checker.checked_as[PARTITION_UNREADABLE];
 }
 
 void collector_on_status(struct control_call *call, struct text arguments, void *context) {
@@ -77,15 +89,15 @@ void collector_on_status(struct control_call *call, struct text arguments, void 
     uint64_t now = clock_monotonic_ns();
     control_add(call,
                 "{\"store_failing\":%s,\"last_commit\":%s,\"waiting_seconds\":%.3f,\"store_bytes\":%.0f,"
-                "\"store_partitions\":%.0f,\"store_damaged\":%.0f,\"spill_bytes\":%.0f,\"spill_failing\":%s,\"rings\":%.0f,\"processes\":%.0f,"
+                "\"store_partitions\":%.0f,\"store_damaged\":%.0f,\"spill_bytes\":%.0f,\"spill_failing\":%s,\"rings\":%"
+                ".0f,\"processes\":%.0f,"
                 "\"ring_fill\":%.3f,\"rings_broken\":%llu,\"next_sequence\":%llu,\"metric_series\":%.0f,"
                 "\"metric_segment\":%s,\"history_failing_seconds\":%.0f}",
                 collector->failing ? "true" : "false", last,
                 collector->waiting_since_ns ? (double)(now - collector->waiting_since_ns) / (double)CLOCK_SECOND : 0.0,
                 gauges[SELF_STORE_BYTES], gauges[SELF_STORE_PARTITIONS], gauges[SELF_STORE_DAMAGED],
-                gauges[SELF_SPILL_BYTES],
-                collector->spill_failing ? "true" : "false", gauges[SELF_RINGS], gauges[SELF_PROCESSES],
-                gauges[SELF_RING_FILL], (unsigned long long)collector->rings.broken_count,
+                gauges[SELF_SPILL_BYTES], collector->spill_failing ? "true" : "false", gauges[SELF_RINGS],
+                gauges[SELF_PROCESSES], gauges[SELF_RING_FILL], (unsigned long long)collector->rings.broken_count,
                 (unsigned long long)collector->writer.sequence.next, gauges[SELF_SERIES],
                 collector->fold.segment ? "true" : "false",
                 collector->history_failing_since_ns

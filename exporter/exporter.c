@@ -94,6 +94,11 @@ static void tell(struct exporter *exporter) {
     self_tell(exporter->self, &counters);
 }
 
+static void on_answered(const struct http_route *route, unsigned status, uint64_t duration_ns, void *context) {
+    struct exporter *exporter = context;
+    self_answered(exporter->self, route, status, duration_ns);
+}
+
 static void on_tell(struct loop_timer *timer, void *context) {
     tell(context);
     loop_set_timer(timer, DAEMON_METRICS_TELL_NS);
@@ -197,6 +202,7 @@ static int set_up(struct exporter *exporter, const struct config *config, struct
     result = http_create(&config->exporter, routes, route_count, on_refused_token, exporter, &exporter->http, error);
     if (result < 0)
         return result;
+    http_watch_answers(exporter->http, on_answered);
     write_url(exporter, config->exporter.listen);
     loop_set_timer(exporter->tell, 0);
     return 0;

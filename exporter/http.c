@@ -202,6 +202,10 @@ unsigned http_port(const struct http *http) {
     return http->port;
 }
 
+void http_watch_answers(struct http *http, http_answered_function *function) {
+    atomic_store(&http->answered, function);
+}
+
 void http_counters_get(struct http *http, struct http_counters *ret) {
     *ret = (struct http_counters) {
         .requests = atomic_load(&http->requests),

@@ -148,6 +148,11 @@ int http_reload(struct http *http, const struct config_exporter *config, struct 
 unsigned http_port(const struct http *http);
 void http_counters_get(struct http *http, struct http_counters *ret); /* any thread */
 
+/* From now on told of each answer, on the server's thread: `route` is NULL where the request came to none. It must not block. */
+typedef void http_answered_function(const struct http_route *route, unsigned status, uint64_t duration_ns,
+                                    void *context);
+void http_watch_answers(struct http *http, http_answered_function *function);
+
 /* Stops taking connections and ends the threads, as http_destroy does first; the counters stand still then. Any number of times; NULL is
  * fine (true). */
 bool http_stop(struct http *http);

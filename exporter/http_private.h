@@ -35,6 +35,7 @@ struct exchange {
     struct http_answer answer;
     bool answered, vary, challenge, gzipped;
     unsigned retry_after_s;
+    uint64_t begun_ns; /* monotonic: it had arrived */
 };
 
 struct connection {
@@ -78,6 +79,7 @@ struct http {
     const struct http_route *routes;
     size_t route_count;
     http_refused_function *refused_token;
+    _Atomic(http_answered_function *) answered; /* NULL: nobody asks */
     void *context;
     struct config_endpoint endpoint; /* listened on */
     unsigned port;

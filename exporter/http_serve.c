@@ -22,6 +22,9 @@ static enum MHD_Result queue(struct connection *connection) {
     struct MHD_Response *response = http_answer_response(exchange, &connection->answer_bytes);
     if (!response)
         return MHD_NO; /* out of memory: libmicrohttpd closes the connection */
+    http_answered_function *answered = atomic_load(&http->answered);
+    if (answered)
+        answered(exchange->route, status, clock_monotonic_ns() - exchange->begun_ns, http->context);
     enum MHD_Result result = MHD_queue_response(connection->mhd, status, response);
     MHD_destroy_response(response); /* it counts its users */
     atomic_fetch_add(&http->answers_bytes, connection->answer_bytes);
@@ -44,6 +47,7 @@ static void answer_busy(struct exchange *exchange) {
 static bool answer(struct connection *connection) {
     struct http *http = connection->http;
     struct exchange *exchange = connection->exchange;
+    exchange->begun_ns = clock_monotonic_ns();
     http_route_choose(connection);
     if (exchange->route && exchange->route->thread != HTTP_INLINE) {
         http_connection_move(connection, NULL, CONNECTION_WAITING);

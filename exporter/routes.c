@@ -61,3 +61,7 @@ const struct http_route routes[] = {
     NOT_BUILT("/loki/"),
 };
 const size_t route_count = COUNT_OF(routes);
+
+bool route_is_built(const struct http_route *route) {
+    return route->function != not_built;
+}

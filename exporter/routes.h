@@ -7,4 +7,6 @@
 extern const struct http_route routes[];
 extern const size_t route_count;
 
+bool route_is_built(const struct http_route *route); /* false: its path is refused by name */
+
 #endif

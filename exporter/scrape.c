@@ -65,5 +65,5 @@ void scrape_answer(struct scrape *scrape, const struct http_request *request, st
 void scrape_metrics(const struct http_request *request, struct http_answer *answer, void *context) {
     uint64_t started = tf_timer_start();
     scrape_answer(exporter_scrape(context), request, answer);
-    self_scraped(exporter_self(context), started);
+    self_scraped(exporter_self(context), started, answer->body.length);
 }

@@ -17,6 +17,9 @@ void self_tell(struct self *self, const struct http_counters *counters);
 
 /* A query, a scrape of /metrics took that long; any thread. */
 void self_queried(struct self *self, uint64_t started); /* of tf_timer_start (taskforge.h) */
-void self_scraped(struct self *self, uint64_t started);
+void self_scraped(struct self *self, uint64_t started, size_t bytes);
+
+/* An answer; the server's thread. route NULL: of a request that came to none. */
+void self_answered(struct self *self, const struct http_route *route, unsigned status, uint64_t duration_ns);
 
 #endif

@@ -46,6 +46,8 @@ static int names_copy(struct tf_client *client, const char *service, const char 
     return 0;
 }
 
+static _Atomic uint64_t client_numbers;
+
 int client_create(const char *runtime_dir, const char *service, const struct tf_options *given, struct tf_client **ret,
                   struct error *error) {
     struct tf_options options;
@@ -57,6 +59,7 @@ int client_create(const char *runtime_dir, const char *service, const struct tf_
         return error_set(error, -ENOMEM, "no memory for a client");
     if (!runtime_dir)
         runtime_dir = options.runtime_dir;
+    client->number = atomic_fetch_add(&client_numbers, 1) + 1;
     client->waits = options.policy == TF_POLICY_WAIT;
     client->wait_ns = options.wait_ns;
     client->own_control = (uint32_t)options.min_level;

@@ -107,7 +107,9 @@ struct client_settings {
     char redact_keys[SETTINGS_REDACT_KEYS_MAX][SETTINGS_REDACT_KEY_SIZE];
 };
 
-struct metric_memo; /* metric_memo.h */
+struct metric_memo;     /* metric_memo.h */
+struct metric_heat;     /* metric_promote.h */
+struct metric_promoted; /* metric_promote.h */
 
 struct pending_loss {
     _Atomic uint64_t count, first_ns, last_ns;
@@ -127,6 +129,7 @@ struct tf_client {
     struct pending_loss pending[LOSS_REASON_COUNT][LEVEL_COUNT]; /* not yet in any ledger */
     _Atomic bool any_pending;
     /* never changed after tf_open */
+    uint64_t number; /* no other client of this process had or will have it */
     bool waits;
     uint32_t site_rate, site_burst;
     uint64_t repeat_ns;
@@ -146,7 +149,8 @@ struct tf_client {
     uint8_t left_ring_id[16]; /* of the session left last: when it goes on in the same ring, a flush still waits for */
     uint64_t left_lanes[RING_LANES_MAX / 64]; /* what was written then */
     struct tf_metric *metrics, *last_metric;  /* the handles, as they were registered (metrics.h) */
-    uint32_t metric_count;
+    uint32_t metric_count, promoted_count;    /* of all of them those by name */
+    _Atomic(struct metric_promoted *) promoted; /* where those are found; NULL: none yet. Written under the lock */
     _Atomic(struct tf_metric *) statistics[STATISTICS_COUNT]; /* of tf_queue_stats and so on, once they are used */
 };
 
@@ -205,6 +209,7 @@ struct thread {
     uint32_t span_hint;         /* where this thread's open span stood last */
     struct record_entry record; /* of the macros: what they never set stays zero, which saves clearing it each time */
     struct metric_memo *memos;  /* MEMO_COUNT, behind this struct */
+    struct metric_heat *heats;  /* METRIC_HEATS, behind those */
     enum failure failure;
     enum loss_reason reason; /* FAILURE_NO_ROOM: why */
     enum level level;        /* FAILURE_NO_ROOM: of what */

@@ -1,5 +1,6 @@
 /* metric_handle.c - updates by handle (taskforge.h). The usual way is a few loads and the atomic operation on the slot's cell; see
  * metrics.h for what holds it there, and for where counts go that cannot. */
+#include "agent/client/metric_sample.h"
 #include "agent/client/metrics.h"
 
 #include <errno.h>
@@ -89,7 +90,8 @@ static __attribute__((noinline)) void settle(struct access *access, struct tf_me
 static __attribute__((noinline)) void open_quickly(struct access *access, struct tf_metric *metric) {
     enum metric_kind kind = metric->definition.kind;
     const _Atomic uint64_t *present = &metric->client->session_id;
-    if (access->call.nested || kind == METRIC_GAUGE || atomic_load(present) != access->session_id)
+    if (access->call.nested || kind == METRIC_GAUGE || atomic_load(present) != access->session_id ||
+        atomic_load(&metric->sample_step) != 0) /* so that what all others take the quick way asks for no sampling */
         return;
     __atomic_store_n(&metric->head.control, (const uint32_t *)&access->slot->control, __ATOMIC_RELEASE);
     if (kind == METRIC_COUNTER) {
@@ -193,16 +195,17 @@ int tf_gauge_add(tf_metric *metric, double n) {
 }
 
 /* Where the slot has no room the exact value goes by name; where that has none either, its bucket waits. */
-static __attribute__((noinline)) void observe_elsewhere(struct access *access, struct tf_metric *metric, double value) {
+static __attribute__((noinline)) void observe_elsewhere(struct access *access, struct tf_metric *metric, double value,
+                                                        uint32_t times) {
     bool may_send =
         !access->call.nested && atomic_load(&metric->client->session_id) != 0 && !atomic_load(&metric->has_pending);
     int saved_errno = errno;
     access->slot = NULL; /* writing may change the thread's sessions */
-    if (may_send && metric_send(&access->call, metric, METRIC_ADD, value, TEXT_EMPTY) == 0) {
-        atomic_fetch_add(&metric->left_count, 1);
-        atomic_add_double(&metric->left_sum_bits, value);
+    if (may_send && metric_send_times(&access->call, metric, value, times) == 0) {
+        atomic_fetch_add(&metric->left_count, times);
+        atomic_add_double(&metric->left_sum_bits, value * times);
     } else {
-        own_histogram_observe(metric, value);
+        own_histogram_observe(metric, value, times);
     }
     errno = saved_errno;
 }
@@ -214,10 +217,11 @@ static inline int observe_quickly(tf_metric *metric, enum metric_kind kind, doub
     if (unlikely(!slot) || unlikely(metric->definition.kind != kind) || unlikely(slot_is_left(slot)) ||
         unlikely(__atomic_load_n(&metric->slot, __ATOMIC_RELAXED) != slot)) /* the place is another session's */
         return 1;
-    return likely(slot_histogram_observe_known(slot, place, value)) ? 0 : 1;
+    return likely(slot_histogram_observe_known(slot, place, value, 1)) ? 0 : 1;
 }
 
-static __attribute__((noinline)) int observe_ordinarily(tf_metric *metric, enum metric_kind kind, double value) {
+static __attribute__((noinline)) int observe_ordinarily(tf_metric *metric, enum metric_kind kind, double value,
+                                                        uint32_t times) {
     if (!is_kind(metric, kind))
         return refuse(metric, kind, NULL);
     if (unlikely(isnan(value)))
@@ -226,19 +230,33 @@ static __attribute__((noinline)) int observe_ordinarily(tf_metric *metric, enum 
         return refuse(metric, kind, "takes no duration below 0");
     struct access access;
     access_enter(&access, metric);
-    bool counted = likely(access.slot) && likely(slot_histogram_observe(access.slot, access.place, value) == 0);
+    bool counted =
+        likely(access.slot) && likely(slot_histogram_observe_times(access.slot, access.place, value, times) == 0);
     if (unlikely(!counted)) {
         access.no_room |= access.slot != NULL;
-        observe_elsewhere(&access, metric, value);
+        observe_elsewhere(&access, metric, value, times);
     }
     access_leave(&access, metric);
     return thread_has_trace() ? metric_exemplar_offer(metric, value) : 0;
 }
 
+/* One in `sample` of them, as that many. What is to be refused is refused, also where it would not be taken. */
+static __attribute__((noinline)) int observe_unhurried(tf_metric *metric, enum metric_kind kind, double value) {
+    uint64_t step = metric ? atomic_load_explicit(&metric->sample_step, memory_order_relaxed) : 0;
+    uint32_t times = 1;
+    if (step != 0) {
+        bool is_sound = metric->definition.kind == kind && (kind == METRIC_TIMER ? value >= 0 : !isnan(value));
+        if (likely(is_sound) && likely(!sample_takes(step)))
+            return 0;
+        times = atomic_load_explicit(&metric->sample, memory_order_relaxed);
+    }
+    return observe_ordinarily(metric, kind, value, times);
+}
+
 /* What comes last is a call in the place of the return, so that the quick way saves no register for it. */
 static inline int observe(tf_metric *metric, enum metric_kind kind, double value) {
     if (unlikely(!metric) || unlikely(observe_quickly(metric, kind, value) != 0))
-        return observe_ordinarily(metric, kind, value);
+        return observe_unhurried(metric, kind, value);
     if (unlikely(thread_has_trace()))
         return metric_exemplar_offer(metric, value);
     return 0;
@@ -259,6 +277,33 @@ uint64_t tf_timer_start(void) {
 int tf_timer_stop(tf_metric *metric, uint64_t started) {
     uint64_t now = clock_monotonic_ns();
     return observe(metric, METRIC_TIMER, (double)(now > started ? now - started : 0) / (double)CLOCK_SECOND);
+}
+
+/* --- by name, where the series has a cell --- */
+
+static int observe_promoted(struct tf_metric *metric, double value) {
+    if (likely(observe_quickly(metric, metric->definition.kind, value) == 0))
+        return 0;
+    struct access access;
+    access_enter(&access, metric);
+    bool takes = !access.slot || slot_histogram_knows(access.slot, access.place, value) ||
+                 slot_metrics_leave_half(access.slot, SLOT_METRIC_CHUNK_SIZE);
+    bool counted = takes && likely(access.slot) && slot_histogram_observe(access.slot, access.place, value) == 0;
+    if (takes && !counted) {
+        access.no_room |= access.slot != NULL;
+        observe_elsewhere(&access, metric, value, 1);
+    }
+    access_leave(&access, metric);
+    return takes ? 0 : -ENOSPC;
+}
+
+int metric_update_promoted(struct tf_metric *metric, double value) {
+    if (metric->definition.kind == METRIC_COUNTER)
+        return tf_counter_add(metric, (int64_t)value);
+    int r = observe_promoted(metric, value);
+    if (unlikely(thread_has_trace()) && r == 0)
+        metric_exemplar_offer(metric, value);
+    return r;
 }
 
 /* --- what this process counted --- */

@@ -3,6 +3,7 @@
 #include <endian.h>
 #include <math.h>
 
+#include "agent/client/metric_promote.h"
 #include "agent/client/metrics.h"
 #include "agent/client/quick.h"
 
@@ -11,6 +12,8 @@ enum {
         RECORD_HEADER_SIZE + 5, /* behind the array's head, three small numbers and the double's mark (record.c) */
     DOUBLE_MARK = 0xcb,
 };
+/* One update in so long carries its trace where the others go to a cell. */
+#define EXEMPLAR_PAUSE_NS CLOCK_SECOND
 
 static struct metric_memo *place_of(struct thread *thread, const struct metric_words *words) {
     uintptr_t sum = (uintptr_t)words->name;
@@ -21,10 +24,15 @@ static struct metric_memo *place_of(struct thread *thread, const struct metric_w
 }
 static_assert(MEMO_COUNT == 1 << 6, "as many as place_of tells apart");
 
-/* Past the word at `at` where it is this one; else NULL. */
+/* Past the word at `at` where it is this one; else NULL. A loop, since words are short: two calls of libc for each took most of an
+ * update's time. */
 static inline const char *pass(const char *at, const char *word) {
-    size_t length = strlen(at);
-    return word && strcmp(at, word) == 0 ? at + length + 1 : NULL;
+    if (unlikely(!word))
+        return NULL;
+    for (; *at == *word; at++, word++)
+        if (*at == '\0')
+            return at + 1;
+    return NULL;
 }
 
 static bool is_same(const struct metric_memo *memo, const struct metric_words *words, bool traced) {
@@ -69,25 +77,66 @@ static int write_copy(struct thread *thread, struct thread_lane *lane, const str
     return 0;
 }
 
-int metric_memo_write(struct tf_client *given, const struct metric_words *words, double value) {
+/* As a record into the thread's lane, where nothing is out of the ordinary. */
+static int write_record(struct thread *thread, const struct tf_client *client, const struct metric_memo *memo,
+                        double value) {
+    struct thread_lane *lane = quick_lane_of(thread, client);
+    if (unlikely(!lane))
+        return 1;
+    uint64_t time_ns = ticks_now(&thread->ticks);
+    if (unlikely(time_ns == 0))
+        time_ns = ticks_renew(&thread->ticks, &lane->session->attachment->ring.header->tick_rate);
+    return write_copy(thread, lane, memo, value, time_ns);
+}
+
+/* Whether this update goes by name although there is a cell: to carry its trace. What finds no room so goes to the cell. */
+static bool carries_trace(struct thread *thread, const struct tf_client *client, struct metric_memo *memo,
+                          double value) {
+    uint64_t now_ns = clock_monotonic_ns();
+    if (now_ns - memo->exemplar_ns < EXEMPLAR_PAUSE_NS)
+        return false;
+    memo->exemplar_ns = now_ns;
+    return write_record(thread, client, memo, value) == 0;
+}
+
+/* *ret_metric: the cell that takes it, if there is one. by_record: none is asked. */
+static inline int write_by_memo(struct tf_client *given, const struct metric_words *words, double value, bool by_record,
+                                struct tf_metric **ret_metric) {
     struct tf_client *client;
     struct thread *thread;
+    *ret_metric = NULL;
     if (unlikely(!words->name) || unlikely(words->label_count > METRIC_LABELS_MAX) ||
         !quick_enter(given, METRIC_LEVEL, &client, &thread))
         return 1;
     int r = 1;
-    struct thread_lane *lane = quick_lane_of(thread, client);
     bool traced = is_traced(thread, words);
-    const struct metric_memo *memo = place_of(thread, words);
-    if (likely(lane != NULL) && likely(is_taken(words, value)) && !(traced && thread->context.has & CONTEXT_TEXT) &&
+    struct metric_memo *memo = place_of(thread, words);
+    if (likely(is_taken(words, value)) && !(traced && thread->context.has & CONTEXT_TEXT) &&
         likely(is_same(memo, words, traced))) {
-        uint64_t time_ns = ticks_now(&thread->ticks);
-        if (unlikely(time_ns == 0))
-            time_ns = ticks_renew(&thread->ticks, &lane->session->attachment->ring.header->tick_rate);
-        r = write_copy(thread, lane, memo, value, time_ns);
+        bool has_cell = memo->client == client->number && !by_record && metric_cell_takes(words->kind, value);
+        if (has_cell && traced && words->kind == METRIC_COUNTER && carries_trace(thread, client, memo, value))
+            r = 0;
+        else if (has_cell)
+            *ret_metric = memo->metric;
+        else if (likely(++memo->hits != METRIC_HOT_UPDATES))
+            r = write_record(thread, client, memo, value);
     }
     call_leave();
     return r;
+}
+
+int metric_memo_write(struct tf_client *client, const struct metric_words *words, double value) {
+    struct tf_metric *metric;
+    int r = write_by_memo(client, words, value, false, &metric);
+    if (!metric || likely(metric_update_promoted(metric, value) == 0))
+        return metric ? 0 : r;
+    return write_by_memo(client, words, value, true, &metric);
+}
+
+bool metric_memo_is_hot(struct thread *thread, const struct metric_words *words, uint64_t now_ns) {
+    const struct metric_memo *memo = place_of(thread, words);
+    return memo->hits == METRIC_HOT_UPDATES && now_ns - memo->since_ns <= METRIC_HOT_NS &&
+           is_same(memo, words, is_traced(thread, words));
 }
 
 static bool add_word(char **at, const char *end, const char *word) {
@@ -99,7 +148,8 @@ static bool add_word(char **at, const char *end, const char *word) {
     return true;
 }
 
-void metric_memo_keep(struct thread *thread, const struct metric_words *words, const struct record *record) {
+void metric_memo_keep(struct thread *thread, const struct metric_words *words, const struct record *record,
+                      const struct tf_client *client, struct tf_metric *metric) {
     struct metric_memo *memo = place_of(thread, words);
     struct text trace = record->metric_update.trace_id;
     memo->record_size = 0;
@@ -125,4 +175,9 @@ void metric_memo_keep(struct thread *thread, const struct metric_words *words, c
         memo->trace_at = (uint16_t)(digits - memo->record);
     }
     memo->record_size = (uint16_t)size;
+    memo->hits = 0;
+    memo->since_ns = clock_real_ns();
+    memo->client = metric ? client->number : 0;
+    memo->metric = metric;
+    memo->exemplar_ns = 0;
 }

@@ -15,6 +15,11 @@ struct metric_memo { /* record_size 0: empty */
     uint16_t record_size;
     uint16_t trace_at; /* where the trace id's digits stand in the record; 0: it has none */
     uint8_t kind, naming, operation, label_count;
+    uint32_t hits; /* since then: METRIC_HOT_UPDATES are many */
+    uint64_t since_ns;
+    uint64_t client;            /* whose handle it is, by its number: 0, nobody's */
+    struct tf_metric *metric;   /* where the series was promoted (metric_promote.h) */
+    uint64_t exemplar_ns;       /* of counters: when an update went by name to carry the trace, which cells do not */
     char words[MEMO_WORDS_MAX]; /* name, then each label's name and value, each with its NUL */
     char record[MEMO_RECORD_MAX] __attribute__((aligned(8)));
 };
@@ -32,7 +37,11 @@ struct metric_words {
 /* Write it by what is remembered: 0; 1: the ordinary way (nothing has happened). */
 int metric_memo_write(struct tf_client *client, const struct metric_words *words, double value);
 
-/* Remember a record that was written for these words just now. */
-void metric_memo_keep(struct thread *thread, const struct metric_words *words, const struct record *record);
+/* Whether the series of these words has just been remembered through METRIC_HOT_UPDATES updates within METRIC_HOT_NS. */
+bool metric_memo_is_hot(struct thread *thread, const struct metric_words *words, uint64_t now_ns);
+
+/* Remember a record that was made for these words just now, and the client's handle where it has one. */
+void metric_memo_keep(struct thread *thread, const struct metric_words *words, const struct record *record,
+                      const struct tf_client *client, struct tf_metric *metric);
 
 #endif

@@ -82,16 +82,16 @@ void own_gauge_add(struct tf_metric *metric, double n) {
     announce(metric);
 }
 
-void own_histogram_observe(struct tf_metric *metric, double value) {
+void own_histogram_observe(struct tf_metric *metric, double value, uint64_t times) {
     struct own_cell *own = &metric->own;
     unsigned octave, bucket;
     if (histogram_place(value, &octave, &bucket)) {
-        atomic_fetch_add(&own->octaves[octave][bucket], 1);
+        atomic_fetch_add(&own->octaves[octave][bucket], times);
         mark_octave(own, octave);
     } else {
-        atomic_fetch_add(&own->count, 1);
+        atomic_fetch_add(&own->count, times);
     }
-    atomic_add_double(&own->sum_bits, value);
+    atomic_add_double(&own->sum_bits, value * (double)times);
     announce(metric);
 }
 
@@ -188,33 +188,48 @@ bool own_move(struct tf_metric *metric, struct ring_slot *slot, uint32_t place) 
 
 /* --- by name, where the slot has no room --- */
 
-int metric_send(struct call *call, struct tf_metric *metric, enum metric_operation operation, double value,
-                struct text trace_id) {
+static int send(struct call *call, struct tf_metric *metric, const struct record_metric_update *what) {
     const struct metric_definition *definition = &metric->definition;
     struct record record = { .kind = RECORD_METRIC_UPDATE,
                              .metric_update = { .metric_kind = (uint8_t)definition->kind,
                                                 .naming = (uint8_t)definition->naming,
-                                                .operation = (uint8_t)operation,
-                                                .value = value,
+                                                .operation = what->operation,
+                                                .value = what->value,
                                                 .name = definition->name,
                                                 .labels = definition->labels,
                                                 .unit = definition->unit,
                                                 .help = definition->help,
-                                                .trace_id = trace_id } };
+                                                .trace_id = what->trace_id,
+                                                .times = what->times } };
     struct put put = { .other = &record, .level = METRIC_LEVEL, .time_ns = clock_real_ns() };
     return put_once(call, metric->client, thread_lane_find(call, metric->client), &put);
+}
+
+int metric_send(struct call *call, struct tf_metric *metric, enum metric_operation operation, double value,
+                struct text trace_id) {
+    return send(
+        call, metric,
+        &(struct record_metric_update) { .operation = (uint8_t)operation, .value = value, .trace_id = trace_id });
+}
+
+int metric_send_times(struct call *call, struct tf_metric *metric, double value, uint32_t times) {
+    return send(call, metric,
+                &(struct record_metric_update) { .operation = METRIC_ADD, .value = value, .times = times });
 }
 
 /* `count` observations of one value: how many found room. */
 static uint64_t send_observations(struct call *call, struct tf_metric *metric, double value, uint64_t count,
                                   unsigned *budget) {
     uint64_t sent = 0;
-    while (sent<count && * budget> 0 && metric_send(call, metric, METRIC_ADD, value, TEXT_EMPTY) == 0) {
-        sent++;
+    while (sent<count && * budget> 0) {
+        uint32_t times = count - sent < UINT32_MAX ? (uint32_t)(count - sent) : UINT32_MAX;
+        if (metric_send_times(call, metric, value, times) < 0)
+            break;
+        sent += times;
         --*budget;
-        atomic_add_double(&metric->own.sum_bits, -value);
-        atomic_fetch_add(&metric->left_count, 1);
-        atomic_add_double(&metric->left_sum_bits, value);
+        atomic_add_double(&metric->own.sum_bits, -value * times);
+        atomic_fetch_add(&metric->left_count, times);
+        atomic_add_double(&metric->left_sum_bits, value * times);
     }
     return sent;
 }

@@ -1,5 +1,7 @@
 /* metric_update.c - registration and updates by name (taskforge.h): the caller's words judged, and made a definition or a record. */
 #include "agent/client/metric_memo.h"
+#include "agent/client/metric_promote.h"
+#include "agent/client/metric_sample.h"
 #include "agent/client/metrics.h"
 
 #include <errno.h>
@@ -33,7 +35,8 @@ static int definition_take(const struct tf_metric_definition *given, struct tf_m
 }
 
 static int definition_of(const struct tf_metric_definition *any_size, struct metric_definition *ret,
-                         char labels[METRIC_LABELS_BYTES], char bounds[METRIC_BOUNDS_BYTES], struct error *error) {
+                         char labels[METRIC_LABELS_BYTES], char bounds[METRIC_BOUNDS_BYTES], uint32_t *sample,
+                         struct error *error) {
     struct tf_metric_definition own;
     const struct tf_metric_definition *given = &own;
     if (definition_take(any_size, &own, error) < 0)
@@ -43,6 +46,12 @@ static int definition_of(const struct tf_metric_definition *any_size, struct met
     if (given->combine < TF_COMBINE_LAST || given->combine > TF_COMBINE_MAX)
         return error_set(error, -EINVAL, "a gauge's rule must be TF_COMBINE_LAST to TF_COMBINE_MAX, is %d",
                          given->combine);
+    if (given->sample > METRIC_SAMPLE_MAX)
+        return error_set(error, -EINVAL, "sample is one observation in at most %d, not in %u", METRIC_SAMPLE_MAX,
+                         given->sample);
+    if (given->sample > 1 && given->kind != TF_HISTOGRAM && given->kind != TF_TIMER)
+        return error_set(error, -EINVAL, "only histograms and timers can be sampled: an update of others is cheaper");
+    *sample = given->sample;
     *ret = (struct metric_definition) { .kind = (enum metric_kind)given->kind,
                                         .naming = METRIC_NAMING_APP,
                                         .combine = (uint8_t)given->combine,
@@ -51,6 +60,15 @@ static int definition_of(const struct tf_metric_definition *any_size, struct met
                                         .help = text_of(given->help) };
     int r = metric_labels_of(given->labels, given->label_count, labels, &ret->labels, error);
     return r < 0 ? r : metric_bounds_pack(given->bounds, given->bound_count, bounds, &ret->bounds, error);
+}
+
+/* What the first registration says holds. */
+static void sample_once(struct tf_metric *metric, uint32_t sample) {
+    uint32_t unsaid = 0;
+    if (atomic_compare_exchange_strong(&metric->sample, &unsaid, sample > 1 ? sample : 1) && sample > 1) {
+        atomic_store(&metric->sample_step, sample_step(sample));
+        metric_quick_close(metric);
+    }
 }
 
 int tf_metric_register(tf_client *given, const struct tf_metric_definition *definition, tf_metric **ret) {
@@ -64,9 +82,12 @@ int tf_metric_register(tf_client *given, const struct tf_metric_definition *defi
     struct metric_definition own;
     if (!client || !call_enter(&call))
         return -ENOMEM;
-    int r = definition_of(definition, &own, labels, bounds, call.error);
+    uint32_t sample = 0;
+    int r = definition_of(definition, &own, labels, bounds, &sample, call.error);
     if (r == 0)
         r = metric_register(client, &own, ret, call.error);
+    if (r == 0)
+        sample_once(*ret, sample);
     call_leave();
     return r < 0 ? call_refuse(&call, r) : 0;
 }
@@ -78,9 +99,11 @@ int tf_metric_describe(tf_client *given, const struct tf_metric_definition *defi
     struct metric_definition own;
     if (!client || !call_enter(&call))
         return -ENOMEM;
-    int r = definition_of(definition, &own, labels, bounds, call.error);
-    if (r == 0 && (own.labels.length > 0 || own.combine != METRIC_COMBINE_LAST))
-        r = error_set(call.error, -EINVAL, "a description is of a name: %.*s takes no labels and no rule here",
+    uint32_t sample = 0;
+    int r = definition_of(definition, &own, labels, bounds, &sample, call.error);
+    if (r == 0 && (own.labels.length > 0 || own.combine != METRIC_COMBINE_LAST || sample > 1))
+        r = error_set(call.error, -EINVAL,
+                      "a description is of a name: %.*s takes no labels, no rule and no sampling here",
                       TEXT_FORMAT(own.name));
     if (r == 0)
         r = metric_definition_judge(&own, call.error);
@@ -139,6 +162,36 @@ static int update_compose(struct call *call, struct record_metric_update *update
     return r;
 }
 
+static int update_ordinarily(struct tf_client *client, const struct metric_words *words, double value, bool by_record) {
+    struct call call;
+    char room[METRIC_LABELS_BYTES], hex[32];
+    struct record record = { .kind = RECORD_METRIC_UPDATE,
+                             .metric_update = { .metric_kind = (uint8_t)words->kind,
+                                                .naming = (uint8_t)words->naming,
+                                                .operation = (uint8_t)words->operation,
+                                                .value = value,
+                                                .name = text_of(words->name) } };
+    struct put put = { .other = &record, .level = METRIC_LEVEL, .time_ns = clock_real_ns() };
+    struct tf_metric *metric = NULL;
+    bool entered = call_enter(&call);
+    if (entered)
+        client_settings_look(client);
+    int r = update_compose(&call, &record.metric_update, words->labels, words->label_count, room, hex);
+    bool is_sound = r == 0;
+    if (is_sound && entered && !by_record && metric_cell_takes(words->kind, value))
+        metric = metric_promote(client, call.thread, &record.metric_update,
+                                metric_memo_is_hot(call.thread, words, put.time_ns), put.time_ns);
+    if (!metric)
+        r = r < 0 ? call_refuse(&call, r) : put_by_policy(&call, client, &put);
+    if (entered && is_sound)
+        metric_memo_keep(call.thread, words, &record, client, metric);
+    if (entered)
+        call_leave();
+    if (!metric || metric_update_promoted(metric, value) == 0)
+        return r;
+    return update_ordinarily(client, words, value, true); /* its half of the slot is full */
+}
+
 int metric_update(struct tf_client *given, enum metric_kind kind, enum metric_naming naming,
                   enum metric_operation operation, const char *name, double value, const struct tf_label *labels,
                   size_t label_count) {
@@ -146,28 +199,7 @@ int metric_update(struct tf_client *given, enum metric_kind kind, enum metric_na
     if (likely(metric_memo_write(given, &words, value) == 0))
         return 0;
     struct tf_client *client = client_or_default(given);
-    if (!client)
-        return -ENOMEM;
-    struct call call;
-    char room[METRIC_LABELS_BYTES], hex[32];
-    struct record record = { .kind = RECORD_METRIC_UPDATE,
-                             .metric_update = { .metric_kind = (uint8_t)kind,
-                                                .naming = (uint8_t)naming,
-                                                .operation = (uint8_t)operation,
-                                                .value = value,
-                                                .name = text_of(name) } };
-    struct put put = { .other = &record, .level = METRIC_LEVEL, .time_ns = clock_real_ns() };
-    bool entered = call_enter(&call);
-    if (entered)
-        client_settings_look(client);
-    int r = update_compose(&call, &record.metric_update, labels, label_count, room, hex);
-    bool is_sound = r == 0;
-    r = r < 0 ? call_refuse(&call, r) : put_by_policy(&call, client, &put);
-    if (entered && is_sound)
-        metric_memo_keep(call.thread, &words, &record);
-    if (entered)
-        call_leave();
-    return r;
+    return client ? update_ordinarily(client, &words, value, false) : -ENOMEM;
 }
 
 int tf_metric_count(tf_client *client, const char *name, double n, const struct tf_label *labels, size_t label_count) {

@@ -8,7 +8,7 @@
 
 static uint16_t *places_of(struct session *session) {
     if (!session->metric_places)
-        session->metric_places = calloc(METRICS_MAX, sizeof(*session->metric_places));
+        session->metric_places = calloc(METRICS_MAX + PROMOTED_MAX, sizeof(*session->metric_places));
     return session->metric_places;
 }
 
@@ -157,6 +157,7 @@ void metrics_finish(struct tf_client *client) {
         client->metrics = metric->next;
         metric_free(metric);
     }
+    free(client->promoted);
 }
 
 /* --- registering --- */
@@ -196,25 +197,28 @@ static int metric_create(struct tf_client *client, const struct metric_definitio
     return 0;
 }
 
-static struct tf_metric *metric_find(const struct tf_client *client, const struct metric_definition *definition) {
+static struct tf_metric *metric_find(const struct tf_client *client, const struct metric_definition *definition,
+                                     bool promoted) {
     struct tf_metric *metric = client->metrics;
-    while (metric && (metric->definition.kind != definition->kind || metric->definition.naming != definition->naming ||
+    while (metric && (metric->promoted != promoted || metric->definition.kind != definition->kind || metric->definition.naming != definition->naming ||
                       !text_equal(metric->definition.name, definition->name) ||
                       !text_equal(metric->definition.labels, definition->labels)))
         metric = metric->next;
     return metric;
 }
 
-/* Under the lock. */
-static int metric_get_or_create(struct tf_client *client, const struct metric_definition *definition,
-                                struct tf_metric **ret, struct error *error) {
-    struct tf_metric *metric = metric_find(client, definition);
+int metric_get_or_create(struct tf_client *client, const struct metric_definition *definition, bool promoted,
+                         struct tf_metric **ret, struct error *error) {
+    struct tf_metric *metric = metric_find(client, definition, promoted);
     if (!metric) {
-        if (client->metric_count >= METRICS_MAX)
+        if (promoted ? client->promoted_count >= PROMOTED_MAX
+                     : client->metric_count - client->promoted_count >= METRICS_MAX)
             return error_set(error, -ENOSPC, "a client has at most %d metrics by handle", METRICS_MAX);
         if (metric_create(client, definition, &metric) < 0)
             return error_set(error, -ENOMEM, "no memory for a metric");
         metric->index = client->metric_count++;
+        metric->promoted = promoted;
+        client->promoted_count += promoted;
         *(client->last_metric ? &client->last_metric->next : &client->metrics) = metric;
         client->last_metric = metric;
     }
@@ -245,7 +249,7 @@ int metric_register(struct tf_client *client, const struct metric_definition *de
     if (r < 0)
         return r;
     registry_lock();
-    r = metric_get_or_create(client, definition, ret, error);
+    r = metric_get_or_create(client, definition, false, ret, error);
     registry_unlock();
     return r;
 }

@@ -20,6 +20,7 @@
 
 enum {
     METRICS_MAX = 4096,         /* handles of a client */
+    PROMOTED_MAX = 256,         /* series by name that have a cell, besides (metric_promote.h) */
     METRIC_PLACE_BITS = 16,     /* of a metric's `known`; the rest is the session */
     METRIC_SENT_AT_A_TIME = 64, /* records by name that one update may write for what is pending */
 };
@@ -39,6 +40,8 @@ struct tf_metric {
     struct tf_metric_head_ head; /* first: tf_counter_add reads it */
     struct ring_slot *slot;      /* histograms, timers: where the cell is, as head.counter is for counters; else NULL */
     uint32_t place;
+    _Atomic uint32_t sample; /* one observation in so many counts; 0: nobody said. Set once, as sample_step is */
+    _Atomic uint64_t sample_step; /* 0: all of them (metric_sample.h) */
     _Atomic uint64_t known;     /* session << 16 | the cell's place there, 0: no room; changed under the lock */
     _Atomic bool has_pending;   /* set behind every addition to `own` */
     _Atomic uint64_t settle_ns; /* monotonic: pending counts found no way; not again before */
@@ -48,6 +51,7 @@ struct tf_metric {
     struct tf_client *client;
     struct metric_definition definition; /* texts stand in bytes */
     uint32_t index;                      /* in session->metric_places */
+    bool promoted;                       /* by name: nobody has this handle but metric_promote.c */
     /* under the lock */
     struct tf_metric *next;
     _Atomic uint32_t
@@ -78,7 +82,7 @@ void own_cell_clear(struct own_cell *cell); /* in a child: no other thread */
 void own_counter_add(struct tf_metric *metric, uint64_t n);
 void own_gauge_set(struct tf_metric *metric, double value, uint64_t now_ns);
 void own_gauge_add(struct tf_metric *metric, double n);
-void own_histogram_observe(struct tf_metric *metric, double value);
+void own_histogram_observe(struct tf_metric *metric, double value, uint64_t times);
 
 /* The value that a gauge takes along from one slot to the next: nothing is pending by that. */
 void own_gauge_keep(struct tf_metric *metric, double value, uint64_t set_ns);
@@ -109,6 +113,9 @@ static inline bool thread_has_trace(void) {
 /* This was observed, in a trace. Sends an exemplar where the last one is old. 0. */
 int metric_exemplar_offer(struct tf_metric *metric, double value);
 
+/* An observation that counts as often as `times`, likewise. */
+int metric_send_times(struct call *call, struct tf_metric *metric, double value, uint32_t times);
+
 /* --- metrics.c --- */
 
 /* The quick way to the cell, closed: by whoever leaves a session, or announces what is pending. Any context. */
@@ -122,12 +129,23 @@ int metric_definition_judge(const struct metric_definition *definition, struct e
 int metric_register(struct tf_client *client, const struct metric_definition *definition, struct tf_metric **ret,
                     struct error *error);
 
+/* The same under the lock for a definition that was judged, here with its own handle where it is by name: tf_metric_get_own tells what
+ * was counted by handle only. */
+int metric_get_or_create(struct tf_client *client, const struct metric_definition *definition, bool promoted,
+                         struct tf_metric **ret, struct error *error);
+
 /* Under the lock: give the metric its place in the session, when it has none yet, and move there what is pending. */
 void metric_place(struct tf_metric *metric, struct session *session);
 
 /* The counts of a metric in all sessions there are now, under the lock: for histograms the sum too; gauges: the value, if the
  * client has a session. */
 void metric_in_sessions(const struct tf_metric *metric, uint64_t *count, double *sum);
+
+/* --- metric_handle.c --- */
+
+/* Add to a series by name that has a cell what metric_cell_takes and the kind does: 0, or -ENOSPC for a value whose octave is new
+ * when half of the slot is taken, since the other is for handles. Nothing has happened then. Not under the lock. */
+int metric_update_promoted(struct tf_metric *metric, double value);
 
 /* --- metric_update.c --- */
 

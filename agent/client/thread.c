@@ -1,5 +1,7 @@
 /* thread.c - see client_internal.h: one thread's memory and its lanes. */
 #include "agent/client/metric_memo.h"
+#include "agent/client/metric_promote.h"
+#include "agent/client/metric_sample.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -18,7 +20,10 @@ static struct thread *threads; /* under the lock */
 #define NO_QUICK_ID UINT64_MAX
 
 /* One mapping: the struct, and behind it what is remembered of metrics. */
-enum { THREAD_MEMORY = sizeof(struct thread) + MEMO_COUNT * sizeof(struct metric_memo) };
+enum {
+    THREAD_MEMORY = sizeof(struct thread) + MEMO_COUNT * sizeof(struct metric_memo) +
+                    METRIC_HEATS * sizeof(struct metric_heat),
+};
 
 /* --- lanes; under the lock --- */
 
@@ -247,6 +252,7 @@ static struct thread *thread_make(void) {
     }
     thread->number = (uint32_t)syscall(SYS_gettid);
     thread->memos = (struct metric_memo *)(void *)(thread + 1);
+    thread->heats = (struct metric_heat *)(void *)(thread->memos + MEMO_COUNT);
     for (unsigned i = 0; i < THREAD_LANES; i++)
         atomic_store(&thread->lanes[i].quick_id, NO_QUICK_ID);
     registry_lock();
@@ -280,6 +286,7 @@ void threads_forget_client(struct tf_client *client) {
 
 void threads_after_fork(void) {
     struct thread *next;
+    sample_begin(0); /* or it would choose as its parent does */
     for (struct thread *thread = threads; thread; thread = next) {
         next = thread->next;
         if (thread != thread_self)

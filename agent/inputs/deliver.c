@@ -61,6 +61,9 @@ int deliver(struct input *input, struct parsed *parsed, struct parse_scratch *sc
     }
     if (result >= 0) {
         count(input, (unsigned)repaired);
+        uint64_t time_ns = parsed->entry.timestamp_ns ? parsed->entry.timestamp_ns : clock_real_ns();
+        if (time_ns > input->counters.newest_ns)
+            input->counters.newest_ns = time_ns;
         return 0;
     }
     input->counters.lost++;

@@ -43,7 +43,9 @@ struct input_counters {
     uint64_t own;     /* our own output: passed over (law 7) */
     uint64_t invalid[INPUT_INVALID_REASON_COUNT];
     uint64_t lost; /* found no room and could not be held back */
-    uint64_t held; /* times that the input held back since there was no room */
+    uint64_t bytes;     /* of lines with their ends, of datagrams */
+    uint64_t newest_ns; /* the latest time of an entry that was written; 0: none */
+    uint64_t held;      /* times that the input held back since there was no room */
     uint64_t repaired[ENTRY_REPAIR_REASON_COUNT];
 };
 

@@ -29,10 +29,12 @@ static struct stdin_input *stdin_of(struct input *input) {
 static int take_line(struct stdin_input *self, struct text line, bool cut, uint64_t now_ns) {
     const struct config_input *config = self->input.config;
     struct parsed parsed;
+    size_t bytes = line.length + !cut; /* with the newline */
     while (line.length > 0 && line.data[line.length - 1] == '\r')
         line.length--;
     if (text_trim(line).length == 0) {
         self->input.counters.lines++;
+        self->input.counters.bytes += bytes;
         self->input.counters.empty++;
         return 0;
     }
@@ -42,8 +44,10 @@ static int take_line(struct stdin_input *self, struct text line, bool cut, uint6
     deliver_fill(&parsed, &names, 0);
     parsed.repaired |= cut ? ENTRY_REPAIR_CUT : 0;
     int result = deliver(&self->input, &parsed, &self->scratch, NULL);
-    if (result == 0)
+    if (result == 0) {
         self->input.counters.lines++;
+        self->input.counters.bytes += bytes;
+    }
     return result;
 }
 

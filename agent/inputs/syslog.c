@@ -56,6 +56,7 @@ static void take(struct syslog_input *self, struct text datagram, bool cut, pid_
     struct parsed parsed;
     uint64_t now_ns = clock_real_ns();
     counters->lines++;
+    counters->bytes += datagram.length;
     if (parse_syslog(datagram, now_ns, &self->scratch, &parsed) != 0) {
         counters->invalid[INPUT_INVALID_EMPTY]++;
         return;

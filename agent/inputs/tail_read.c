@@ -231,6 +231,7 @@ static int take_line(struct tail_file *file, struct text line, uint64_t next, un
     if (result != 0)
         return result;
     tail->input.counters.lines++;
+    tail->input.counters.bytes += next - file->offset;
     tail->input.counters.empty += blank;
     file->offset = file->scanned = next;
     return 0;

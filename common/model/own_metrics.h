@@ -21,6 +21,8 @@
     X(RING_RINGS, GAUGE, "ring_rings", "", "Rings that are read, one for each user.") \
     X(RING_PROCESSES, GAUGE, "ring_processes", "", "Processes that are attached to a ring.") \
     X(RING_FILL, GAUGE, "ring_fill_ratio", "", "How full the fullest lane was at the last look, 0 to 1.") \
+    X(RING_WAITING, GAUGE, "ring_waiting_bytes", "", "Bytes in the lanes that were not stored at the last look.") \
+    X(RING_DRAIN_TIME, TIMER, "ring_drain_seconds", "", "How long it took to take records out of the lanes, each time that there were any.") \
     X(RING_BROKEN, COUNTER, "ring_broken_total", "", "Rings that were cut or scribbled on, and set aside.") \
     X(RING_DROPPED, COUNTER, "ring_dropped_total", "service,level,reason", "Entries that found no room and were dropped.") \
     X(RING_RECORDED, COUNTER, "ring_recorded_total", "", "Entries stored out of the flight recorder.") \
@@ -32,14 +34,21 @@
     X(STORE_SPANS, COUNTER, "store_spans_total", "", "Spans stored.") \
     X(STORE_SPANS_INVALID, COUNTER, "store_spans_invalid_total", "", "Spans without a trace id or an id of their own: not stored.") \
     X(STORE_COMMITS, COUNTER, "store_commits_total", "", "Transactions that the collector committed.") \
+    X(STORE_FLUSHES, COUNTER, "store_flushes_total", "cause", "Of them, those that came in the course of things, by what made it time for them.") \
+    X(STORE_COMMIT_ENTRIES, HISTOGRAM, "store_commit_entries", "", "Entries of a transaction that had any.") \
+    X(STORE_LAG, TIMER, "store_lag_seconds", "", "From an entry's time until it was stored; in a large transaction one of several stands for all.") \
     X(STORE_COMMIT_FAILURES, COUNTER, "store_commit_failures_total", "", "Transactions that could not be committed.") \
     X(STORE_COMMIT_TIME, TIMER, "store_commit_seconds", "", "How long transactions took.") \
     X(STORE_BYTES, GAUGE, "store_bytes", "", "Bytes of the log partitions on disk.") \
     X(STORE_PARTITIONS, GAUGE, "store_partitions", "", "Log partitions.") \
     X(STORE_FAILING, GAUGE, "store_failing", "", "1 while the store cannot be written.") \
     X(STORE_DAMAGED, GAUGE, "store_damaged", "", "Log partitions that are damaged or were set aside.") \
+    X(STORE_REMOVED, COUNTER, "store_partitions_removed_total", "", "Log partitions that retention removed.") \
+    X(STORE_REWRITTEN, COUNTER, "store_partitions_rewritten_total", "", "Log partitions that retention wrote anew, without what had to go.") \
+    X(STORE_CHECKS, COUNTER, "store_checks_total", "verdict", "Log partitions that were read again and compared with their sums.") \
     X(STORE_SPILLED, COUNTER, "store_spilled_batches_total", "", "Batches that went into the spill because the store could not be written.") \
     X(STORE_SPILL_BYTES, GAUGE, "store_spill_bytes", "", "Bytes in the spill that are not in the store yet.") \
+    X(OUTPUT_WAITING, GAUGE, "output_waiting_entries", "", "Entries in the store that the output has not printed.") \
     X(METRIC_SERIES, GAUGE, "metric_series", "", "Metric series on /metrics.") \
     X(METRIC_STALE, GAUGE, "metric_series_stale", "", "Metric series that left /metrics for want of updates, and would come back with their total.") \
     X(METRIC_FORGOTTEN, COUNTER, "metric_series_forgotten_total", "", "Stale metric series that were given up: they would begin at 0.") \
@@ -54,6 +63,8 @@
     X(HISTORY_FAILING, GAUGE, "history_failing", "", "1 while the metric history cannot be written.") \
     /* the agent */ \
     X(INPUT_LINES, COUNTER, "input_lines_total", "input", "Lines, datagrams and journal entries that an input has seen.") \
+    X(INPUT_BYTES, COUNTER, "input_bytes_total", "input", "Bytes of lines and datagrams that an input has seen; the journal's are not counted.") \
+    X(INPUT_NEWEST, GAUGE, "input_newest_timestamp_seconds", "input", "The latest time of an entry that an input has written, in Unix seconds: how far it has come.") \
     X(INPUT_ENTRIES, COUNTER, "input_entries_total", "input", "Entries that an input has written to the ring.") \
     X(INPUT_REPAIRED, COUNTER, "input_repaired_total", "input,reason", "Entries of an input that broke a rule and were repaired, once for each rule.") \
     X(INPUT_INVALID, COUNTER, "input_invalid_total", "input,reason", "What an input has seen that could be no entry at all.") \
@@ -68,6 +79,9 @@
     X(AGENT_HOST_HELD, COUNTER, "agent_host_held_total", "", "Times that a look held back because the ring had no room.") \
     /* the exporter */ \
     X(EXPORTER_REQUESTS, COUNTER, "exporter_http_requests_total", "", "HTTP requests that were let through to a path.") \
+    X(EXPORTER_ANSWERS, COUNTER, "exporter_http_responses_total", "route,status", "Answers to HTTP requests that arrived whole, by path and status; route none: what came to no path.") \
+    X(EXPORTER_ANSWER_TIME, TIMER, "exporter_http_response_seconds", "route", "From when an HTTP request had arrived whole until its answer was there.") \
+    X(EXPORTER_SCRAPE_BYTES, HISTOGRAM, "exporter_scrape_bytes", "", "Bytes of /metrics, before they are compressed.") \
     X(EXPORTER_REFUSED, COUNTER, "exporter_http_requests_refused_total", "", "HTTP requests that were refused before any path saw them.") \
     X(EXPORTER_TOKENS, COUNTER, "exporter_http_tokens_refused_total", "reason", "Of the refused requests, those whose token was missing or wrong.") \
     X(EXPORTER_TIMEOUTS, COUNTER, "exporter_http_request_timeouts_total", "", "HTTP connections whose request did not arrive in time.") \

@@ -25,7 +25,7 @@
 #include "common/model/template.h"
 
 enum {
-    FIELDS_MAX = 9,
+    FIELDS_MAX = 10,
     UNIT_BYTES = METRIC_UNIT_BYTES,
     HELP_BYTES = METRIC_HELP_BYTES,
     WORD_BYTES = 255,   /* states, reasons, actions, ids of alerts and rules */
@@ -53,7 +53,7 @@ struct field {
 };
 
 struct kind {
-    uint8_t count;
+    uint8_t count; /* behind them one more may stand, which is left out where it is 0 */
     struct field fields[FIELDS_MAX];
 };
 
@@ -86,7 +86,8 @@ static const struct kind kinds[] = {
                                  VALUE(FIELD_U8, metric_update.operation), VALUE(FIELD_DOUBLE, metric_update.value),
                                  REQUIRED(metric_update.name, METRIC_NAME_BYTES), MAP(metric_update.labels),
                                  TEXT(metric_update.unit, UNIT_BYTES), TEXT(metric_update.help, HELP_BYTES),
-                                 TEXT(metric_update.trace_id, ENTRY_TRACE_BYTES) } },
+                                 TEXT(metric_update.trace_id, ENTRY_TRACE_BYTES),
+                                 VALUE(FIELD_U32, metric_update.times) } },
     [RECORD_ALERT_CHANGE] = { 5,
                               { TEXT(alert_change.id, WORD_BYTES), TEXT(alert_change.rule_id, WORD_BYTES),
                                 TEXT(alert_change.status, WORD_BYTES), VALUE(FIELD_U8, alert_change.severity),
@@ -173,9 +174,20 @@ static int encode_field(const void *value, const struct field *field, struct pac
     return -EINVAL;
 }
 
+/* The field that may stand behind the others: NULL where the kind has none. All of them are numbers of 32 bits. */
+static const struct field *field_more(const struct kind *kind) {
+    const struct field *field = &kind->fields[kind->count];
+    return kind->count < FIELDS_MAX && field->type == FIELD_U32 ? field : NULL;
+}
+
 static int encode_kind(const struct record *record, const struct kind *kind, struct pack_writer *writer) {
-    pack_array(writer, kind->count);
-    for (unsigned i = 0; i < kind->count; i++) {
+    const struct field *more = field_more(kind);
+    uint32_t value = 0;
+    if (more)
+        memcpy(&value, (const char *)record + more->offset, sizeof(value));
+    unsigned count = kind->count + (value != 0);
+    pack_array(writer, count);
+    for (unsigned i = 0; i < count; i++) {
         int rc = encode_field((const char *)record + kind->fields[i].offset, &kind->fields[i], writer);
         if (rc < 0)
             return rc;
@@ -297,9 +309,14 @@ static bool decode_field(const struct pack_value *value, const struct field *fie
 static const char *decode_kind(const char *at, const char *end, const struct kind *kind, struct record *ret) {
     struct pack_reader reader = { at, end };
     struct pack_value value;
-    if (pack_next(&reader, &value) != 1 || value.type != PACK_ARRAY || value.count != kind->count)
+    const struct field *more = field_more(kind);
+    if (pack_next(&reader, &value) != 1 || value.type != PACK_ARRAY ||
+        (value.count != kind->count && !(more && value.count == kind->count + 1u)))
         return NULL;
-    for (unsigned i = 0; i < kind->count; i++) {
+    unsigned count = (unsigned)value.count;
+    if (more)
+        memset((char *)ret + more->offset, 0, sizeof(uint32_t));
+    for (unsigned i = 0; i < count; i++) {
         const struct field *field = &kind->fields[i];
         if (pack_next(&reader, &value) != 1 || !decode_field(&value, field, (char *)ret + field->offset))
             return NULL;

@@ -161,6 +161,7 @@ struct record_metric_update { /* by name; updates by handle are cells of the slo
     uint8_t operation;
     double value; /* timers: seconds */
     struct text name, labels /* packed map, canonical */, unit, help, trace_id;
+    uint32_t times; /* what is added counts so often (of samples); 0 is 1, and is not written */
     /* Not in the record: of a reader that knows updates by their bytes (span_reader.known). Known: no text was decoded; hash: 0, 0: none. */
     void *known;
     uint64_t hash[2];

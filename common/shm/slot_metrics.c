@@ -64,6 +64,15 @@ static void give_chunk(struct ring_slot *slot, int chunk) {
             return;
 }
 
+bool slot_metrics_leave_half(struct ring_slot *slot, size_t more) {
+    uint64_t marks = atomic_load_explicit(&slot->metric_marks, memory_order_relaxed);
+    uint32_t count = atomic_load_explicit(&slot->metric_count, memory_order_relaxed);
+    uint64_t used = bottom_of(marks) + (uint64_t)chunks_of(marks) * SLOT_METRIC_CHUNK_SIZE;
+    if (count == 0) /* of a claim that has no series yet: the marks are the last owner's */
+        used = 0;
+    return count < SLOT_METRICS_MAX / 2 && used + more <= RING_SLOT_METRICS_SIZE / 2;
+}
+
 /* --- registering --- */
 
 static uint32_t cell_size(enum metric_kind kind) {
@@ -193,22 +202,33 @@ static _Atomic uint64_t *octave_counts(struct ring_slot *slot, struct slot_histo
     return (_Atomic uint64_t *)(void *)((char *)slot + RING_SLOT_SIZE - (size_t)number * SLOT_METRIC_CHUNK_SIZE);
 }
 
-int slot_histogram_observe(struct ring_slot *slot, uint32_t place, double value) {
+int slot_histogram_observe_times(struct ring_slot *slot, uint32_t place, double value, uint64_t times) {
     struct slot_histogram_cell *cell = cell_at(slot, place);
-    if (slot_histogram_observe_known(slot, place, value))
+    if (slot_histogram_observe_known(slot, place, value, times))
         return 0;
     unsigned octave, bucket;
     if (!histogram_place(value, &octave, &bucket)) {
-        atomic_fetch_add_explicit(&cell->zero, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&cell->zero, times, memory_order_relaxed);
     } else {
         _Atomic uint64_t *counts = octave_counts(slot, cell, octave);
         if (unlikely(!counts))
             return -ENOSPC;
-        atomic_fetch_add_explicit(&counts[bucket], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&counts[bucket], times, memory_order_relaxed);
     }
     fault_point(histogram_counted);
-    atomic_add_double(&cell->sum_bits, value);
+    atomic_add_double(&cell->sum_bits, value * (double)times);
     return 0;
+}
+
+int slot_histogram_observe(struct ring_slot *slot, uint32_t place, double value) {
+    return slot_histogram_observe_times(slot, place, value, 1);
+}
+
+bool slot_histogram_knows(struct ring_slot *slot, uint32_t place, double value) {
+    const struct slot_histogram_cell *cell = cell_at(slot, place);
+    unsigned octave, bucket;
+    return !histogram_place(value, &octave, &bucket) ||
+           atomic_load_explicit(&cell->octaves[octave], memory_order_relaxed) != 0;
 }
 
 int slot_histogram_add_octave(struct ring_slot *slot, uint32_t place, unsigned octave,

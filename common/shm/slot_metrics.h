@@ -52,8 +52,9 @@ void slot_gauge_set(struct ring_slot *slot, uint32_t place, double value, uint64
 void slot_gauge_add(struct ring_slot *slot, uint32_t place, double n, uint64_t now_ns);
 /* As if it had never been set: of a gauge with a rule, which is the process's elsewhere from now on. Sequentially consistent. */
 void slot_gauge_leave(struct ring_slot *slot, uint32_t place);
-/* An observation above 0 whose octave has its chunk: true. Else nothing has happened, and slot_histogram_observe is to be called. */
-static inline bool slot_histogram_observe_known(struct ring_slot *slot, uint32_t place, double value) {
+/* An observation above 0 whose octave has its chunk, as often as `times`: true. Else nothing has happened, and slot_histogram_observe is to
+ * be called. */
+static inline bool slot_histogram_observe_known(struct ring_slot *slot, uint32_t place, double value, uint64_t times) {
     struct slot_histogram_cell *cell =
         (struct slot_histogram_cell *)(void *)((char *)slot + RING_SLOT_CLAIM_SIZE + (size_t)place * sizeof(uint64_t));
     unsigned octave, bucket;
@@ -66,16 +67,23 @@ static inline bool slot_histogram_observe_known(struct ring_slot *slot, uint32_t
     _Atomic uint64_t *counts =
         (_Atomic uint64_t *)(void *)((char *)slot + RING_SLOT_SIZE - (size_t)number * SLOT_METRIC_CHUNK_SIZE);
     /* The new sum is reckoned before the first locked operation, which all later loads have to wait for. */
-    uint64_t bits = atomic_load_explicit(&cell->sum_bits, memory_order_relaxed), next = add_to_bits(bits, value);
-    atomic_fetch_add_explicit(&counts[bucket], 1, memory_order_relaxed);
+    uint64_t bits = atomic_load_explicit(&cell->sum_bits, memory_order_relaxed), next = add_to_bits(bits, value * (double)times);
+    atomic_fetch_add_explicit(&counts[bucket], times, memory_order_relaxed);
     if (!atomic_compare_exchange_strong_explicit(&cell->sum_bits, &bits, next, memory_order_relaxed,
                                                  memory_order_relaxed))
-        atomic_add_double(&cell->sum_bits, value);
+        atomic_add_double(&cell->sum_bits, value * (double)times);
     return true;
 }
 
 /* value is not NaN. -ENOSPC when its octave is new and no chunk is left: nothing was counted, send it by name. */
 int slot_histogram_observe(struct ring_slot *slot, uint32_t place, double value);
+int slot_histogram_observe_times(struct ring_slot *slot, uint32_t place, double value, uint64_t times);
+
+/* Whether its octave has its chunk, or it needs none. */
+bool slot_histogram_knows(struct ring_slot *slot, uint32_t place, double value);
+
+/* Whether a series, and `more` bytes of the area, leave a half of the slot's series and of the area to others. */
+bool slot_metrics_leave_half(struct ring_slot *slot, size_t more);
 
 /* Move what was counted elsewhere in. The octave: -ENOSPC as above; `counts` are added, or nothing is. */
 int slot_histogram_add_octave(struct ring_slot *slot, uint32_t place, unsigned octave,

@@ -79,6 +79,7 @@ int samples_definition_decode(struct text bytes, uint32_t number, struct samples
         samples_take_byte(&cursor) != DEFINITION_VERSION)
         return -EBADMSG;
     struct metric_definition *metric = &ret->metric;
+    *ret = (struct samples_definition) { .created_ns = 0 }; /* what is not stored, too */
     metric->kind = (enum metric_kind)samples_take_byte(&cursor);
     metric->naming = (enum metric_naming)samples_take_byte(&cursor);
     ret->created_ns = samples_take_u64(&cursor);

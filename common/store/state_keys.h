@@ -8,9 +8,9 @@
  *   "recorder/" kind u8 trace                       -> a trace to be looked for ('b': of 16 bytes, 't': text): the times (recorder_mark.h)
  *   "loss/" producer_id[16] reason u8 level u8      -> u64 last total told
  *   "input/" uid u32 length u8 input-name key       -> the input's own value (record.h, input_position)
+ *   "describe/" id u32                              -> unit, help and bounds of a metric's name (collector/descriptions.h)
  *   "metrics/", "values/", "changes/", "value/"     -> what metric series are, and their totals (collector/series_state.h)
  *   "metric/"                                       -> the same, of before there were pages
- *   "describe/" id u32                              -> unit, help and bounds of a metric's name (collector/descriptions.h)
  *   "cell/" producer_id[16] number u32              -> what was last folded of a metric by handle (collector/cells.h)
  *   "level/" service                                -> u8 lasting level, u8 passing level (255: none), u64 real ns of its end (collector/levels.h)
  *   "gone/" producer_id[16]                         -> u64 real ns: that it went without goodbye was told then
@@ -34,10 +34,10 @@
 #define STATE_INPUT "input/"
 #define STATE_METRIC "metric/"
 #define STATE_VALUE "value/"
+#define STATE_DESCRIPTION "describe/"
 #define STATE_METRICS "metrics/"
 #define STATE_VALUES "values/"
 #define STATE_CHANGES "changes/"
-#define STATE_DESCRIPTION "describe/"
 #define STATE_CELL "cell/"
 #define STATE_LEVEL "level/"
 #define STATE_GONE "gone/"

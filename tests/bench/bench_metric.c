@@ -22,7 +22,7 @@ enum { ROUNDS = 200, UPDATES = 10000, BY_NAME = 500 };
 
 static struct {
     _Atomic uint64_t bare;
-    tf_metric *counter, *gauge, *histogram, *timer;
+    tf_metric *counter, *gauge, *histogram, *sampled, *timer;
 } bench;
 
 /* --- the loops --- */
@@ -47,6 +47,10 @@ static void loop_histogram(int count) {
     for (int i = 0; i < count; i++)
         tf_histogram_observe(bench.histogram, 0.001 * (1 + i % 1000));
 }
+static void loop_sampled(int count) {
+    for (int i = 0; i < count; i++)
+        tf_histogram_observe(bench.sampled, 0.001 * (1 + i % 1000));
+}
 static void loop_timer(int count) {
     for (int i = 0; i < count; i++)
         tf_timer_stop(bench.timer, tf_timer_start());
@@ -55,6 +59,14 @@ static const struct tf_label labels[] = { { "queue", "mail" }, { "outcome", "ok"
 static void loop_by_name(int count) {
     for (int i = 0; i < count; i++)
         tf_metric_count(NULL, "bench_jobs", 1, labels, 2);
+}
+static void loop_by_name_record(int count) { /* fractions go into no cell */
+    for (int i = 0; i < count; i++)
+        tf_metric_count(NULL, "bench_seconds", 0.5, labels, 2);
+}
+static void loop_observe_by_name(int count) {
+    for (int i = 0; i < count; i++)
+        tf_metric_observe(NULL, "bench_took", 0.001 * (1 + i % 1000), labels, 2);
 }
 
 static const struct {
@@ -66,10 +78,13 @@ static const struct {
     { "a bare relaxed atomic add", loop_bare, UPDATES, "" },
     { "counter by handle", loop_counter, UPDATES, "1.3 x" },
     { "histogram by handle", loop_histogram, UPDATES, "3.5 x" },
+    { "the same, one in 100 of them", loop_sampled, UPDATES, "" },
     { "gauge by handle, set (with the clock)", loop_gauge, UPDATES, "" },
     { "gauge by handle, add (with the clock)", loop_gauge_add, UPDATES, "" },
     { "timer by handle, start and stop", loop_timer, UPDATES, "" },
-    { "counter by name, two labels", loop_by_name, BY_NAME, "45 ns" },
+    { "counter by name, two labels, its cell", loop_by_name, UPDATES, "25 ns" },
+    { "histogram by name, two labels, its cell", loop_observe_by_name, UPDATES, "" },
+    { "counter by name, two labels, a record", loop_by_name_record, BY_NAME, "45 ns" },
 };
 enum { KINDS = COUNT_OF(kinds) };
 
@@ -101,8 +116,9 @@ static void measure(void) {
     }
 }
 
-static tf_metric *registered(int kind, const char *name) {
+static tf_metric *registered(int kind, const char *name, unsigned sample) {
     struct tf_metric_definition definition = TF_METRIC_INIT(kind, name);
+    definition.sample = sample;
     tf_metric *metric;
     check(tf_metric_register(NULL, &definition, &metric) == 0);
     return metric;
@@ -124,10 +140,11 @@ int main(void) {
     torture_directory(folder);
     options.runtime_dir = folder;
     check(tf_default_open("bench", &options) == 0 && tf_prepare(NULL) == 0);
-    bench.counter = registered(TF_COUNTER, "bench_done");
-    bench.gauge = registered(TF_GAUGE, "bench_depth");
-    bench.histogram = registered(TF_HISTOGRAM, "bench_size");
-    bench.timer = registered(TF_TIMER, "bench_work");
+    bench.counter = registered(TF_COUNTER, "bench_done", 0);
+    bench.gauge = registered(TF_GAUGE, "bench_depth", 0);
+    bench.histogram = registered(TF_HISTOGRAM, "bench_size", 0);
+    bench.sampled = registered(TF_HISTOGRAM, "bench_sampled", 100);
+    bench.timer = registered(TF_TIMER, "bench_work", 0);
     lanes_open(folder);
     timed_pin(1);
     measure();

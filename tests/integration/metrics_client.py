@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import Instance, wait_until  # noqa: E402
@@ -290,6 +291,24 @@ class WithCollector(unittest.TestCase):
                 return sorted((row["labels"]["queue"], row.get("unit"), row["value"]) for row in rows)
 
             wait_until(lambda: units() == [("a", "pieces", 2), ("b", "pieces", 1)], "both series to have the unit")
+
+    def test_exemplars_come_out_with_their_bucket(self):
+        with Instance() as instance, Probe(instance) as probe:
+            instance.start("collector")
+            exporter = instance.start("exporter")
+            url = wait_until(lambda: [line.split()[-1] for line in exporter.lines if "http://" in line], "the exporter's address")[0]
+
+            def lines():
+                request = urllib.request.Request(url.rstrip("/") + "/metrics", headers={"Accept": "application/openmetrics-text"})
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return [line.rsplit(" ", 1)[0] for line in answer.read().decode().splitlines() if " # {" in line]
+
+            instance.run("tfmetric", "--trace-id", "by-name", "counter", "jobs", "2")
+            instance.run("tfmetric", "--bounds", "0.1,1", "timer", "work", "50ms")
+            self.wait_for(probe, "get work", "4 0 1 0.05")
+            self.assertEqual(probe.ask("traced work 0.5 by-handle"), "ok")
+            expected = ['taskforge_jobs_total 2 # {trace_id="by-name"} 2', 'taskforge_work_seconds_bucket{le="1.0"} 2 # {trace_id="by-handle"} 0.5']
+            wait_until(lambda: lines() == expected, f"the exemplars {expected}")
 
     def test_statistics_are_where_the_dashboard_looks(self):
         with Instance() as instance, Probe(instance) as probe:

@@ -2,6 +2,7 @@
  *
  *     count NAME N          register a counter and add N by handle            ok
  *     time NAME SECONDS     a timer, likewise                                 ok
+ *     traced NAME SECONDS ID    a timer, likewise, in that trace              ok
  *     gauge NAME N          a gauge, likewise                                 ok
  *     rule NAME N sum|min|max   a gauge with a rule for several processes     ok
  *     describe NAME HELP    of a counter                                      ok
@@ -79,7 +80,11 @@ static void act(char *line) {
         answer(tf_counter_add(handle(TF_COUNTER, name), strtoll(argument, NULL, 10)));
     else if (strcmp(verb, "time") == 0)
         answer(tf_timer_observe(handle(TF_TIMER, name), strtod(argument, NULL)));
-    else if (strcmp(verb, "gauge") == 0)
+    else if (strcmp(verb, "traced") == 0) {
+        tf_context_set(strtok(NULL, " \n"), NULL, NULL);
+        answer(tf_timer_observe(handle(TF_TIMER, name), strtod(argument, NULL)));
+        tf_context_clear();
+    } else if (strcmp(verb, "gauge") == 0)
         answer(tf_gauge_set(handle(TF_GAUGE, name), strtod(argument, NULL)));
     else if (strcmp(verb, "rule") == 0) {
         tf_metric *metric = rule_handle(name, strtok(NULL, " \n"));

@@ -159,6 +159,12 @@ def inputs_are_counted():
             == {("stdin", "utf8"): 2, ("files", "json"): 1, ("files", "level"): 1, ("syslog", "utf8"): 1},
             f"{repaired}",
         )
+        place.expect(len(b"fine\n\nbad \xff\nbad \xfe and \xfd\n"), "input_bytes_total", input="stdin")
+        place.expect(place.file.stat().st_size, "input_bytes_total", input="files")
+        place.expect(len(b"<13>app: hello\n\n<13>app: \xff"), "input_bytes_total", input="syslog")
+        for name in ("stdin", "files", "syslog"):
+            newest = place.value("input_newest_timestamp_seconds", input=name)
+            expect(abs(newest - time.time()) < 60, f"{name} has come to {newest}")
         place.expect(2, "input_invalid_total", input="syslog", reason="empty")
         place.expect(0, "input_invalid_total", input="files", reason="damaged")
         place.expect(3, "agent_inputs")
@@ -245,6 +251,11 @@ def requests_and_refused_tokens_are_counted():
         expect(place.value("exporter_http_response_bytes_total") > 1000, "bytes")
         with socket.create_connection(("127.0.0.1", place.at)):
             wait_until(lambda: place.value("exporter_http_connections_open") >= 1, "an open connection")
+        place.wait(5, "exporter_http_responses_total", route="/api/v1/logs", status="200")
+        place.wait(3, "exporter_http_responses_total", route="none", status="401")
+        place.wait(1, "exporter_http_responses_total", route="none", status="404")
+        place.expect(5, "exporter_http_response_seconds_count", route="/api/v1/logs")
+        expect(place.value("exporter_scrape_bytes_sum") > 1000, "bytes of scrapes")
         accepted = place.value("exporter_http_connections_accepted_total")
         for _ in range(20):
             place.get("/metrics", token=None)
@@ -325,11 +336,35 @@ def each_process_tells_what_it_uses():
             expect(cpu <= (int(ticks[11]) + int(ticks[12])) / 100 + 0.1, f"{program} says {cpu} s, the kernel {ticks[11:13]}")
 
 
+def commits_are_told_by_size_age_and_cause():
+    with Place() as place:
+        place.begin()
+        for _ in range(3):
+            place.run("tflog", "-s", "queue", "-l", "warn", "--wait", "30s", "hello")
+            place.run("tflog", "-s", "queue", "-l", "error", "--wait", "30s", "an error")
+
+        def is_told():  # with the commit that follows
+            seen = place.scrape()[0]
+            entries = sum(value for key, value in seen.items() if key[0] == "store_entries_total")
+            lags, sizes = seen.get(("store_lag_seconds_count", ())), seen.get(("store_commit_entries_sum", ()))
+            return entries >= 6 and entries == lags == sizes
+
+        wait_until(is_told, "each stored entry to be told", pause=0.1)
+        wait_until(lambda: place.value("store_flushes_total", cause="interval"), "a commit in time", pause=0.1)
+        seen = place.scrape()[0]
+        expect(0 <= seen[("store_lag_seconds_sum", ())] < 30 * seen[("store_lag_seconds_count", ())], f"{seen}")
+        expect(0 < seen[("ring_drain_seconds_count", ())], f"{seen}")
+        causes = {dict(key[1])["cause"]: value for key, value in seen.items() if key[0] == "store_flushes_total"}
+        expect(causes["urgent"] > 0 and causes["spill"] == 0, f"{causes}")
+        expect(sum(causes.values()) <= place.value("store_commits_total"), f"{causes}")
+        wait_until(lambda: place.value("output_waiting_entries") == 0, "the output to print", pause=0.1)
+
+
 def names_kinds_and_labels_are_those_of_the_table():
     with Channel(200) as good:
         with Place(channels={"good": good.url}) as place:
             place.configure(place.inputs())
-            place.file.touch()
+            place.file.write_bytes(b"a line\n")
             place.begin()
             place.start("agent", stdin=subprocess.PIPE)
             place.start("alerter")
@@ -362,6 +397,7 @@ if __name__ == "__main__":
                 alerts_and_notifications_are_counted,
                 evaluations_are_counted_to_the_last,
                 each_process_tells_what_it_uses,
+                commits_are_told_by_size_age_and_cause,
                 names_kinds_and_labels_are_those_of_the_table,
             ]
         )

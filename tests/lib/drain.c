@@ -69,7 +69,10 @@ static void take_update(struct drain *drain, const struct record_metric_update *
     buffer_append_format(out, "%s %s %s ", metric_kind_name((enum metric_kind)update->metric_kind),
                          naming_names[update->naming], operation_names[update->operation]);
     append_series(out, update->name, update->labels);
-    buffer_append_format(out, " %.15g %.*s\n", update->value, TEXT_FORMAT(update->trace_id));
+    buffer_append_format(out, " %.15g", update->value);
+    if (update->times > 1)
+        buffer_append_format(out, "x%u", update->times);
+    buffer_append_format(out, " %.*s\n", TEXT_FORMAT(update->trace_id));
     drain->update_count++;
 }
 

@@ -13,7 +13,8 @@ struct drain {
     struct ring ring;
     struct buffer lines;   /* one JSON line for each entry, as CONTRACT section 3, lane by lane */
     struct buffer metrics; /* one JSON line for each metric update */
-    struct buffer updates; /* one line for each metric update: counter app add jobs{queue="mail"} 3 TRACE_ID */
+    struct buffer updates; /* one line for each metric update: counter app add jobs{queue="mail"} 3 TRACE_ID, or
+                              3x10 where it counts ten times */
     struct buffer reports; /* one line for each health report: NAME STATE TTL_NS DETAILS */
     struct buffer cells;   /* one line for each series by handle, slot by slot: counter app jobs{queue="mail"} 3; of a
                               histogram count and sum */

@@ -464,6 +464,12 @@ static void keeps_each_field_in_its_place(void **state) {
     length = encode(&others[2]);
     assert_int_equal(record_decode(room, length, 0, &back), 0);
     assert_true(back.metric_update.value == -1.25 && back.metric_update.naming == UINT8_MAX);
+    assert_int_equal(back.metric_update.times, 0); /* it has none, whatever stood there */
+    struct record sampled = others[2];
+    sampled.metric_update.times = UINT32_MAX;
+    length = encode(&sampled);
+    assert_int_equal(record_decode(room, length, 0, &back), 0);
+    assert_int_equal(back.metric_update.times, UINT32_MAX);
     length = encode(&others[7]);
     assert_int_equal(record_decode(room, length, 0, &back), 0);
     assert_memory_equal(back.process_hello.producer_id, others[7].process_hello.producer_id, 16);
