@@ -69,6 +69,7 @@ bool fold_ahead_knows(void *context, const void *bytes, size_t available, const 
     ret->naming = item->glance.naming;
     ret->operation = item->glance.operation;
     ret->value = item->glance.value;
+    ret->trace_id = TEXT_EMPTY;
     ret->known = item->series;
     return true;
 }

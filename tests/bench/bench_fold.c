@@ -174,7 +174,7 @@ static void open_place(struct place *place, const char *data_dir, size_t series)
         place->writer.partition_ns = 86400 * CLOCK_SECOND;
     }
     must(fold_init(&place->fold, place->runtime_dir, &scheme, &place->state, &error), &error);
-    (void)series;
+    fold_set_limits(&place->fold, &(struct fold_limits) { series + FOLD_SERIES_DEFAULT, series, 0 });
 }
 
 static void close_place(struct place *place) {

@@ -24,9 +24,9 @@ FIELDS = ("entries", "by_handle", "timed", "by_name", "refused", "level_coming",
 class App:
     """An app that counts; its account outlives it."""
 
-    def __init__(self, instance, name, rate=2000):
+    def __init__(self, instance, name, rate=2000, progress=None):
         self.name, self.killed = name, False
-        self.path = instance.root / f"{name}.progress"
+        self.path = instance.root / f"{progress or name}.progress"
         self.path.write_bytes(b"\0" * 8 * len(FIELDS))
         self.process = subprocess.Popen([str(APP), name, str(rate), str(self.path)], env=instance.env, stdin=subprocess.PIPE)
 
@@ -166,6 +166,42 @@ def killed_at_random_instants_with_its_apps():
         judge(instance, *apps)
 
 
+def with_too_many_series_that_become_stale():
+    """Beyond the limit what is counted goes to the overflow series, and what nobody updates leaves and returns: in sum nothing is lost."""
+    seed = int(os.environ.get("TASKFORGE_SEED", random.randrange(1 << 30)))
+    dice = random.Random(seed)
+    print(f"     seed {seed}", flush=True)
+    config = "  output: none\n  partition: 2s\n  metrics: {{ max_series_per_metric: {}, stale_after: {} }}\n"
+    with Instance(ring_size="32MiB", collector=config.format(2, "1s")) as instance:
+        settle(instance)
+        names, living, told = 0, [], []
+        for _ in range(2 * ROUNDS):
+            collector = instance.start("collector", ready=None)
+            while len(living) < 3:
+                # Some have the label of one that is gone and stale, and go on with its total where that finds room.
+                names += 1
+                living.append(App(instance, f"app{dice.randrange(6)}", progress=f"{names}"))
+                told.append(living[-1])
+            time.sleep(dice.random() * 0.8)  # the instant itself is what is random; some live long enough for others to become stale
+            collector.kill()
+            living.pop(dice.randrange(len(living))).kill()
+        for app in living:
+            app.finish()
+        instance.write_config(ring_size="32MiB", collector=config.format(2, "never"))
+        settle(instance)
+        rows = [json.loads(line) for line in instance.run("tfctl", "metrics", "-o", "json").stdout.splitlines()]
+        for field, name, value in (
+            ("by_handle", "taskforge_torture_by_handle_total", "value"),
+            ("timed", "taskforge_torture_timed_seconds", "count"),
+            ("by_name", "taskforge_torture_by_name_total", "value"),
+        ):
+            series = {row["labels"].get("app", "overflow"): row[value] for row in rows if row["name"] == name}
+            total, counted = sum(series.values()), sum(app.progress()[field] for app in told)
+            killed = sum(app.killed for app in told)
+            expect(counted <= total <= counted + killed, f"{name}: {total}, counted {counted}, {killed} killed: {series}")
+            expect(series.get("overflow", 0) > 0, f"{name}: none overflowed: {series}")
+
+
 def levels(instance):
     """The gauges with a rule, as readers see them: none when nobody living has a value."""
     rows = [json.loads(line) for line in instance.run("tfctl", "metrics", "-o", "json").stdout.splitlines()]
@@ -243,6 +279,7 @@ if __name__ == "__main__":
                 killed_while_dead_apps_are_reaped,
                 killed_at_each_point_of_the_spill,
                 killed_at_random_instants_with_its_apps,
+                with_too_many_series_that_become_stale,
                 gauges_are_those_of_the_living,
                 a_damaged_store_takes_the_totals_of_the_segment_and_counts_on,
             ]

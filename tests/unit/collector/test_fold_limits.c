@@ -430,6 +430,7 @@ static void a_record_that_was_seen_is_known(void **state) {
     struct record record;
     for (int i = 0; span_reader_next(&reader, &record) == 1; i++) {
         known += record.metric_update.known != NULL;
+        assert_true(!record.metric_update.known || record.metric_update.trace_id.length == 0); /* not an earlier one's */
         assert_true(i % 20 != 19 || !record.metric_update.known); /* its trace is for whoever decodes it */
         fold_update(&setup.fold, &record.metric_update, record.time_ns, &setup.batch);
     }
