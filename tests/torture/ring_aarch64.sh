@@ -16,11 +16,12 @@ qemu=$(command -v qemu-aarch64-static || command -v qemu-aarch64) || exit 77
 rm -rf "$work"
 mkdir -p "$work"
 cd "$root"
+python3 common/base/decimal_powers.py "$work/decimal_powers.c" # as the build does it
 for name in threads ${TASKFORGE_LONG:+kill}; do
     # msgpack and xxhash are headers only, behind the cross compiler's own; expressions need a library, and no ring
     "$compiler" -std=gnu11 -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -DTASKFORGE_VERSION='"aarch64"' -DXXH_INLINE_ALL \
         -fno-strict-aliasing -I. -idirafter /usr/include -pthread -o "$work/ring_$name" "tests/torture/ring_$name.c" tests/torture/ring_lib.c \
-        common/shm/*.c common/model/*.c $(ls common/base/*.c | grep -v /pattern) -lm
+        common/shm/*.c common/model/*.c "$work/decimal_powers.c" $(ls common/base/*.c | grep -v /pattern) -lm
     echo "ring/$name:"
     "$qemu" -L /usr/aarch64-linux-gnu "$work/ring_$name"
 done
