@@ -7,8 +7,8 @@
 #include "tests/lib/drain.h"
 
 static void print_lines(const char *what, const char *lines) {
-    for (; *lines; lines = strchr(lines, '\n') + 1)
-        fprintf(stderr, "%s %.*s\n", what, (int)strcspn(lines, "\n"), lines);
+    for (const char *end; (end = strchr(lines, '\n')); lines = end + 1)
+        fprintf(stderr, "%s %.*s\n", what, (int)(end - lines), lines);
 }
 
 int main(int argc, char **argv) {

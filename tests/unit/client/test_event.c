@@ -103,7 +103,7 @@ static void fields_beyond_the_limit_are_left_out(void **state) {
     tf_client *client = fixture_open(*state, TF_POLICY_DROP, 0);
     static struct tf_site_ site = TF_SITE_INIT_("deliver", "m", TF_SITE_LITERAL_);
     struct tf_field fields[TF_ENTRY_FIELDS + 1];
-    char keys[TF_ENTRY_FIELDS + 1][8];
+    char keys[TF_ENTRY_FIELDS + 1][16];
     for (int i = 0; i <= TF_ENTRY_FIELDS; i++) {
         snprintf(keys[i], sizeof(keys[i]), "k%d", i);
         fields[i] = tf_int(keys[i], i);

@@ -222,7 +222,7 @@ static void a_label_with_the_trace_s_digits_keeps_them(void **state) {
 /* The places are fewer than the series: they take turns, and none is another's. */
 static void many_series_take_turns(void **state) {
     tf_client *client = open_warm(*state);
-    static char values[4 * MEMO_COUNT][8];
+    static char values[4 * MEMO_COUNT][16];
     for (int turn = 0; turn < 2; turn++)
         for (int i = 0; i < 4 * MEMO_COUNT; i++) {
             snprintf(values[i], sizeof(values[i]), "v%d", i);

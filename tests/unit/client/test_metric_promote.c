@@ -117,7 +117,7 @@ static void nothing_is_lost_without_room_in_the_ring(void **state) {
 static void many_hot_series_go_to_cells(void **state) {
     tf_client *client = fixture_open(*state, TF_POLICY_DROP, 0);
     enum { SERIES = 2 * MEMO_COUNT, TURNS = METRIC_HOT_UPDATES * 5 / 4 };
-    static char values[SERIES][8];
+    static char values[SERIES][16];
     struct drain drain;
     double records = 0;
     for (int i = 0; i < SERIES; i++)
@@ -145,7 +145,7 @@ static void many_hot_series_go_to_cells(void **state) {
 
 static void half_of_the_series_are_for_handles(void **state) {
     tf_client *client = fixture_open(*state, TF_POLICY_DROP, 0);
-    char name[16];
+    char name[20];
     for (int i = 0; i < SLOT_METRICS_MAX / 2; i++) {
         snprintf(name, sizeof(name), "p_handle%d", i);
         handle(client, TF_COUNTER, name);

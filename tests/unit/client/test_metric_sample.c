@@ -119,7 +119,7 @@ static void count_sum_and_quantiles_come_out(void **state) {
 
 static void what_has_no_room_goes_by_name_as_many(void **state) {
     tf_client *client = fixture_open(*state, TF_POLICY_DROP, 0);
-    char name[16];
+    char name[20];
     for (int i = 0; i < SLOT_METRICS_MAX; i++) {
         snprintf(name, sizeof(name), "s_jobs%d", i);
         handle(client, TF_COUNTER, name);

@@ -89,7 +89,7 @@ static void what_has_no_room_in_the_slot_goes_by_name(void **state) {
     enum { HISTOGRAMS = 700 };
     tf_client *client = fixture_open(fixture, TF_POLICY_DROP, 0);
     static tf_metric *metrics[HISTOGRAMS];
-    char name[16];
+    char name[20];
     for (int i = 0; i < HISTOGRAMS; i++) {
         snprintf(name, sizeof(name), "f_size%d", i);
         metrics[i] = handle(client, TF_HISTOGRAM, name);
@@ -131,7 +131,7 @@ static double sum_of_updates(const char *updates, const char *series, unsigned *
 static void what_has_no_room_at_all_waits(void **state) {
     struct fixture *fixture = *state;
     tf_client *client = fixture_open(fixture, TF_POLICY_DROP, 0);
-    char name[16];
+    char name[20];
     for (int i = 0; i < SLOT_METRICS_MAX; i++) {
         snprintf(name, sizeof(name), "x_jobs%d", i);
         handle(client, TF_COUNTER, name);
@@ -275,7 +275,7 @@ static void a_gauge_with_a_rule_never_goes_by_name(void **state) {
     tf_client *client = open_blocked(fixture);
     tf_metric *early = sum_handle(client, "v_early", 0);
     assert_int_equal(tf_gauge_set(early, 3), 0);
-    char name[16];
+    char name[20];
     for (int i = 0; i < SLOT_METRICS_MAX; i++) {
         snprintf(name, sizeof(name), "v_jobs%d", i);
         handle(client, TF_COUNTER, name);
