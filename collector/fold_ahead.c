@@ -61,15 +61,14 @@ bool fold_ahead_knows(void *context, const void *bytes, size_t available, const 
     find(ahead, item);
     ahead->first = (ahead->first + 1) % FOLD_AHEAD;
     ahead->count--;
-    ret->hash[0] = item->hash[0];
-    ret->hash[1] = item->hash[1];
+    /* All of it: an earlier record stood there. */
+    *ret = (struct record_metric_update) { .metric_kind = item->glance.kind,
+                                           .naming = item->glance.naming,
+                                           .operation = item->glance.operation,
+                                           .value = item->glance.value,
+                                           .hash = { item->hash[0], item->hash[1] } };
     if (!item->series || item->series->stale)
         return false;
-    ret->metric_kind = item->glance.kind;
-    ret->naming = item->glance.naming;
-    ret->operation = item->glance.operation;
-    ret->value = item->glance.value;
-    ret->trace_id = TEXT_EMPTY;
     ret->known = item->series;
     return true;
 }
