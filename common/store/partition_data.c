@@ -261,14 +261,14 @@ static int find_block(struct partition_txn *txn, uint64_t first_sequence, MDB_va
 }
 
 int partition_block_get(struct partition_txn *txn, uint64_t first_sequence, struct text *ret, struct error *error) {
-    MDB_val value;
+    MDB_val value = { 0, NULL };
     int result = find_block(txn, first_sequence, &value, error);
     return result < 0 ? result : partition_answer(txn, &value, ret, error);
 }
 
 int partition_block_take(struct partition_txn *txn, uint64_t first_sequence, char **ret, size_t *ret_size,
                          struct error *error) {
-    MDB_val value;
+    MDB_val value = { 0, NULL };
     int result = find_block(txn, first_sequence, &value, error);
     if (result == 0)
         result = take_value(txn, &value, 0, ret, error);

@@ -150,7 +150,7 @@ int partition_family_seek(struct partition_txn *txn, struct text family, uint32_
                           uint32_t *ret_number, struct error *error) {
     unsigned char key[FAMILY_KEY_MAX];
     struct partition_piece value;
-    size_t length;
+    size_t length = 0;
     const struct seeking seeking = { PARTITION_FAMILIES, "read the families", false, family_key(family, number, key),
                                      1 + 1 + 4,          FAMILY_KEY_MAX };
     int result = seek(txn, &seeking, key, &length, &value, error);
