@@ -92,7 +92,6 @@ enum {
 #define SELF_NS (10 * CLOCK_SECOND)            /* our own metrics alone make a commit no more often */
 #define MAINTENANCE_NS CLOCK_SECOND
 #define HISTORY_EXPIRE_NS (60 * CLOCK_SECOND) /* between two looks for samples that are too old */
-#define FOLD_STALE_DEFAULT_NS (3600 * CLOCK_SECOND)
 #define FOLD_FORGET_NS                                                                                                 \
     (30 * 86400 * CLOCK_SECOND)              /* stale series are kept so long, or shorter where there are too many */
 #define FOLD_TELL_NS (10 * CLOCK_SECOND)     /* within it, no more than FOLD_TELLINGS_MAX metrics are told of */

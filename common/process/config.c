@@ -31,7 +31,7 @@ static struct config *config_new(const char *file) {
     config->collector.history = (struct config_history) { .interval_ns = 15 * CLOCK_SECOND, .max_age_ns = 30 * DAY };
     config->collector.metrics = (struct config_metrics) { .max_series = 100000,
                                                           .max_series_per_metric = 10000,
-                                                          .stale_after_ns = 3600 * CLOCK_SECOND };
+                                                          .stale_after_ns = 2 * DAY /* what runs once a day stays */ };
     config->collector.retention.max_age_ns = 30 * DAY;
     config->collector.retention.keep_free_percent = 15;
     config->collector.partition_ns = DAY;

@@ -111,7 +111,7 @@ struct config_history {
 struct config_metrics {
     uint64_t max_series;            /* on /metrics at once; default 100,000 */
     uint64_t max_series_per_metric; /* of them, of one metric; default 10,000 */
-    uint64_t stale_after_ns;        /* without updates a series leaves /metrics; default 1 h; 0: never */
+    uint64_t stale_after_ns;        /* without updates a series leaves /metrics; default 2 days; 0: never */
 };
 
 struct config_collector {

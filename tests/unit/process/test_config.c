@@ -59,7 +59,7 @@ static void an_empty_file_gives_the_defaults(void **state) {
         assert_int_equal(config->collector.flush_entries, 10000);
         assert_int_equal(config->collector.metrics.max_series, 100000);
         assert_int_equal(config->collector.metrics.max_series_per_metric, 10000);
-        assert_int_equal(config->collector.metrics.stale_after_ns, 3600 * CLOCK_SECOND);
+        assert_int_equal(config->collector.metrics.stale_after_ns, 2 * 86400 * CLOCK_SECOND);
         assert_int_equal(config->collector.output, CONFIG_OUTPUT_STDOUT);
         assert_null(config->collector.output_path);
         assert_int_equal(config->collector.retention.max_age_ns, 30 * DAY);
