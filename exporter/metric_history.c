@@ -119,8 +119,11 @@ static uint64_t before(const struct series_range *range, uint64_t interval_ns) {
     return range->first_ns > reach ? range->first_ns - reach : 0;
 }
 
-/* When a series began, for its first rate: at the tick before the one that tells it first, since nothing shows what of it came when. */
+/* When a series began, for its first rate: at the tick before the one that tells it first, since nothing shows what of it came when. A total
+ * that somebody else keeps (the host's) did not begin when it was first heard of: 0. */
 static uint64_t began_at(const struct samples_definition *definition, uint64_t interval_ns) {
+    if (definition->metric.naming == METRIC_NAMING_VERBATIM)
+        return 0;
     return interval_ns > 0 ? definition->created_ns / interval_ns * interval_ns : definition->created_ns;
 }
 

@@ -130,6 +130,17 @@ def the_api_says_the_same(instance):
     get("/api/v1/metrics/jobs", 422, start="1h", end="2h")
 
 
+def what_the_host_has_counted_before_is_no_increase():
+    with Instance("[]\n  host_metrics: { interval: 1s }", collector=EACH_SECOND) as instance:
+        for name in ("collector", "agent"):
+            instance.start(name)
+        ticks = wait_until(
+            lambda: [p for p in history(instance, "node_context_switches_total").get((), NOTHING)["points"] if p["increase"] is not None],
+            "two samples of the host's",
+        )
+        expect(0 < ticks[0]["increase"] < ticks[0]["last"] / 2, f"{ticks[0]}")
+
+
 def another_interval_holds_from_its_next_tick_on():
     with Instance(collector=EACH_SECOND) as instance:
         collector = instance.start("collector")
@@ -171,5 +182,5 @@ def history_that_is_off_writes_nothing():
 
 
 if __name__ == "__main__":
-    sys.exit(main([values_come_back_as_they_were, another_interval_holds_from_its_next_tick_on, what_cannot_be_written_is_told_once_and_tried_again,
+    sys.exit(main([values_come_back_as_they_were, what_the_host_has_counted_before_is_no_increase, another_interval_holds_from_its_next_tick_on, what_cannot_be_written_is_told_once_and_tried_again,
                    history_that_is_off_writes_nothing]))
