@@ -6,9 +6,6 @@
 #include "collector/limits.h"
 #include "common/base/check.h"
 
-/* { overflow: "true" } as metric_labels_pack makes it; OpenTelemetry's otel.metric.overflow does the same. */
-static const struct text overflow_labels = TEXT_INITIALIZER("\x81\xa8overflow\xa4true");
-
 /* --- room --- */
 
 int fold_take_room(struct fold *fold, int share, const struct name *name, uint64_t bytes, struct error *error) {
@@ -31,7 +28,7 @@ int fold_know(struct fold *fold, struct series *series, uid_t user) {
     series->share = share;
     series->name = name;
     name->series++;
-    series->reserved = text_equal(series->definition.labels, overflow_labels);
+    series->reserved = text_equal(series->definition.labels, metric_overflow_labels);
     if (series->reserved)
         name->overflow = series;
     return 0;
@@ -79,20 +76,19 @@ static int add_series(struct fold *fold, const struct metric_definition *definit
 
 /* --- overflow --- */
 
-static void tell_overflow(struct fold *fold, struct name *name, const struct error *why) {
+static void tell_overflow(struct fold *fold, struct name *name, bool labels, const struct error *why) {
     struct text text = name_text(name);
     if (!name->warned)
-        name->warned = fold_tell(fold, "overflow",
-                                 "metric %.*s has too many series: %.*s; updates of further ones go to its series "
-                                 "{overflow=\"true\"}",
-                                 TEXT_FORMAT(text), ERROR_TEXT_SIZE / 2, why->text);
+        name->warned = fold_tell(fold, "overflow", "metric %.*s has %s: %.*s; %s go to its series {overflow=\"true\"}",
+                                 TEXT_FORMAT(text), labels ? "labels beyond the limits" : "too many series",
+                                 ERROR_TEXT_SIZE / 2, why->text, labels ? "such updates" : "updates of further ones");
 }
 
 /* -ENOSPC: not even for it there is room. */
 static int overflow_of(struct fold *fold, const struct metric_definition *definition, uint64_t now_ns,
                        const struct error *why, struct series **ret, struct error *error) {
     struct metric_definition whole = *definition;
-    whole.labels = overflow_labels;
+    whole.labels = metric_overflow_labels;
     struct series *series = series_find(&fold->table, &whole);
     int result = 0;
     if (!series)
@@ -101,7 +97,7 @@ static int overflow_of(struct fold *fold, const struct metric_definition *defini
         result = -ENOSPC;
     if (result < 0)
         return result;
-    tell_overflow(fold, series->name, why);
+    tell_overflow(fold, series->name, text_equal(definition->labels, metric_overflow_labels), why);
     names_note_overflow(&fold->names, series->name);
     *ret = series;
     return 0;
@@ -130,11 +126,13 @@ static int find_or_make(struct fold *fold, const struct metric_definition *defin
 struct series *fold_series(struct fold *fold, const struct metric_definition *given, uint64_t now_ns,
                            struct batch *batch) {
     struct metric_definition definition = *given;
-    struct error error = { "" };
+    struct error error = { "" }, why = { "" };
     if (metric_kind_is_valid(given->kind))
         definition.name = metric_name_bare(given->kind, given->name);
+    /* Its labels were beyond the limits: the library found that. */
+    bool overflows = text_equal(definition.labels, metric_overflow_labels);
     struct series *series = series_find(&fold->table, &definition);
-    if (series && !series->stale && likely(series->definition.combine == definition.combine))
+    if (series && !series->stale && !overflows && likely(series->definition.combine == definition.combine))
         return series;
     if (!series && metric_definition_check(&definition, &error) < 0) {
         fold_refuse(fold, FOLD_REFUSED_INVALID, definition.name, &error);
@@ -143,7 +141,14 @@ struct series *fold_series(struct fold *fold, const struct metric_definition *gi
     if (!series)
         description_complete(fold, &definition);
     series = NULL;
-    int result = find_or_make(fold, &definition, now_ns, &series, &error);
+    int result;
+    if (overflows) {
+        error_set(&why, -E2BIG, "a series has at most %d of %d bytes each, %d in all", METRIC_LABELS_MAX,
+                  METRIC_LABEL_VALUE_BYTES, METRIC_LABELS_BYTES);
+        result = overflow_of(fold, &definition, now_ns, &why, &series, &error);
+    } else {
+        result = find_or_make(fold, &definition, now_ns, &series, &error);
+    }
     if (result == 0)
         result = metric_kinds_agree(definition.name, definition.kind, (enum metric_combine)series->definition.combine,
                                     definition.kind, (enum metric_combine)definition.combine, &error);

@@ -104,7 +104,7 @@ static struct series *find_series(struct fold *fold, const struct record_metric_
     const struct metric_definition definition = definition_of(update);
     struct series *series = fold_series(fold, &definition, time_ns, batch);
     if (series && update->hash[1] != 0 &&
-        text_equal(series->definition.labels, update->labels)) /* no overflow series */
+        !series->reserved) /* an overflow series is told of, and counted, with each */
         fold_memo_keep(&fold->memo, &fold->table, update->hash, series);
     return series;
 }

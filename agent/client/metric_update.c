@@ -11,13 +11,22 @@ int metric_labels_of(const struct tf_label *labels, size_t count, char out[METRI
                      struct error *error) {
     struct metric_label list[METRIC_LABELS_MAX];
     if (count > METRIC_LABELS_MAX)
-        return error_set(error, -EINVAL, "a series has at most %d labels, not %zu", METRIC_LABELS_MAX, count);
+        return error_set(error, -E2BIG, "a series has at most %d labels, not %zu", METRIC_LABELS_MAX, count);
     for (size_t i = 0; i < count; i++) {
         if (!labels[i].name || !labels[i].value)
             return error_set(error, -EINVAL, "label %zu must have a name and a value", i + 1);
         list[i] = (struct metric_label) { text_of(labels[i].name), text_of(labels[i].value) };
     }
     return metric_labels_pack(list, count, out, ret, error);
+}
+
+/* Labels beyond the limits lose nothing of a total: it goes to the metric's overflow series, and the collector says so. */
+static int labels_or_overflow(const struct tf_label *labels, size_t count, char out[METRIC_LABELS_BYTES],
+                              struct text *ret, struct error *error) {
+    int r = metric_labels_of(labels, count, out, ret, error);
+    if (r == -E2BIG)
+        *ret = metric_overflow_labels;
+    return r == -E2BIG ? 0 : r;
 }
 
 /* --- by handle --- */
@@ -58,7 +67,7 @@ static int definition_of(const struct tf_metric_definition *any_size, struct met
                                         .name = metric_name_bare((enum metric_kind)given->kind, text_of(given->name)),
                                         .unit = text_of(given->unit),
                                         .help = text_of(given->help) };
-    int r = metric_labels_of(given->labels, given->label_count, labels, &ret->labels, error);
+    int r = labels_or_overflow(given->labels, given->label_count, labels, &ret->labels, error);
     return r < 0 ? r : metric_bounds_pack(given->bounds, given->bound_count, bounds, &ret->bounds, error);
 }
 
@@ -151,7 +160,7 @@ static int update_compose(struct call *call, struct record_metric_update *update
     if (r == 0)
         r = value_check(kind, (enum metric_operation)update->operation, update->name, update->value, call->error);
     if (r == 0)
-        r = metric_labels_of(labels, label_count, room, &update->labels, call->error);
+        r = labels_or_overflow(labels, label_count, room, &update->labels, call->error);
     if (r == 0)
         r = metric_name_claim(&(struct metric_definition) { .kind = kind,
                                                             .naming = (enum metric_naming)update->naming,
@@ -178,12 +187,13 @@ static int update_ordinarily(struct tf_client *client, const struct metric_words
         client_settings_look(client);
     int r = update_compose(&call, &record.metric_update, words->labels, words->label_count, room, hex);
     bool is_sound = r == 0;
-    if (is_sound && entered && !by_record && metric_cell_takes(words->kind, value))
+    bool is_usual = is_sound && entered && words->label_count <= METRIC_LABELS_MAX; /* its words may be looked at */
+    if (is_usual && !by_record && metric_cell_takes(words->kind, value))
         metric = metric_promote(client, call.thread, &record.metric_update,
                                 metric_memo_is_hot(call.thread, words, put.time_ns), put.time_ns);
     if (!metric)
         r = r < 0 ? call_refuse(&call, r) : put_by_policy(&call, client, &put);
-    if (entered && is_sound)
+    if (is_usual)
         metric_memo_keep(call.thread, words, &record, client, metric);
     if (entered)
         call_leave();

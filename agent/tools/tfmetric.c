@@ -156,17 +156,20 @@ static int read_number(enum metric_kind kind, bool add, const char *word, double
     return 0;
 }
 
+/* Labels beyond the limits: as the library does it. */
 static int read_labels(struct arguments *arguments, char *const *words, int count, struct error *error) {
     struct metric_label labels[METRIC_LABELS_MAX];
+    arguments->update.labels = metric_overflow_labels;
     if (count > METRIC_LABELS_MAX)
-        return error_set(error, -EINVAL, "a series has at most %d labels, not %d", METRIC_LABELS_MAX, count);
+        return 0;
     for (int i = 0; i < count; i++) {
         const char *equals = strchr(words[i], '=');
         if (!equals)
             return error_set(error, -EINVAL, "a label is KEY=VALUE, not \"%s\"", words[i]);
         labels[i] = (struct metric_label) { { words[i], (size_t)(equals - words[i]) }, text_of(equals + 1) };
     }
-    return metric_labels_pack(labels, (size_t)count, arguments->labels, &arguments->update.labels, error);
+    int result = metric_labels_pack(labels, (size_t)count, arguments->labels, &arguments->update.labels, error);
+    return result == -E2BIG ? 0 : result;
 }
 
 static bool is_described(const struct arguments *arguments) {

@@ -66,7 +66,7 @@ int metric_label_check(const struct metric_label *label, struct error *error) {
         return error_set(error, -EINVAL, "a label must not be called %.*s: histograms and summaries use that name",
                          TEXT_FORMAT(name));
     if (label->value.length > METRIC_LABEL_VALUE_BYTES)
-        return error_set(error, -EINVAL, "the value of label %.*s must have at most %d bytes, has %zu",
+        return error_set(error, -E2BIG, "the value of label %.*s must have at most %d bytes, has %zu",
                          TEXT_FORMAT(name), METRIC_LABEL_VALUE_BYTES, label->value.length);
     if (!text_is_clean(label->value))
         return error_set(error, -EINVAL, "the value of label %.*s must be UTF-8 without NUL", TEXT_FORMAT(name));
@@ -89,12 +89,14 @@ static void insert_label(struct metric_label *sorted, size_t count, const struct
     sorted[at] = *label;
 }
 
+const struct text metric_overflow_labels = TEXT_INITIALIZER("\x81\xa8overflow\xa4true");
+
 int metric_labels_pack(const struct metric_label *labels, size_t count, char out[METRIC_LABELS_BYTES], struct text *ret,
                        struct error *error) {
     struct metric_label sorted[METRIC_LABELS_MAX];
     size_t kept = 0;
     if (count > METRIC_LABELS_MAX)
-        return error_set(error, -EINVAL, "a series has at most %d labels, not %zu", METRIC_LABELS_MAX, count);
+        return error_set(error, -E2BIG, "a series has at most %d labels, not %zu", METRIC_LABELS_MAX, count);
     for (size_t i = 0; i < count; i++) {
         int result = metric_label_check(&labels[i], error);
         if (result < 0)

@@ -102,9 +102,13 @@ int metric_name_check(struct text name, struct error *error);
 int metric_label_check(const struct metric_label *label, struct error *error);
 
 /* Make canonical labels in `out`: sorted, no two of one name (-EINVAL), none with an empty value (left out, as Prometheus does).
- * -E2BIG when they do not fit. *ret borrows `out`; it is the empty text for none. */
+ * -E2BIG when they are more, or longer, than a series may have. *ret borrows `out`; it is the empty text for none. */
 int metric_labels_pack(const struct metric_label *labels, size_t count, char out[METRIC_LABELS_BYTES], struct text *ret,
                        struct error *error);
+
+/* { overflow: "true" }: of the series of a metric that takes what finds no room for a series of its own, or whose labels are beyond those limits;
+ * OpenTelemetry's otel.metric.overflow does the same. */
+extern const struct text metric_overflow_labels;
 
 /* Whether bytes from outside are canonical labels (or empty). -EINVAL. */
 int metric_labels_check(struct text labels);

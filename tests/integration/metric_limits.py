@@ -31,11 +31,13 @@ def updates_beyond_the_limit_are_kept_and_told_and_a_reload_raises_it():
         wait_until(lambda: metrics(instance, "taskforge_metric_overflow_total") == {"jobs": 3}, "the metric that tells it")
         entries = instance.query("-s", "taskforge", "-F", "metric jobs has too many series")
         expect(len(entries) == 1 and entries[0]["operation"] == "overflow" and "max_series_per_metric" in entries[0]["message"], str(entries))
+        count(instance, "x" * 1025)
+        wait_until(lambda: metrics(instance, "taskforge_jobs_total") == {"a": 5, "b": 5, "true": 16}, "a label that is too long")
         instance.write_config(collector=limits.format(3))
         collector.process.send_signal(signal.SIGHUP)
         wait_until(lambda: instance.count("-s", "taskforge", "-F", "read its configuration again"), "the reload")
         count(instance, "e")
-        wait_until(lambda: metrics(instance, "taskforge_jobs_total") == {"a": 5, "b": 5, "true": 15, "e": 1}, "a series more")
+        wait_until(lambda: metrics(instance, "taskforge_jobs_total") == {"a": 5, "b": 5, "true": 16, "e": 1}, "a series more")
         expect(collector.stop() == 0, "exit status")
 
 

@@ -100,6 +100,34 @@ static void updates_of_too_many_series_go_to_one(void **state) {
     setup_close(&setup);
 }
 
+static void labels_beyond_the_limits_are_told_of(void **state) {
+    struct setup setup;
+    setup_open(*state, &setup);
+    struct record_metric_update record = { .metric_kind = METRIC_COUNTER,
+                                           .operation = METRIC_ADD,
+                                           .value = 3,
+                                           .name = TEXT_LITERAL("jobs"),
+                                           .labels = metric_overflow_labels };
+    for (int i = 0; i < 2; i++) {
+        setup.fold.now_ns = 10;
+        fold_update(&setup.fold, &record, 10, &setup.batch);
+    }
+    assert_int_equal(setup.fold.telling_count, 1);
+    assert_string_equal(setup.fold.tellings[0].text,
+                        "metric jobs has labels beyond the limits: a series has at most 32 of 1024 bytes each, 4096 in "
+                        "all; such updates go to its series {overflow=\"true\"}");
+    setup.fold.user = SHARES_SELF;
+    fold_gather_overflow(&setup.fold, 10, &setup.batch);
+    commit(&setup);
+    assert_true(shown(*state, "taskforge_jobs", overflow, NULL) == 6);
+    const struct metric_label label = { TEXT_LITERAL("metric"), TEXT_LITERAL("jobs") };
+    char room[METRIC_LABELS_BYTES];
+    struct text packed;
+    assert_int_equal(metric_labels_pack(&label, 1, room, &packed, NULL), 0);
+    assert_true(shown(*state, "taskforge_metric_overflow", packed, NULL) == 2);
+    setup_close(&setup);
+}
+
 /* Registered, then the limit is raised: from then on a handle of another process has a series of its own. */
 static void handles_overflow_and_a_raised_limit_holds(void **state) {
     struct setup setup;
@@ -449,6 +477,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(updates_of_too_many_series_go_to_one),
+        TEST(labels_beyond_the_limits_are_told_of),
         TEST(handles_overflow_and_a_raised_limit_holds),
         TEST(observations_without_room_go_to_the_overflow_series),
         TEST(a_stale_series_leaves_and_comes_back_with_its_total),

@@ -131,7 +131,7 @@ static void refuses_labels_that_break_the_rules(void **state) {
     assert_int_equal(pack_one((struct text) { large, METRIC_LABEL_NAME_BYTES }, one, NULL), 0);
     assert_int_equal(pack_one((struct text) { large, METRIC_LABEL_NAME_BYTES + 1 }, one, NULL), -EINVAL);
     assert_int_equal(pack_one(TEXT_LITERAL("a"), (struct text) { large, METRIC_LABEL_VALUE_BYTES }, NULL), 0);
-    assert_int_equal(pack_one(TEXT_LITERAL("a"), (struct text) { large, METRIC_LABEL_VALUE_BYTES + 1 }, NULL), -EINVAL);
+    assert_int_equal(pack_one(TEXT_LITERAL("a"), (struct text) { large, METRIC_LABEL_VALUE_BYTES + 1 }, NULL), -E2BIG);
     assert_int_equal(pack_one(TEXT_LITERAL("a"), TEXT_LITERAL("\xff"), NULL), -EINVAL);
     assert_int_equal(pack_one(TEXT_LITERAL("a"), TEXT_LITERAL("x\0y"), NULL), -EINVAL);
 
@@ -145,10 +145,14 @@ static void refuses_labels_that_break_the_rules(void **state) {
         many[i] = (struct metric_label) { { names[i], length }, { large, 100 } };
     }
     assert_int_equal(metric_labels_pack(many, METRIC_LABELS_MAX, room, &labels, NULL), 0);
-    assert_int_equal(metric_labels_pack(many, METRIC_LABELS_MAX + 1, room, &labels, NULL), -EINVAL);
+    assert_int_equal(metric_labels_pack(many, METRIC_LABELS_MAX + 1, room, &labels, NULL), -E2BIG);
     for (size_t i = 0; i < COUNT_OF(many); i++)
         many[i].value.length = 200;
     assert_int_equal(metric_labels_pack(many, METRIC_LABELS_MAX, room, &labels, NULL), -E2BIG);
+    assert_int_equal(pack_one(TEXT_LITERAL("overflow"), TEXT_LITERAL("true"), NULL), 0);
+    const struct metric_label overflow = LABEL("overflow", "true");
+    assert_int_equal(metric_labels_pack(&overflow, 1, room, &labels, NULL), 0);
+    assert_true(text_equal(labels, metric_overflow_labels));
 }
 
 static void only_canonical_bytes_are_labels(void **state) {
