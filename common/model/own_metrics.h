@@ -97,12 +97,17 @@
     X(ALERTER_EVALUATIONS, COUNTER, "alerter_evaluations_total", "", "Evaluations of all rules.") \
     X(ALERTER_FAILURES, COUNTER, "alerter_evaluation_failures_total", "", "Rules that could not be evaluated, and evaluations whose outcome could not be stored.") \
     X(ALERTER_TIME, TIMER, "alerter_evaluation_seconds", "", "How long an evaluation of all rules took.") \
+    X(ALERTER_SLOWEST, GAUGE, "alerter_slowest_rule_seconds", "", "How long the slowest rule of the last evaluation took; metric rules are read in one pass, which counts for each of them.") \
+    X(ALERTER_RULE_FAILURES, COUNTER, "alerter_rule_failures_total", "rule", "Evaluations of a rule that failed.") \
     X(ALERTER_LAST, GAUGE, "alerter_last_evaluation_timestamp_seconds", "", "When the last evaluation ended, in Unix seconds.") \
     X(ALERTER_RULES, GAUGE, "alerter_rules", "", "Rules in force.") \
     X(ALERTER_ALERTS, GAUGE, "alerter_alerts", "state", "Alerts that are kept now, by their state.") \
     X(ALERTER_NOT_BEGUN, COUNTER, "alerter_alerts_not_begun_total", "", "Label sets that fired beyond the number of alerts there is room for.") \
     X(ALERTER_NOTIFICATIONS, COUNTER, "alerter_notifications_total", "channel,outcome", "What became of notifications; failed ones are tried again.") \
+    X(ALERTER_NOTIFICATION_FAILURES, COUNTER, "alerter_notification_failures_total", "channel,cause", "Attempts to notify that failed or were refused, by what came in place of acceptance.") \
+    X(ALERTER_NOTIFICATION_TIME, TIMER, "alerter_notification_seconds", "channel", "From the change of an alert until the channel had taken the notification of it.") \
     X(ALERTER_WAITING, GAUGE, "alerter_notifications_waiting", "channel", "Notifications that wait to be sent.") \
+    X(ALERTER_OLDEST, GAUGE, "alerter_notifications_oldest_seconds", "channel", "How long the oldest of them has waited; 0 where none waits.") \
     X(ALERTER_HISTORY_WAITING, GAUGE, "alerter_history_waiting", "", "Changes of alerts that wait for room in the ring to be told in the log.")
 /* clang-format on */
 

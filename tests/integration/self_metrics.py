@@ -1,6 +1,7 @@
 """What the four processes tell of themselves: the real programs, some traffic, and the numbers on /metrics are right and keep
 so over reloads, ends and kills; names, kinds and labels are those of the table and the manual."""
 
+import contextlib
 import http.client
 import http.server
 import pathlib
@@ -29,6 +30,7 @@ NOT_PROVOKED = {
     "store_redactions_too_costly_total",
     "store_values_unsealed_total",
     "metric_overflow_total",
+    "alerter_rule_failures_total",
 }
 
 
@@ -128,6 +130,18 @@ class Place(Instance):
             '[{ type: stdin, service: shop }, { type: syslog, listen: "unixgram://%s" }, '
             '{ type: tail, name: files, paths: ["%s"], service: %s, format: json }]' % (self.listen, self.file, service)
         )
+
+    @contextlib.contextmanager
+    def no_store(self):
+        """No partition can be found: a file stands in place of their folder."""
+        logs, away = self.data / "logs", self.data / "away"
+        logs.rename(away)
+        logs.touch()
+        try:
+            yield
+        finally:
+            logs.unlink()
+            away.rename(logs)
 
     def datagram(self, data):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -268,7 +282,7 @@ def requests_and_refused_tokens_are_counted():
 
 def alerts_and_notifications_are_counted():
     with Channel(200) as good, Channel(400) as bad, Channel(503) as busy:
-        with Place(channels={"good": good.url, "bad": bad.url, "busy": busy.url}) as place:
+        with Place(channels={"good": good.url, "bad": bad.url, "busy": busy.url, "none": "http://127.0.0.1:1/"}) as place:
             place.begin()
             alerter = place.start("alerter")
             place.wait(0, "alerter_alerts", state="active")
@@ -280,6 +294,15 @@ def alerts_and_notifications_are_counted():
             place.wait(1, "alerter_notifications_total", channel="good", outcome="sent")
             place.wait(1, "alerter_notifications_total", channel="bad", outcome="refused")
             place.wait(1, "alerter_notifications_waiting", channel="busy")
+            place.wait(1, "alerter_notification_failures_total", channel="bad", cause="http_4xx")
+            place.expect(0, "alerter_notification_failures_total", channel="bad", cause="timeout")
+            wait_until(lambda: place.value("alerter_notification_failures_total", channel="none", cause="connection"), "no connection")
+            place.wait(1, "alerter_notification_seconds_count", channel="good")
+            place.expect(0, "alerter_notification_seconds_count", channel="bad")
+            expect(0 < place.value("alerter_notification_seconds_sum", channel="good") < 30, "how long it took")
+            wait_until(lambda: place.value("alerter_notifications_oldest_seconds", channel="busy") > 0.5, "the oldest to grow old")
+            place.expect(0, "alerter_notifications_oldest_seconds", channel="good")
+            expect(0 < place.value("alerter_slowest_rule_seconds") < 30, "the slowest rule")
             wait_until(lambda: place.value("alerter_notifications_total", channel="busy", outcome="failed") >= 2, "two attempts")
             place.expect(0, "alerter_notifications_total", channel="good", outcome="failed")
             place.expect(0, "alerter_notifications_waiting", channel="good")
@@ -287,6 +310,11 @@ def alerts_and_notifications_are_counted():
             evaluations = seen[("alerter_evaluations_total", ())]
             wait_until(lambda: place.value("alerter_evaluations_total") >= evaluations + 10, "evaluations go on")
             place.expect(0, "alerter_evaluation_failures_total")
+            with place.no_store():
+                alerter.wait_line("rule errors cannot be evaluated")
+            wait_until(lambda: place.value("alerter_rule_failures_total", rule="errors"), "the rule that failed")
+            failures = place.value("alerter_evaluation_failures_total")
+            expect(failures >= place.value("alerter_rule_failures_total", rule="errors") > 0, f"{failures} failures")
             last = place.value("alerter_last_evaluation_timestamp_seconds")
             expect(abs(last - time.time()) < 30, f"the last evaluation was at {last}")
             place.set_channels({"good": good.url})  # while "busy" still waits
