@@ -65,6 +65,10 @@
     X(INPUT_LINES, COUNTER, "input_lines_total", "input", "Lines, datagrams and journal entries that an input has seen.") \
     X(INPUT_BYTES, COUNTER, "input_bytes_total", "input", "Bytes of lines and datagrams that an input has seen; the journal's are not counted.") \
     X(INPUT_NEWEST, GAUGE, "input_newest_timestamp_seconds", "input", "The latest time of an entry that an input has written, in Unix seconds: how far it has come.") \
+    X(INPUT_LAG, GAUGE, "input_lag_seconds", "input", "How old the last entry that an input has written was when it was taken, by its own time.") \
+    X(INPUT_OPEN_FILES, GAUGE, "input_open_files", "input", "Files that an input which follows files has open.") \
+    X(INPUT_ERRORS, COUNTER, "input_read_errors_total", "input,cause", "Times that an input could not read a file, its socket or the journal.") \
+    X(INPUT_CUT, COUNTER, "input_cut_total", "input", "Lines and datagrams that were too long to be kept whole.") \
     X(INPUT_ENTRIES, COUNTER, "input_entries_total", "input", "Entries that an input has written to the ring.") \
     X(INPUT_REPAIRED, COUNTER, "input_repaired_total", "input,reason", "Entries of an input that broke a rule and were repaired, once for each rule.") \
     X(INPUT_INVALID, COUNTER, "input_invalid_total", "input,reason", "What an input has seen that could be no entry at all.") \

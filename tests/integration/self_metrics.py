@@ -193,6 +193,24 @@ def our_own_lines_are_passed_over_and_counted():
         place.wait(2, "input_lines_total", input="tail")
         place.expect(1, "input_own_total", input="tail")
         place.expect(1, "input_entries_total", input="tail")
+        expect(place.value("input_lag_seconds", input="tail") > 0, "the line taken has a time of its own")
+        place.expect(0, "input_cut_total", input="tail")
+
+
+def lines_that_are_cut_and_files_that_cannot_be_read_are_counted():
+    with Place() as place:
+        # Of its own memory a process may not read what lies at 0: a file like any other, and EIO.
+        place.configure(f'[{{ type: tail, paths: ["{place.file}"] }}, {{ type: tail, name: broken, paths: ["/proc/self/mem"] }}]')
+        place.file.write_bytes(b"long " * (1 << 18) + b"\nshort\n")
+        place.begin()
+        place.start("agent")
+        place.wait(2, "input_entries_total", input="tail")
+        place.expect(1, "input_cut_total", input="tail")
+        place.expect(1, "input_open_files", input="tail")
+        place.expect(0, "input_lag_seconds", input="tail")
+        wait_until(lambda: place.value("input_read_errors_total", input="broken", cause="io"), "EIO")
+        place.expect(0, "input_read_errors_total", input="broken", cause="permission")
+        place.expect(0, "input_read_errors_total", input="tail", cause="io")
 
 
 def counts_go_on_over_reloads_and_ends_and_kills():
@@ -420,6 +438,7 @@ if __name__ == "__main__":
             [
                 inputs_are_counted,
                 our_own_lines_are_passed_over_and_counted,
+                lines_that_are_cut_and_files_that_cannot_be_read_are_counted,
                 counts_go_on_over_reloads_and_ends_and_kills,
                 requests_and_refused_tokens_are_counted,
                 alerts_and_notifications_are_counted,
