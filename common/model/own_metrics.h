@@ -41,6 +41,8 @@
     X(STORE_COMMIT_TIME, TIMER, "store_commit_seconds", "", "How long transactions took.") \
     X(STORE_BYTES, GAUGE, "store_bytes", "", "Bytes of the log partitions on disk.") \
     X(STORE_PARTITIONS, GAUGE, "store_partitions", "", "Log partitions.") \
+    X(STORE_MAP_USED, GAUGE, "store_map_used_ratio", "", "How much of what the open log partition may grow to is in use, 0 to 1.") \
+    X(STORE_STATE_BYTES, GAUGE, "store_state_bytes", "", "Bytes of the state that every commit carries on, and a new partition begins with: positions, totals of metrics.") \
     X(STORE_FAILING, GAUGE, "store_failing", "", "1 while the store cannot be written.") \
     X(STORE_DAMAGED, GAUGE, "store_damaged", "", "Log partitions that are damaged or were set aside.") \
     X(STORE_REMOVED, COUNTER, "store_partitions_removed_total", "", "Log partitions that retention removed.") \
@@ -60,6 +62,7 @@
     X(HISTORY_SAMPLES, COUNTER, "history_samples_total", "", "Values of series that were written into the metric history, a histogram as one.") \
     X(HISTORY_TIME, TIMER, "history_tick_seconds", "", "How long it took to write a tick.") \
     X(HISTORY_BYTES, GAUGE, "history_bytes", "", "Bytes of the metric history on disk.") \
+    X(HISTORY_LAG, GAUGE, "history_lag_seconds", "", "How long ago the last tick that is in the metric history was due; 0 where no history is kept.") \
     X(HISTORY_FAILING, GAUGE, "history_failing", "", "1 while the metric history cannot be written.") \
     /* the agent */ \
     X(INPUT_LINES, COUNTER, "input_lines_total", "input", "Lines, datagrams and journal entries that an input has seen.") \

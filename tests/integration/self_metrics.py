@@ -403,6 +403,10 @@ def commits_are_told_by_size_age_and_cause():
         causes = {dict(key[1])["cause"]: value for key, value in seen.items() if key[0] == "store_flushes_total"}
         expect(causes["urgent"] > 0 and causes["spill"] == 0, f"{causes}")
         expect(sum(causes.values()) <= place.value("store_commits_total"), f"{causes}")
+        expect(0 < place.value("store_map_used_ratio") < 1, "the open partition is neither empty nor full")
+        expect(100 < place.value("store_state_bytes") < 10 << 20, "the state")
+        wait_until(lambda: place.value("history_ticks_total"), "a tick", pause=0.1)
+        expect(0 < place.value("history_lag_seconds") < 30, "ticks come each second")
         wait_until(lambda: place.value("output_waiting_entries") == 0, "the output to print", pause=0.1)
 
 
