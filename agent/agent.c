@@ -273,8 +273,10 @@ int agent_reload(struct agent *agent, const struct config *config, struct error 
         for (size_t j = 0; j < count; j++)
             if (!places[j]->kept)
                 hand_over(places[j], old);
-        if (agent->metrics) /* what it counted since it was told last */
+        if (agent->metrics) { /* what it counted since it was told last */
             self_tell_input(agent->metrics, old->config->name, &old->input->counters, &old->told);
+            self_tell_end(agent->metrics, old->config->name, &old->told);
+        }
         place_destroy(old);
     }
     free(agent->places);

@@ -9,8 +9,17 @@ void self_tell_input(struct daemon_metrics *metrics, const char *input, const st
                      struct input_counters *told) {
     tell_one(metrics, OWN_INPUT_LINES, input, NULL, now->lines, &told->lines);
     tell_one(metrics, OWN_INPUT_BYTES, input, NULL, now->bytes, &told->bytes);
-    if (now->newest_ns > 0)
+    if (now->newest_ns > 0) {
         daemon_metrics_set(metrics, OWN_INPUT_NEWEST, input, NULL, (double)now->newest_ns / (double)CLOCK_SECOND);
+        daemon_metrics_set(metrics, OWN_INPUT_LAG, input, NULL, (double)now->lag_ns / (double)CLOCK_SECOND);
+    }
+    if (now->open_files > 0 || told->open_files > 0)
+        daemon_metrics_set(metrics, OWN_INPUT_OPEN_FILES, input, NULL, (double)now->open_files);
+    told->open_files = now->open_files;
+    tell_one(metrics, OWN_INPUT_CUT, input, NULL, now->cut, &told->cut);
+    for (unsigned i = 0; i < INPUT_ERROR_COUNT; i++)
+        tell_one(metrics, OWN_INPUT_ERRORS, input, input_error_name((enum input_error)i), now->errors[i],
+                 &told->errors[i]);
     tell_one(metrics, OWN_INPUT_ENTRIES, input, NULL, now->entries, &told->entries);
     tell_one(metrics, OWN_INPUT_EMPTY, input, NULL, now->empty, &told->empty);
     tell_one(metrics, OWN_INPUT_OWN, input, NULL, now->own, &told->own);
@@ -22,6 +31,11 @@ void self_tell_input(struct daemon_metrics *metrics, const char *input, const st
     for (unsigned i = 0; i < ENTRY_REPAIR_REASON_COUNT; i++)
         tell_one(metrics, OWN_INPUT_REPAIRED, input, entry_repair_reason_name((enum entry_repair_reason)(1U << i)),
                  now->repaired[i], &told->repaired[i]);
+}
+
+void self_tell_end(struct daemon_metrics *metrics, const char *input, const struct input_counters *told) {
+    if (told->open_files > 0)
+        daemon_metrics_set(metrics, OWN_INPUT_OPEN_FILES, input, NULL, 0);
 }
 
 void self_tell_host(struct daemon_metrics *metrics, const struct host_counters *now, struct host_counters *told) {

@@ -10,6 +10,8 @@
 /* Tell what has been counted since *told, which becomes what is counted now. Begin with zeroes for each input that begins. */
 void self_tell_input(struct daemon_metrics *metrics, const char *input, const struct input_counters *now,
                      struct input_counters *told);
+/* The input has come to its end, after it was told for the last time: what was so now is so no more. */
+void self_tell_end(struct daemon_metrics *metrics, const char *input, const struct input_counters *told);
 void self_tell_host(struct daemon_metrics *metrics, const struct host_counters *now, struct host_counters *told);
 
 #endif

@@ -36,9 +36,7 @@ void alerter_destroy(struct alerter *alerter) {
     loop_remove_timer(alerter->timer);
     loop_remove_timer(alerter->stop_timer);
     loop_remove_timer(alerter->tell_timer);
-    if (alerter->metrics)
-        alerter_self_tell(alerter);
-    daemon_metrics_destroy(alerter->metrics);
+    alerter_self_close(alerter);
     outbox_close(alerter->outbox);
     http_client_destroy(alerter->http);
     history_destroy(alerter->history);

@@ -20,6 +20,7 @@ struct alerter_counters {
     uint64_t
         evaluation_failures; /* rules that could not be evaluated, and evaluations whose outcome could not be stored */
     uint64_t last_evaluation_ns;         /* how long the last one took */
+    uint64_t slowest_rule_ns;            /* of the last one */
     uint64_t last_evaluated_ns;          /* when it ended, real; 0: there was none */
     uint64_t alerts_not_begun;           /* beyond ALERTS_OPEN_MAX, or label sets beyond OBSERVED_SERIES_MAX */
     uint64_t alerts[ALERT_STATUS_COUNT]; /* now, by status */

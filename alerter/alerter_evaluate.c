@@ -16,6 +16,7 @@ struct evaluation {
     struct alert_changes changes;
     uint64_t now_ns;
     int result; /* of the evaluation itself: -ENOMEM */
+    uint64_t slowest_ns;
 };
 
 /* --- one label set --- */
@@ -101,10 +102,16 @@ static void judge_rule(struct evaluation *evaluation, size_t at) {
     note_outcome(state, rule, observed, evaluation->now_ns);
     state->open = 0;
     state->no_data = observed->count == 0;
-    alerter->counters.evaluation_failures += observed->result < 0 && observed->result != -EAGAIN;
+    bool failed = observed->result < 0 && observed->result != -EAGAIN;
+    state->failures += failed;
+    alerter->counters.evaluation_failures += failed;
     alerter->counters.alerts_not_begun += observed->omitted;
+    uint64_t begun_ns = clock_monotonic_ns();
     for (size_t i = 0; i < observed->count && observed->result == 0 && evaluation->result == 0; i++)
         evaluation->result = judge_series(evaluation, rule, &observed->series[i]);
+    uint64_t took_ns = observed->took_ns + (clock_monotonic_ns() - begun_ns);
+    if (took_ns > evaluation->slowest_ns)
+        evaluation->slowest_ns = took_ns;
 }
 
 /* --- the alerts that no observation was about --- */
@@ -210,6 +217,7 @@ void alerter_evaluate(struct alerter *alerter, uint64_t now_ns) {
     free(evaluation.all);
     alerter->counters.evaluations++;
     alerter->counters.last_evaluation_ns = clock_monotonic_ns() - begin_ns;
+    alerter->counters.slowest_rule_ns = evaluation.slowest_ns;
     alerter->counters.last_evaluated_ns = clock_real_ns();
     alerter_self_evaluated(alerter);
 }

@@ -11,7 +11,10 @@
 #include "alerter/state.h"
 #include "common/process/control.h"
 
-enum { ALERTER_PATH_MAX = 600 };
+enum {
+    ALERTER_PATH_MAX = 600,
+    RULES_APART_MAX = 100, /* rules whose failures are counted apart; those of further ones are counted together */
+};
 
 /* What is known of a rule's last evaluation; one for each of rules->rules. */
 struct rule_state {
@@ -20,6 +23,7 @@ struct rule_state {
     uint64_t evaluated_ns; /* real; 0: not yet */
     bool no_data;          /* nothing could be said of any label set */
     size_t open;           /* alerts */
+    uint64_t failures;     /* evaluations that failed and are not told yet */
 };
 
 struct alerter {
@@ -35,6 +39,8 @@ struct alerter {
     struct daemon_metrics *metrics;
     struct tf_metric *evaluation_time;
     struct alerter_counters told; /* as metrics */
+    char *apart[RULES_APART_MAX]; /* ids of rules that have failed, whether or not they are still there; owned */
+    size_t apart_count;
     struct history *history;
     struct http_client *http;
     struct outbox *outbox;
@@ -89,6 +95,7 @@ int alerter_self_open(struct alerter *alerter, struct error *error); /* once all
 void alerter_self_tell(struct alerter *alerter);                     /* what happened since the last time */
 void alerter_self_show_channels(struct alerter *alerter);            /* those of the rules, which are new */
 void alerter_self_evaluated(struct alerter *alerter);                /* how long the last evaluation took */
+void alerter_self_close(struct alerter *alerter);                    /* tells once more; before the outbox */
 
 /* --- alerter_control.c --- */
 

@@ -43,6 +43,26 @@ enum channel_verdict channel_judge(enum channel_type type, const struct http_ans
     return answer->status == 0 ? CHANNEL_RETRY : rows[type].judge(answer);
 }
 
+enum channel_cause channel_cause(enum channel_type type, const struct http_answer *answer) {
+    if (answer->status == 0)
+        return answer->timed_out ? CHANNEL_CAUSE_TIMEOUT : CHANNEL_CAUSE_CONNECTION;
+    if (type == CHANNEL_EMAIL)
+        return answer->status < 500 ? CHANNEL_CAUSE_SMTP_4XX : CHANNEL_CAUSE_SMTP_5XX;
+    if (answer->status < 400)
+        return CHANNEL_CAUSE_HTTP_3XX;
+    return answer->status < 500 ? CHANNEL_CAUSE_HTTP_4XX : CHANNEL_CAUSE_HTTP_5XX;
+}
+
+const char *channel_cause_name(enum channel_cause cause) {
+    static const char *const names[CHANNEL_CAUSE_COUNT] = {
+        [CHANNEL_CAUSE_HTTP_3XX] = "http_3xx", [CHANNEL_CAUSE_HTTP_4XX] = "http_4xx",
+        [CHANNEL_CAUSE_HTTP_5XX] = "http_5xx", [CHANNEL_CAUSE_SMTP_4XX] = "smtp_4xx",
+        [CHANNEL_CAUSE_SMTP_5XX] = "smtp_5xx", [CHANNEL_CAUSE_TIMEOUT] = "timeout",
+        [CHANNEL_CAUSE_UNSENT] = "unsent",     [CHANNEL_CAUSE_CONNECTION] = "connection",
+    };
+    return names[cause];
+}
+
 void notification_append_key(struct buffer *out, const struct notification *notification) {
     alert_append_dedup_key(out, notification->alert);
     buffer_append_format(out, ":%s:%llu", alert_status_name(notification->alert->status),

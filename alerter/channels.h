@@ -38,6 +38,21 @@ enum channel_verdict {
 };
 enum channel_verdict channel_judge(enum channel_type type, const struct http_answer *answer);
 
+/* What came of an attempt in place of acceptance; names stand in metrics. */
+enum channel_cause {
+    CHANNEL_CAUSE_HTTP_3XX,
+    CHANNEL_CAUSE_HTTP_4XX,
+    CHANNEL_CAUSE_HTTP_5XX, /* and what no standard knows */
+    CHANNEL_CAUSE_SMTP_4XX,
+    CHANNEL_CAUSE_SMTP_5XX,
+    CHANNEL_CAUSE_TIMEOUT,
+    CHANNEL_CAUSE_CONNECTION, /* none, or it ended before an answer; a certificate that is not trusted */
+    CHANNEL_CAUSE_UNSENT,     /* nothing went out: no such channel, a secret that cannot be read */
+    CHANNEL_CAUSE_COUNT,
+};
+enum channel_cause channel_cause(enum channel_type type, const struct http_answer *answer); /* of one not delivered */
+const char *channel_cause_name(enum channel_cause cause);                                   /* "http_3xx" ... */
+
 const char *channel_type_name(enum channel_type type); /* "webhook" "email" */
 
 /* --- for channels/ --- */

@@ -235,14 +235,21 @@ void observe(struct observer *observer, const struct rules *rules, uint64_t now_
     if (result == 0)
         result = make_counts(observer, rules->rule_count, &error);
     check(result < 0 || observer->count_count == rules->rule_count);
+    uint64_t begun_ns = clock_monotonic_ns();
     metrics_observe(observer->metrics, rules, now_ns, all);
+    uint64_t then_ns = clock_monotonic_ns(), metrics_ns = then_ns - begun_ns;
     for (size_t i = 0; i < rules->rule_count; i++) {
-        if (rules->rules[i].kind == RULE_METRIC)
+        if (rules->rules[i].kind == RULE_METRIC) {
+            all[i].took_ns = metrics_ns;
             continue;
+        }
         all[i].result = result;
         all[i].error = error;
         if (result == 0)
             observe_store(observer, &rules->rules[i], &observer->counts[i], now_ns, &all[i]);
+        begun_ns = then_ns;
+        then_ns = clock_monotonic_ns();
+        all[i].took_ns = then_ns - begun_ns;
     }
 }
 

@@ -25,6 +25,7 @@ struct observations {
     size_t omitted;
     int result; /* 0, or a negative errno: nothing could be observed, nothing is to change */
     struct error error;
+    uint64_t took_ns; /* to observe; of a metric rule: all of them, which are read in one pass */
 };
 #define OBSERVATIONS_EMPTY ((struct observations) { 0 })
 void observations_finish(struct observations *observations);

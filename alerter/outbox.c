@@ -197,11 +197,17 @@ struct outbox_counts outbox_counts(const struct outbox *outbox) {
     return outbox->counts;
 }
 
+void outbox_watch(struct outbox *outbox, outbox_delivered_function *function, void *context) {
+    outbox->delivered = function;
+    outbox->delivered_context = context;
+}
+
 void outbox_take_counts(struct outbox *outbox, outbox_channel_function *function, void *context) {
     for (struct lane *lane = outbox->lanes; lane; lane = lane->next) {
         struct outbox_counts grown = lane->grown;
 
         grown.waiting = lane->count;
+        grown.oldest_ns = lane->count > 0 ? lane->items[lane->first].created_ns : 0;
         lane->grown = (struct outbox_counts) { 0 };
         function(context, lane->name, &grown);
     }

@@ -16,7 +16,7 @@
 
 #include "alerter/alert.h"
 #include "alerter/alert_store.h"
-#include "alerter/channel_config.h"
+#include "alerter/channels.h"
 #include "common/base/clock.h"
 #include "common/process/http_client.h"
 #include "common/process/loop.h"
@@ -31,14 +31,16 @@ enum {
 
 struct outbox;
 
-struct outbox_counts { /* since outbox_open, but for `waiting` */
+struct outbox_counts { /* since outbox_open, but for what is so now */
     uint64_t delivered;
     uint64_t failed; /* attempts that will be repeated */
     uint64_t refused;
     uint64_t expired; /* older than OUTBOX_AGE_MAX_NS */
     uint64_t dropped; /* beyond OUTBOX_WAITING_MAX */
     uint64_t damaged; /* records in the store that were none of ours */
-    uint64_t waiting; /* now */
+    uint64_t causes[CHANNEL_CAUSE_COUNT]; /* of what failed and was refused */
+    uint64_t waiting;                     /* now */
+    uint64_t oldest_ns;                   /* now, by channel: real time from which the first that waits is; 0: none */
 };
 
 /* Find what waits in the store. Nothing is sent before outbox_set_channels. loop, client and store are borrowed and must
@@ -61,7 +63,11 @@ void outbox_abort(struct outbox *outbox);
 
 struct outbox_counts outbox_counts(const struct outbox *outbox);
 
-/* What happened on each channel since this was called last, `waiting` what does now. A channel that is gone from the rules is
+/* Be told of each notification that its channel took, `age_ns` after it was put in. It may not call the outbox. */
+typedef void outbox_delivered_function(void *context, const char *channel, uint64_t age_ns);
+void outbox_watch(struct outbox *outbox, outbox_delivered_function *function, void *context);
+
+/* What happened on each channel since this was called last, `waiting` and `oldest_ns` what is so now. A channel that is gone from the rules is
  * forgotten with the next outbox_set_channels that finds nothing waiting for it: call this before. Not within a transaction. */
 typedef void outbox_channel_function(void *context, const char *channel, const struct outbox_counts *grown);
 void outbox_take_counts(struct outbox *outbox, outbox_channel_function *function, void *context);

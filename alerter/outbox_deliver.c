@@ -58,7 +58,7 @@ static void note_done(struct lane *lane) {
     lane_go(lane);
 }
 
-static void try_later(struct lane *lane, const char *why, uint64_t retry_after_ns) {
+static void try_later(struct lane *lane, const char *why, enum channel_cause cause, uint64_t retry_after_ns) {
     uint32_t random = 0;
     uint64_t wait;
 
@@ -67,9 +67,18 @@ static void try_later(struct lane *lane, const char *why, uint64_t retry_after_n
     if (retry_after_ns > wait)
         wait = retry_after_ns < OUTBOX_RETRY_AFTER_MAX_NS ? retry_after_ns : OUTBOX_RETRY_AFTER_MAX_NS;
     LANE_COUNT(lane, failed, 1);
+    LANE_COUNT(lane, causes[cause], 1);
     diag_warn("the channel %s did not take a notification (attempt %u, %zu waiting): %s; tried again in %.1f s",
               lane->name, lane->failures, lane->count, why, (double)wait / 1e9);
     loop_set_timer(lane->timer, wait);
+}
+
+static void tell_delivered(const struct lane *lane) {
+    const struct outbox *outbox = lane->outbox;
+    uint64_t now = clock_real_ns(), created = lane->items[lane->first].created_ns;
+
+    if (outbox->delivered)
+        outbox->delivered(outbox->delivered_context, lane->name, now > created ? now - created : 0);
 }
 
 static void end_attempt(const struct http_answer *answer, void *context) {
@@ -79,6 +88,7 @@ static void end_attempt(const struct http_answer *answer, void *context) {
     switch (channel_judge(lane->sent_by, answer)) {
     case CHANNEL_DELIVERED:
         LANE_COUNT(lane, delivered, 1);
+        tell_delivered(lane);
         if (answer->refused[0])
             diag_warn("the channel %s took a notification, but not for all its recipients: %s", lane->name,
                       answer->refused);
@@ -88,6 +98,7 @@ static void end_attempt(const struct http_answer *answer, void *context) {
         break;
     case CHANNEL_REFUSED:
         LANE_COUNT(lane, refused, 1);
+        LANE_COUNT(lane, causes[channel_cause(lane->sent_by, answer)], 1);
         diag_error("the channel %s refused a notification for good, it is not sent again: %s%s%.*s", lane->name,
                    answer->line, answer->body.length ? ": " : "",
                    answer->body.length < 200 ? (int)answer->body.length : 200,
@@ -95,7 +106,7 @@ static void end_attempt(const struct http_answer *answer, void *context) {
         note_done(lane);
         break;
     case CHANNEL_RETRY:
-        try_later(lane, answer->failure[0] ? answer->failure : answer->line,
+        try_later(lane, answer->failure[0] ? answer->failure : answer->line, channel_cause(lane->sent_by, answer),
                   answer->status == 429 || answer->status == 503 ? answer->retry_after_ns : 0);
         break;
     }
@@ -187,5 +198,5 @@ void lane_attempt(struct loop_timer *timer, void *context) {
         alert_finish(&alert);
     }
     if (r < 0)
-        try_later(lane, error.text, 0);
+        try_later(lane, error.text, CHANNEL_CAUSE_UNSENT, 0);
 }

@@ -26,7 +26,7 @@ struct lane {
     bool noting;                  /* the first is done with, but still in the store: it must not be sent again */
     unsigned failures;            /* in a row, of the first */
     struct loop_timer *timer;     /* of the next attempt */
-    struct outbox_counts grown;   /* since outbox_take_counts; its `waiting` stays 0 */
+    struct outbox_counts grown;   /* since outbox_take_counts; what is so now stays 0 */
 };
 
 struct outbox {
@@ -40,6 +40,8 @@ struct outbox {
     bool ready;               /* the channels are known */
     size_t put_count, doomed; /* of all lanes */
     struct outbox_counts counts;
+    outbox_delivered_function *delivered; /* NULL: nobody watches */
+    void *delivered_context;
 };
 
 /* Count n of something on a channel, and in all. */

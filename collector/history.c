@@ -63,13 +63,14 @@ static void note_failure(struct history *history, const struct error *error) {
     pthread_mutex_unlock(&history->mutex);
 }
 
-static void note_tick(struct history *history, uint64_t samples, uint64_t took_ns) {
+static void note_tick(struct history *history, uint64_t tick_ns, uint64_t samples, uint64_t took_ns) {
     struct history_status *status = &history->status;
     uint64_t bytes = history_bytes(history);
     if (history->failing)
         diag_info("metric history is written again");
     history->failing = history->told_back = false;
     pthread_mutex_lock(&history->mutex);
+    history->written_ns = tick_ns;
     status->ticks++;
     status->samples += samples;
     status->bytes = bytes;
@@ -88,6 +89,9 @@ static void note_missed(struct history *history, uint64_t ticks) {
 /* The tick is there already: of a collector that ran until now, which is as it should be; or the clock went back. */
 static void note_there(struct history *history, uint64_t tick_ns) {
     uint64_t last = samples_writer_last(history->writer);
+    pthread_mutex_lock(&history->mutex);
+    history->written_ns = last;
+    pthread_mutex_unlock(&history->mutex);
     if (last <= tick_ns)
         return;
     if (!history->told_back)
@@ -112,7 +116,7 @@ static void sample(struct history *history, uint64_t tick_ns) {
     } else if (result == 1) {
         note_there(history, tick_ns);
     } else {
-        note_tick(history, samples, clock_monotonic_ns() - begun);
+        note_tick(history, tick_ns, samples, clock_monotonic_ns() - begun);
     }
 }
 
@@ -165,6 +169,8 @@ int history_create(const char *data_dir, const char *runtime_dir, struct history
 void history_set(struct history *history, const struct config_history *limits,
                  const struct config_retention *retention) {
     pthread_mutex_lock(&history->mutex);
+    if (history->limits.history.interval_ns == 0)
+        history->written_ns = clock_real_ns();
     history->limits.history = *limits;
     history->limits.retention = *retention;
     history->version++;
@@ -202,7 +208,10 @@ void history_destroy(struct history *history) {
 
 void history_look(struct history *history, struct history_status *ret) {
     pthread_mutex_lock(&history->mutex);
+    uint64_t now_ns = clock_real_ns();
     *ret = history->status;
+    if (history->limits.history.interval_ns > 0 && now_ns > history->written_ns)
+        ret->lag_ns = now_ns - history->written_ns;
     history->status.time_count = 0;
     pthread_mutex_unlock(&history->mutex);
 }

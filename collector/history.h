@@ -29,6 +29,7 @@ enum { HISTORY_TIMES_MAX = 64 };
 struct history_status {
     uint64_t ticks, missed, samples, failures;
     uint64_t bytes;                       /* of all files on the disk */
+    uint64_t lag_ns;                      /* how long ago the last tick that is written was due; 0: it is off */
     uint64_t failing_since_ns;            /* monotonic; 0: it is written, or off */
     uint64_t times_ns[HISTORY_TIMES_MAX]; /* how long ticks took: those since the last look, each told once */
     size_t time_count;

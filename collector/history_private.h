@@ -32,6 +32,7 @@ struct history {
     struct history_limits limits; /* mutex */
     unsigned version;             /* mutex: counts changes of the limits */
     struct history_status status; /* mutex */
+    uint64_t written_ns;          /* mutex: real, of the last tick that is there; before it: when history began */
 
     struct history_limits own; /* the thread's copy */
     unsigned own_version;

@@ -23,6 +23,10 @@ static struct text node_value(const struct state_node *node) {
     return (struct text) { node->bytes + node->key_length, node->value_length };
 }
 
+static size_t node_bytes(const struct state_node *node) {
+    return node->key_length + node->value_length;
+}
+
 /* Where the pointer to the key's node stands, or the end of its chain. */
 static struct state_node **find(const struct state_map *map, struct text key, uint64_t hash) {
     struct state_node **at = &map->buckets[hash & (map->bucket_count - 1)];
@@ -86,10 +90,12 @@ void state_map_put_prepared(struct state_map *map, struct state_node *node, stru
     }
     if (*at) {
         node->next = (*at)->next;
+        map->bytes -= node_bytes(*at);
         free(*at);
     } else {
         map->count++;
     }
+    map->bytes += node_bytes(node);
     *at = node;
 }
 
@@ -109,8 +115,9 @@ void state_map_delete(struct state_map *map, struct text key) {
     if (!node)
         return;
     *at = node->next;
-    free(node);
+    map->bytes -= node_bytes(node);
     map->count--;
+    free(node);
 }
 
 bool state_map_get(const struct state_map *map, struct text key, struct text *ret) {

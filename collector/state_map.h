@@ -17,6 +17,7 @@ struct state_map {
     struct state_node **buckets;
     size_t bucket_count; /* a power of two, or 0 */
     size_t count;
+    size_t bytes; /* of all keys and values */
 };
 #define STATE_MAP_EMPTY ((struct state_map) { 0 })
 

@@ -17,6 +17,10 @@ static void look_at_store(struct collector *collector) {
     free(names);
     self_set(&collector->self, SELF_STORE_BYTES, (double)bytes);
     self_set(&collector->self, SELF_STORE_PARTITIONS, (double)count);
+    const struct partition_ref *open = collector->partitions.current;
+    double share = open && open->partition ? partition_used_share(open->partition) : 0;
+    self_set(&collector->self, SELF_STORE_MAP_USED, share);
+    self_set(&collector->self, SELF_STATE_BYTES, (double)collector->state.bytes);
 }
 
 static void look_at_history(struct collector *collector) {
@@ -28,6 +32,7 @@ static void look_at_history(struct collector *collector) {
     self->totals[SELF_HISTORY_FAILURES] = status.failures;
     self->totals[SELF_HISTORY_SAMPLES] = status.samples;
     self_set(self, SELF_HISTORY_BYTES, (double)status.bytes);
+    self_set(self, SELF_HISTORY_LAG, (double)(status.lag_ns / CLOCK_MILLISECOND) / 1000);
     self_set(self, SELF_HISTORY_FAILING, status.failing_since_ns != 0);
     for (size_t i = 0; i < status.time_count; i++)
         self_time(self, SELF_HISTORY_TIME, status.times_ns[i]);

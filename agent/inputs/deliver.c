@@ -5,6 +5,7 @@
 
 void deliver_fill(struct parsed *parsed, const struct deliver_names *names, uint64_t now_ns) {
     struct entry *entry = &parsed->entry;
+    parsed->seen_ns = now_ns;
     if (names->configured_service.length > 0 && (parsed->service_is_a_tag || entry->service.length == 0))
         entry->service = names->configured_service;
     if (entry->service.length == 0)
@@ -64,6 +65,7 @@ int deliver(struct input *input, struct parsed *parsed, struct parse_scratch *sc
         uint64_t time_ns = parsed->entry.timestamp_ns ? parsed->entry.timestamp_ns : clock_real_ns();
         if (time_ns > input->counters.newest_ns)
             input->counters.newest_ns = time_ns;
+        input->counters.lag_ns = parsed->seen_ns > time_ns ? parsed->seen_ns - time_ns : 0;
         return 0;
     }
     input->counters.lost++;

@@ -35,6 +35,17 @@ enum input_invalid_reason {
 };
 const char *input_invalid_reason_name(enum input_invalid_reason reason); /* "empty" "damaged" */
 
+/* Why an input could not read; names (input_error_name) stand in metrics. */
+enum input_error {
+    INPUT_ERROR_PERMISSION,
+    INPUT_ERROR_IO,        /* the device, or what is on it */
+    INPUT_ERROR_RESOURCES, /* too many descriptors, no memory */
+    INPUT_ERROR_OTHER,
+    INPUT_ERROR_COUNT,
+};
+const char *input_error_name(enum input_error error); /* "permission" "io" "resources" "other" */
+enum input_error input_error_of(int code);            /* a negative errno's */
+
 /* What happened in one input since it was created. */
 struct input_counters {
     uint64_t lines;   /* lines, datagrams, journal entries seen */
@@ -45,6 +56,10 @@ struct input_counters {
     uint64_t lost; /* found no room and could not be held back */
     uint64_t bytes;     /* of lines with their ends, of datagrams */
     uint64_t newest_ns; /* the latest time of an entry that was written; 0: none */
+    uint64_t lag_ns;    /* how old the last of them was when it was taken; 0: not known, or it had no time of its own */
+    uint64_t cut;       /* too long to be kept whole */
+    uint64_t errors[INPUT_ERROR_COUNT]; /* times that it could not read */
+    uint64_t open_files;                /* now, of inputs that follow files */
     uint64_t held;      /* times that the input held back since there was no room */
     uint64_t repaired[ENTRY_REPAIR_REASON_COUNT];
 };
@@ -85,6 +100,11 @@ struct input {
 
 void input_init(struct input *input, const struct input_type *type, const struct config_input *config,
                 const struct input_context *context);
+
+/* It could not read, for a negative errno. */
+static inline void input_count_error(struct input *input, int code) {
+    input->counters.errors[input_error_of(code)]++;
+}
 
 /* An input says that it has come to its end. */
 void input_end(struct input *input);

@@ -1,6 +1,8 @@
 /* inputs.c - the table. */
 #include "agent/inputs/inputs.h"
 
+#include <errno.h>
+
 #include "common/base/check.h"
 
 static const struct input_type *const input_types[] = {
@@ -25,6 +27,32 @@ const char *input_invalid_reason_name(enum input_invalid_reason reason) {
         [INPUT_INVALID_DAMAGED] = "damaged",
     };
     return names[reason];
+}
+
+const char *input_error_name(enum input_error error) {
+    static const char *const names[INPUT_ERROR_COUNT] = {
+        [INPUT_ERROR_PERMISSION] = "permission",
+        [INPUT_ERROR_IO] = "io",
+        [INPUT_ERROR_RESOURCES] = "resources",
+        [INPUT_ERROR_OTHER] = "other",
+    };
+    return names[error];
+}
+
+enum input_error input_error_of(int code) {
+    static const struct {
+        int code;
+        enum input_error error;
+    } known[] = {
+        { EACCES, INPUT_ERROR_PERMISSION }, { EPERM, INPUT_ERROR_PERMISSION }, { EIO, INPUT_ERROR_IO },
+        { EBADMSG, INPUT_ERROR_IO },        { EUCLEAN, INPUT_ERROR_IO },       { ESTALE, INPUT_ERROR_IO },
+        { ENODATA, INPUT_ERROR_IO },        { ENXIO, INPUT_ERROR_IO },         { EMFILE, INPUT_ERROR_RESOURCES },
+        { ENFILE, INPUT_ERROR_RESOURCES },  { ENOMEM, INPUT_ERROR_RESOURCES },
+    };
+    for (size_t i = 0; i < COUNT_OF(known); i++)
+        if (known[i].code == -code)
+            return known[i].error;
+    return INPUT_ERROR_OTHER;
 }
 
 void input_init(struct input *input, const struct input_type *type, const struct config_input *config,

@@ -249,6 +249,7 @@ static void go_on(struct journal_input *self) {
     if (!self->journal) {
         int result = open_journal(self);
         if (result < 0) {
+            input_count_error(&self->input, result);
             say(self, result == -EACCES ? "may not read the journal: add the agent's user to the group systemd-journal"
                                         : "cannot open the journal; it is tried again");
             loop_set_timer(self->timer, REOPEN_MS * CLOCK_MILLISECOND);
@@ -261,6 +262,7 @@ static void go_on(struct journal_input *self) {
     } else if (result > 0) {
         loop_set_timer(self->timer, 0);
     } else if (result < 0) {
+        input_count_error(&self->input, result);
         say(self, "the journal cannot be read; it is opened anew");
         close_journal(self);
         loop_set_timer(self->timer, REOPEN_MS * CLOCK_MILLISECOND);

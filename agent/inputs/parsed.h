@@ -12,6 +12,7 @@
 
 struct parsed {
     struct entry entry;    /* timestamp_ns 0: none was found */
+    uint64_t seen_ns;      /* about when it was taken; 0: not known */
     unsigned repaired;     /* enum entry_repair_reason bits that the parser set */
     bool service_is_a_tag; /* the service is a syslog line's tag: a configured service stands above it */
     bool is_json;          /* the line was a JSON object */

@@ -42,11 +42,13 @@ static int take_line(struct stdin_input *self, struct text line, bool cut, uint6
     struct deliver_names names = { text_of(config->service), TEXT_LITERAL("stdin"), TEXT_LITERAL("stdin"),
                                    TEXT_LITERAL("stdin") };
     deliver_fill(&parsed, &names, 0);
+    parsed.seen_ns = now_ns;
     parsed.repaired |= cut ? ENTRY_REPAIR_CUT : 0;
     int result = deliver(&self->input, &parsed, &self->scratch, NULL);
     if (result == 0) {
         self->input.counters.lines++;
         self->input.counters.bytes += bytes;
+        self->input.counters.cut += cut;
     }
     return result;
 }
@@ -73,8 +75,10 @@ static bool read_some(struct stdin_input *self) {
     ssize_t got = read(STDIN_FILENO, line_buffer_room(&self->lines), LINE_BUFFER_READ);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
-    if (got < 0)
+    if (got < 0) {
+        input_count_error(&self->input, -errno);
         diag_warn("input %s: cannot read stdin: %s", self->input.config->name, strerror(errno));
+    }
     if (got <= 0) {
         self->at_end = true;
         loop_remove_fd(self->source);

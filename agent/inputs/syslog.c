@@ -57,6 +57,7 @@ static void take(struct syslog_input *self, struct text datagram, bool cut, pid_
     uint64_t now_ns = clock_real_ns();
     counters->lines++;
     counters->bytes += datagram.length;
+    counters->cut += cut;
     if (parse_syslog(datagram, now_ns, &self->scratch, &parsed) != 0) {
         counters->invalid[INPUT_INVALID_EMPTY]++;
         return;
@@ -96,8 +97,12 @@ static bool receive(struct syslog_input *self) {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
     };
     ssize_t got = recvmsg(self->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got < 0)
-        return errno == EINTR;
+    if (got < 0) {
+        int code = errno;
+        if (code != EAGAIN && code != EINTR)
+            input_count_error(&self->input, -code);
+        return code == EINTR;
+    }
     take(self, (struct text) { self->buffer, (size_t)got }, (message.msg_flags & MSG_TRUNC) != 0, sender_of(&message));
     return true;
 }

@@ -25,7 +25,7 @@ void tail_read_close(struct tail_file *file) {
         return;
     close(file->fd);
     file->fd = -1;
-    file->tail->open_count--;
+    file->tail->input.counters.open_files = --file->tail->open_count;
 }
 
 /* Close the file whose turn was longest ago: never one that is unlinked, since nothing else keeps what is in it. */
@@ -52,6 +52,8 @@ int tail_read_open(struct tail_file *file) {
     int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* never waits on what became a FIFO */
     if (fd < 0) {
         int code = errno;
+        if (code != ENOENT)
+            input_count_error(&tail->input, -code);
         if (code != ENOENT && !file->said) {
             diag_warn("input %s cannot read %s: %s; it is tried again%s", tail->input.config->name, file->path,
                       strerror(code), code == EACCES ? " (grant the agent's user read access)" : "");
@@ -66,7 +68,7 @@ int tail_read_open(struct tail_file *file) {
     }
     file->fd = fd;
     file->said = false;
-    tail->open_count++;
+    tail->input.counters.open_files = ++tail->open_count;
     return 0;
 }
 
@@ -139,7 +141,12 @@ static int check_identity(struct tail_file *file, bool was_open) {
 int tail_read_verify(struct tail_file *file) {
     bool was_open = file->fd >= 0;
     int result = tail_read_open(file);
-    return result != 0 ? result : check_identity(file, was_open);
+    if (result != 0)
+        return result;
+    result = check_identity(file, was_open);
+    if (result != 0)
+        input_count_error(&file->tail->input, result);
+    return result;
 }
 
 /* Compressed, a program, a database, or a quarter of NULs at its front: no lines are to be expected. */
@@ -233,6 +240,7 @@ static int take_line(struct tail_file *file, struct text line, uint64_t next, un
     tail->input.counters.lines++;
     tail->input.counters.bytes += next - file->offset;
     tail->input.counters.empty += blank;
+    tail->input.counters.cut += (repaired & ENTRY_REPAIR_CUT) != 0;
     file->offset = file->scanned = next;
     return 0;
 }
@@ -355,6 +363,7 @@ static enum tail_turn read_lines(struct tail_file *file) {
             return TAIL_TURN_MORE;
         }
         if (got < 0) {
+            input_count_error(&file->tail->input, (int)got);
             if (!file->said)
                 diag_warn("input %s cannot read %s: %s; it is tried again", file->tail->input.config->name, file->label,
                           strerror((int)-got));

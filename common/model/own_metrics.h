@@ -41,6 +41,8 @@
     X(STORE_COMMIT_TIME, TIMER, "store_commit_seconds", "", "How long transactions took.") \
     X(STORE_BYTES, GAUGE, "store_bytes", "", "Bytes of the log partitions on disk.") \
     X(STORE_PARTITIONS, GAUGE, "store_partitions", "", "Log partitions.") \
+    X(STORE_MAP_USED, GAUGE, "store_map_used_ratio", "", "How much of what the open log partition may grow to is in use, 0 to 1.") \
+    X(STORE_STATE_BYTES, GAUGE, "store_state_bytes", "", "Bytes of the state that every commit carries on, and a new partition begins with: positions, totals of metrics.") \
     X(STORE_FAILING, GAUGE, "store_failing", "", "1 while the store cannot be written.") \
     X(STORE_DAMAGED, GAUGE, "store_damaged", "", "Log partitions that are damaged or were set aside.") \
     X(STORE_REMOVED, COUNTER, "store_partitions_removed_total", "", "Log partitions that retention removed.") \
@@ -60,11 +62,16 @@
     X(HISTORY_SAMPLES, COUNTER, "history_samples_total", "", "Values of series that were written into the metric history, a histogram as one.") \
     X(HISTORY_TIME, TIMER, "history_tick_seconds", "", "How long it took to write a tick.") \
     X(HISTORY_BYTES, GAUGE, "history_bytes", "", "Bytes of the metric history on disk.") \
+    X(HISTORY_LAG, GAUGE, "history_lag_seconds", "", "How long ago the last tick that is in the metric history was due; 0 where no history is kept.") \
     X(HISTORY_FAILING, GAUGE, "history_failing", "", "1 while the metric history cannot be written.") \
     /* the agent */ \
     X(INPUT_LINES, COUNTER, "input_lines_total", "input", "Lines, datagrams and journal entries that an input has seen.") \
     X(INPUT_BYTES, COUNTER, "input_bytes_total", "input", "Bytes of lines and datagrams that an input has seen; the journal's are not counted.") \
     X(INPUT_NEWEST, GAUGE, "input_newest_timestamp_seconds", "input", "The latest time of an entry that an input has written, in Unix seconds: how far it has come.") \
+    X(INPUT_LAG, GAUGE, "input_lag_seconds", "input", "How old the last entry that an input has written was when it was taken, by its own time.") \
+    X(INPUT_OPEN_FILES, GAUGE, "input_open_files", "input", "Files that an input which follows files has open.") \
+    X(INPUT_ERRORS, COUNTER, "input_read_errors_total", "input,cause", "Times that an input could not read a file, its socket or the journal.") \
+    X(INPUT_CUT, COUNTER, "input_cut_total", "input", "Lines and datagrams that were too long to be kept whole.") \
     X(INPUT_ENTRIES, COUNTER, "input_entries_total", "input", "Entries that an input has written to the ring.") \
     X(INPUT_REPAIRED, COUNTER, "input_repaired_total", "input,reason", "Entries of an input that broke a rule and were repaired, once for each rule.") \
     X(INPUT_INVALID, COUNTER, "input_invalid_total", "input,reason", "What an input has seen that could be no entry at all.") \
@@ -97,12 +104,17 @@
     X(ALERTER_EVALUATIONS, COUNTER, "alerter_evaluations_total", "", "Evaluations of all rules.") \
     X(ALERTER_FAILURES, COUNTER, "alerter_evaluation_failures_total", "", "Rules that could not be evaluated, and evaluations whose outcome could not be stored.") \
     X(ALERTER_TIME, TIMER, "alerter_evaluation_seconds", "", "How long an evaluation of all rules took.") \
+    X(ALERTER_SLOWEST, GAUGE, "alerter_slowest_rule_seconds", "", "How long the slowest rule of the last evaluation took; metric rules are read in one pass, which counts for each of them.") \
+    X(ALERTER_RULE_FAILURES, COUNTER, "alerter_rule_failures_total", "rule", "Evaluations of a rule that failed.") \
     X(ALERTER_LAST, GAUGE, "alerter_last_evaluation_timestamp_seconds", "", "When the last evaluation ended, in Unix seconds.") \
     X(ALERTER_RULES, GAUGE, "alerter_rules", "", "Rules in force.") \
     X(ALERTER_ALERTS, GAUGE, "alerter_alerts", "state", "Alerts that are kept now, by their state.") \
     X(ALERTER_NOT_BEGUN, COUNTER, "alerter_alerts_not_begun_total", "", "Label sets that fired beyond the number of alerts there is room for.") \
     X(ALERTER_NOTIFICATIONS, COUNTER, "alerter_notifications_total", "channel,outcome", "What became of notifications; failed ones are tried again.") \
+    X(ALERTER_NOTIFICATION_FAILURES, COUNTER, "alerter_notification_failures_total", "channel,cause", "Attempts to notify that failed or were refused, by what came in place of acceptance.") \
+    X(ALERTER_NOTIFICATION_TIME, TIMER, "alerter_notification_seconds", "channel", "From the change of an alert until the channel had taken the notification of it.") \
     X(ALERTER_WAITING, GAUGE, "alerter_notifications_waiting", "channel", "Notifications that wait to be sent.") \
+    X(ALERTER_OLDEST, GAUGE, "alerter_notifications_oldest_seconds", "channel", "How long the oldest of them has waited; 0 where none waits.") \
     X(ALERTER_HISTORY_WAITING, GAUGE, "alerter_history_waiting", "", "Changes of alerts that wait for room in the ring to be told in the log.")
 /* clang-format on */
 

@@ -28,7 +28,8 @@ static void finish(struct http_request *request) {
                                       .cut = request->cut,
                                       .retry_after_ns = request->retry_after_ns,
                                       .refused = request->refused,
-                                      .failure = request->failure };
+                                      .failure = request->failure,
+                                      .timed_out = request->timed_out };
 
         request->done(&answer, request->context);
     }

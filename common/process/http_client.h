@@ -71,6 +71,7 @@ struct http_answer {
     const char
         *refused; /* mail: the last refusal among replies of a mail that was taken (one recipient of several); "" */
     const char *failure; /* "" with a status */
+    bool timed_out;      /* no answer came in time */
 };
 
 /* How a request ended; called once from the loop, never from within http_send, with everything valid until it returns. It

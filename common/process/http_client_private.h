@@ -42,6 +42,7 @@ struct http_request {
     char line[HTTP_LINE_SIZE];
     char refused[HTTP_LINE_SIZE];
     char failure[CURL_ERROR_SIZE];
+    bool timed_out;
     uint64_t retry_after_ns;
 
     /* Mail: the thread owns everything above from pthread_create until it has put the request among the ended. */

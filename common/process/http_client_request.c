@@ -141,6 +141,7 @@ void http_request_end(struct http_request *request, CURLcode code) {
         request->failure[0] = '\0';
         return;
     }
+    request->timed_out = code == CURLE_OPERATION_TIMEDOUT;
     if (!request->failure[0])
         snprintf(request->failure, sizeof(request->failure), "%s", curl_easy_strerror(code));
     text_blank_controls(request->failure, strlen(request->failure));

@@ -407,11 +407,22 @@ static int info_guarded(void *argument) {
     return code == 0 ? mdb_env_stat(call->partition->environment, &call->statistics) : code;
 }
 
-uint64_t partition_used_size(const struct partition *partition) {
+static uint64_t used_size(const struct partition *partition, uint64_t *ret_map_size) {
     struct info_call call = { .partition = (struct partition *)(uintptr_t)partition };
     if (partition->faulted || guard_run(GUARD_ALL, info_guarded, &call) != 0)
         return 0;
+    *ret_map_size = call.info.me_mapsize;
     return ((uint64_t)call.info.me_last_pgno + 1) * call.statistics.ms_psize;
+}
+
+uint64_t partition_used_size(const struct partition *partition) {
+    uint64_t map_size;
+    return used_size(partition, &map_size);
+}
+
+double partition_used_share(const struct partition *partition) {
+    uint64_t map_size = 0, used = used_size(partition, &map_size);
+    return map_size > 0 ? (double)used / (double)map_size : 0;
 }
 
 int partition_reader_check(struct partition *partition) {

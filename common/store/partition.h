@@ -75,6 +75,9 @@ uint64_t partition_file_size(const struct partition *partition); /* used bytes o
 uint64_t
 partition_used_size(const struct partition *partition); /* last page in use, times page size: for rolling by size */
 
+/* How much of what the file may grow to is in use, 0 to 1; 0 where that cannot be said. */
+double partition_used_share(const struct partition *partition);
+
 /* Write transactions: one at a time. begin -> puts -> commit or abort. -ENOSPC (disk full), -EFBIG (map full: roll), -EIO. After a failed put only abort
  * is allowed. */
 int partition_begin(struct partition *partition, bool write, struct partition_txn **ret, struct error *error);

@@ -73,7 +73,7 @@ static void ended(const struct http_answer *answer, void *context) {
     json_append_string(&out, text_of(answer->refused));
     buffer_append_string(&out, ",\"failure\":");
     json_append_string(&out, text_of(answer->failure));
-    buffer_append_format(&out, ",\"ms\":%llu}\n",
+    buffer_append_format(&out, ",\"timed_out\":%s,\"ms\":%llu}\n", answer->timed_out ? "true" : "false",
                          (unsigned long long)((clock_monotonic_ns() - probe->begin) / CLOCK_MILLISECOND));
     fwrite(out.data, 1, out.length, stdout);
     fflush(stdout);

@@ -1,6 +1,7 @@
 """What the four processes tell of themselves: the real programs, some traffic, and the numbers on /metrics are right and keep
 so over reloads, ends and kills; names, kinds and labels are those of the table and the manual."""
 
+import contextlib
 import http.client
 import http.server
 import pathlib
@@ -29,6 +30,7 @@ NOT_PROVOKED = {
     "store_redactions_too_costly_total",
     "store_values_unsealed_total",
     "metric_overflow_total",
+    "alerter_rule_failures_total",
 }
 
 
@@ -129,6 +131,18 @@ class Place(Instance):
             '{ type: tail, name: files, paths: ["%s"], service: %s, format: json }]' % (self.listen, self.file, service)
         )
 
+    @contextlib.contextmanager
+    def no_store(self):
+        """No partition can be found: a file stands in place of their folder."""
+        logs, away = self.data / "logs", self.data / "away"
+        logs.rename(away)
+        logs.touch()
+        try:
+            yield
+        finally:
+            logs.unlink()
+            away.rename(logs)
+
     def datagram(self, data):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(data, str(self.listen))
@@ -179,6 +193,24 @@ def our_own_lines_are_passed_over_and_counted():
         place.wait(2, "input_lines_total", input="tail")
         place.expect(1, "input_own_total", input="tail")
         place.expect(1, "input_entries_total", input="tail")
+        expect(place.value("input_lag_seconds", input="tail") > 0, "the line taken has a time of its own")
+        place.expect(0, "input_cut_total", input="tail")
+
+
+def lines_that_are_cut_and_files_that_cannot_be_read_are_counted():
+    with Place() as place:
+        # Of its own memory a process may not read what lies at 0: a file like any other, and EIO.
+        place.configure(f'[{{ type: tail, paths: ["{place.file}"] }}, {{ type: tail, name: broken, paths: ["/proc/self/mem"] }}]')
+        place.file.write_bytes(b"long " * (1 << 18) + b"\nshort\n")
+        place.begin()
+        place.start("agent")
+        place.wait(2, "input_entries_total", input="tail")
+        place.expect(1, "input_cut_total", input="tail")
+        place.expect(1, "input_open_files", input="tail")
+        place.expect(0, "input_lag_seconds", input="tail")
+        wait_until(lambda: place.value("input_read_errors_total", input="broken", cause="io"), "EIO")
+        place.expect(0, "input_read_errors_total", input="broken", cause="permission")
+        place.expect(0, "input_read_errors_total", input="tail", cause="io")
 
 
 def counts_go_on_over_reloads_and_ends_and_kills():
@@ -268,7 +300,7 @@ def requests_and_refused_tokens_are_counted():
 
 def alerts_and_notifications_are_counted():
     with Channel(200) as good, Channel(400) as bad, Channel(503) as busy:
-        with Place(channels={"good": good.url, "bad": bad.url, "busy": busy.url}) as place:
+        with Place(channels={"good": good.url, "bad": bad.url, "busy": busy.url, "none": "http://127.0.0.1:1/"}) as place:
             place.begin()
             alerter = place.start("alerter")
             place.wait(0, "alerter_alerts", state="active")
@@ -280,6 +312,15 @@ def alerts_and_notifications_are_counted():
             place.wait(1, "alerter_notifications_total", channel="good", outcome="sent")
             place.wait(1, "alerter_notifications_total", channel="bad", outcome="refused")
             place.wait(1, "alerter_notifications_waiting", channel="busy")
+            place.wait(1, "alerter_notification_failures_total", channel="bad", cause="http_4xx")
+            place.expect(0, "alerter_notification_failures_total", channel="bad", cause="timeout")
+            wait_until(lambda: place.value("alerter_notification_failures_total", channel="none", cause="connection"), "no connection")
+            place.wait(1, "alerter_notification_seconds_count", channel="good")
+            place.expect(0, "alerter_notification_seconds_count", channel="bad")
+            expect(0 < place.value("alerter_notification_seconds_sum", channel="good") < 30, "how long it took")
+            wait_until(lambda: place.value("alerter_notifications_oldest_seconds", channel="busy") > 0.5, "the oldest to grow old")
+            place.expect(0, "alerter_notifications_oldest_seconds", channel="good")
+            expect(0 < place.value("alerter_slowest_rule_seconds") < 30, "the slowest rule")
             wait_until(lambda: place.value("alerter_notifications_total", channel="busy", outcome="failed") >= 2, "two attempts")
             place.expect(0, "alerter_notifications_total", channel="good", outcome="failed")
             place.expect(0, "alerter_notifications_waiting", channel="good")
@@ -287,6 +328,11 @@ def alerts_and_notifications_are_counted():
             evaluations = seen[("alerter_evaluations_total", ())]
             wait_until(lambda: place.value("alerter_evaluations_total") >= evaluations + 10, "evaluations go on")
             place.expect(0, "alerter_evaluation_failures_total")
+            with place.no_store():
+                alerter.wait_line("rule errors cannot be evaluated")
+            wait_until(lambda: place.value("alerter_rule_failures_total", rule="errors"), "the rule that failed")
+            failures = place.value("alerter_evaluation_failures_total")
+            expect(failures >= place.value("alerter_rule_failures_total", rule="errors") > 0, f"{failures} failures")
             last = place.value("alerter_last_evaluation_timestamp_seconds")
             expect(abs(last - time.time()) < 30, f"the last evaluation was at {last}")
             place.set_channels({"good": good.url})  # while "busy" still waits
@@ -357,6 +403,10 @@ def commits_are_told_by_size_age_and_cause():
         causes = {dict(key[1])["cause"]: value for key, value in seen.items() if key[0] == "store_flushes_total"}
         expect(causes["urgent"] > 0 and causes["spill"] == 0, f"{causes}")
         expect(sum(causes.values()) <= place.value("store_commits_total"), f"{causes}")
+        expect(0 < place.value("store_map_used_ratio") < 1, "the open partition is neither empty nor full")
+        expect(100 < place.value("store_state_bytes") < 10 << 20, "the state")
+        wait_until(lambda: place.value("history_ticks_total"), "a tick", pause=0.1)
+        expect(0 < place.value("history_lag_seconds") < 30, "ticks come each second")
         wait_until(lambda: place.value("output_waiting_entries") == 0, "the output to print", pause=0.1)
 
 
@@ -392,6 +442,7 @@ if __name__ == "__main__":
             [
                 inputs_are_counted,
                 our_own_lines_are_passed_over_and_counted,
+                lines_that_are_cut_and_files_that_cannot_be_read_are_counted,
                 counts_go_on_over_reloads_and_ends_and_kills,
                 requests_and_refused_tokens_are_counted,
                 alerts_and_notifications_are_counted,

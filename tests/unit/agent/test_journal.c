@@ -125,6 +125,7 @@ static void reads_all_but_our_own(void **state) {
     assert_string_equal(bench->fake->services[0], "nginx");
     assert_int_equal(bench->fake->levels[0], LEVEL_WARN);
     assert_int_equal(bench->input->counters.own, 1);
+    assert_true(bench->input->counters.lag_ns > 0 && bench->input->counters.newest_ns > 0);
 }
 
 static void begins_with_the_current_boot(void **state) {

@@ -138,6 +138,31 @@ static void answers_are_judged_by_their_status(void **state) {
     assert_string_equal(channel_type_name(CHANNEL_EMAIL), "email");
 }
 
+static void what_came_in_place_of_acceptance_has_a_name(void **state) {
+    static const struct {
+        enum channel_type type;
+        unsigned status;
+        bool timed_out;
+        const char *cause;
+    } cases[] = {
+        { CHANNEL_WEBHOOK, 0, true, "timeout" },     { CHANNEL_WEBHOOK, 0, false, "connection" },
+        { CHANNEL_WEBHOOK, 101, false, "http_3xx" }, { CHANNEL_WEBHOOK, 302, false, "http_3xx" },
+        { CHANNEL_WEBHOOK, 429, false, "http_4xx" }, { CHANNEL_WEBHOOK, 599, false, "http_5xx" },
+        { CHANNEL_WEBHOOK, 999, false, "http_5xx" }, { CHANNEL_EMAIL, 0, true, "timeout" },
+        { CHANNEL_EMAIL, 0, false, "connection" },   { CHANNEL_EMAIL, 354, false, "smtp_4xx" },
+        { CHANNEL_EMAIL, 451, false, "smtp_4xx" },   { CHANNEL_EMAIL, 550, false, "smtp_5xx" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct http_answer answer = { .status = cases[i].status, .timed_out = cases[i].timed_out };
+
+        assert_string_equal(channel_cause_name(channel_cause(cases[i].type, &answer)), cases[i].cause);
+    }
+    for (int i = 0; i < CHANNEL_CAUSE_COUNT; i++)
+        assert_non_null(channel_cause_name((enum channel_cause)i));
+}
+
 static void secrets_are_read_from_files_and_judged(void **state) {
     static const char url[] = "https://hook.example/T0/abc \t\r\n\n";
     struct channel_config channel = webhook();
@@ -386,6 +411,7 @@ int main(void) {
         cmocka_unit_test(a_webhook_body_is_the_contracts_json),
         cmocka_unit_test(a_rule_id_cannot_put_a_header_in),
         cmocka_unit_test(answers_are_judged_by_their_status),
+        cmocka_unit_test(what_came_in_place_of_acceptance_has_a_name),
         cmocka_unit_test(secrets_are_read_from_files_and_judged),
         cmocka_unit_test(a_mail_says_everything_that_helps),
         cmocka_unit_test(no_password_goes_over_the_network_in_clear),

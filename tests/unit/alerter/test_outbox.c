@@ -620,10 +620,18 @@ static struct outbox_counts taken(struct bench *bench, const char *channel) {
     return seen.grown;
 }
 
+static void count_delivered(void *context, const char *channel, uint64_t age_ns) {
+    assert_string_equal(channel, "a");
+    assert_true(age_ns < UINT64_MAX / 2);
+    ++*(unsigned *)context;
+}
+
 static void each_channel_has_counts_of_its_own_which_are_taken_once(void **state) {
     struct bench *bench = *state;
+    unsigned delivered = 0;
 
     outbox_set_channels(bench->outbox, channels, 2);
+    outbox_watch(bench->outbox, count_delivered, &delivered);
     for (int i = 0; i < 3; i++)
         put_one(bench, "a");
     put_one(bench, "b");
@@ -631,11 +639,16 @@ static void each_channel_has_counts_of_its_own_which_are_taken_once(void **state
     answer(bench, "http://a/", 200);
     answer(bench, "http://a/", 400);
     answer(bench, "http://b/", 503);
+    assert_int_equal(delivered, 1);
+    assert_int_equal(counts(bench).causes[CHANNEL_CAUSE_HTTP_5XX], 1);
     struct outbox_counts a = taken(bench, "a");
     assert_int_equal(a.delivered, 1);
     assert_int_equal(a.refused, 1);
     assert_int_equal(a.failed, 0);
+    assert_int_equal(a.causes[CHANNEL_CAUSE_HTTP_4XX], 1);
+    assert_int_equal(a.causes[CHANNEL_CAUSE_HTTP_5XX], 0);
     assert_int_equal(a.waiting, 1);
+    assert_true(a.oldest_ns > 0);
     struct outbox_counts b = taken(bench, "b"); /* by the first call already, but for what is so now */
     assert_int_equal(b.failed, 0);
     assert_int_equal(b.waiting, 1);
@@ -643,7 +656,9 @@ static void each_channel_has_counts_of_its_own_which_are_taken_once(void **state
     a = taken(bench, "a");
     assert_int_equal(a.delivered, 1);
     assert_int_equal(a.refused, 0);
+    assert_int_equal(a.causes[CHANNEL_CAUSE_HTTP_4XX], 0);
     assert_int_equal(a.waiting, 0);
+    assert_int_equal(a.oldest_ns, 0);
     assert_int_equal(counts(bench).delivered, 2);
     assert_int_equal(counts(bench).failed, 1);
 }

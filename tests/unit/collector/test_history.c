@@ -286,6 +286,7 @@ static void the_thread_writes_each_tick_and_stops(void **state) {
     }
     assert_true(status.ticks >= 1 && status.samples == status.ticks && status.failures == 0 && status.bytes > 0);
     assert_true(status.time_count >= 1 && status.failing_since_ns == 0);
+    assert_true(status.lag_ns > 0 && status.lag_ns < 60 * CLOCK_SECOND);
     history_set(place->history, &off, &retention);
     history_look(place->history, &status);
 }

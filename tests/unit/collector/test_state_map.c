@@ -14,6 +14,11 @@ static struct text number_text(char out[16], int number) {
     return (struct text) { out, (size_t)snprintf(out, 16, "key %d", number) };
 }
 
+static int add_bytes(void *argument, struct text key, struct text value) {
+    *(size_t *)argument += key.length + value.length;
+    return 0;
+}
+
 static void holds_the_last_value_of_each_of_many_keys(void **state) {
     (void)state;
     struct state_map map = STATE_MAP_EMPTY;
@@ -30,6 +35,9 @@ static void holds_the_last_value_of_each_of_many_keys(void **state) {
     for (int i = 0; i < 3000; i += 2)
         state_map_delete(&map, number_text(name, i));
     assert_int_equal(map.count, 1500);
+    size_t bytes = 0;
+    assert_int_equal(state_map_walk(&map, TEXT_EMPTY, add_bytes, &bytes), 0);
+    assert_int_equal(map.bytes, bytes);
     assert_false(state_map_get(&map, number_text(name, 2), &value));
     assert_true(state_map_get(&map, number_text(name, 3), &value));
     state_map_finish(&map);
