@@ -566,8 +566,9 @@ TF_API int tf_open_spans(tf_client *client, const char *trace_id, tf_open_span_f
  *     timer      a histogram of seconds        x or x_seconds  taskforge_x_seconds likewise
  *
  * A series is a name and its labels. Names are letters, digits, '_' and ':', at most 200 bytes; at most 32 labels, each value
- * UTF-8 of at most 1024 bytes, all of a series within 4 KiB; a label with an empty value is as none. Labels of one name are given
- * once, in any order; "le", "quantile" and names that begin with "__" are refused.
+ * UTF-8 of at most 1024 bytes, all of a series within 4 KiB: an update with more or longer ones goes to the metric's series
+ * {overflow="true"}, as those do that find no room for a series of their own, and an entry says so. A label with an empty value is as
+ * none. Labels of one name are given once, in any order; "le", "quantile" and names that begin with "__" are refused.
  *
  * One name has one kind: a second kind, and a name that would take another metric's names on /metrics, is refused with -EEXIST. The library
  * judges what this process uses; between processes the collector judges, and says so in the log.
