@@ -218,6 +218,8 @@ static int check_version(struct partition *partition, bool must_be_closed, struc
     result = partition_meta_get(txn, &meta, error);
     if (result == 0)
         result = partition_origin_load(txn, error);
+    if (result == 0)
+        partition->version = meta.version;
     partition_abort(txn);
     if (result == 0 && must_be_closed && meta.closed_ns == 0)
         return error_set(

@@ -17,7 +17,8 @@ enum partition_database {
     PARTITION_SPAN_TRACES,
     PARTITION_SPAN_TIMES,
     PARTITION_SPANS_END,
-    PARTITION_SERIES = PARTITION_SPANS_END, /* these four and state and meta, instead of the others, in partitions of samples */
+    PARTITION_SERIES =
+        PARTITION_SPANS_END, /* these four and state and meta, instead of the others, in partitions of samples */
     PARTITION_FAMILIES,
     PARTITION_ROWS,
     PARTITION_COLUMNS,
@@ -33,6 +34,7 @@ struct partition {
     bool writable;
     uint64_t committed; /* the last transaction known to stand */
     bool has_spans;     /* the databases of spans were there when it was opened */
+    uint32_t version;   /* of its meta record, once that was read; 0 before */
     const char *pages;  /* partition_pages.c's mapping of the file; NULL: none yet */
     size_t pages_size;
     _Atomic bool faulted; /* a fault inside LMDB: its memory is in no known state, nothing may be called any more */

@@ -49,6 +49,16 @@ static bool has_spans(struct partition_txn *txn) {
     return txn->has_spans;
 }
 
+/* Where they are not: 0 for a partition that may be older than spans. One of version 2 has been made with them: the names of its databases
+ * are damaged. */
+static int without_spans(const struct partition_txn *txn, struct error *error) {
+    enum { WITH_SPANS = 2 };
+    if (txn->partition->version < WITH_SPANS)
+        return 0;
+    return error_set(error, -EBADMSG, "%s: its spans cannot be found: a database's name is damaged",
+                     txn->partition->path);
+}
+
 /* --- writing --- */
 
 int partition_span_put(struct partition_txn *txn, const struct partition_span_time *span, struct text value,
@@ -80,7 +90,7 @@ int partition_span_put(struct partition_txn *txn, const struct partition_span_ti
 static int seek(struct partition_txn *txn, enum partition_database database, bool descending, MDB_val from,
                 size_t key_size, struct text *ret_key, struct text *ret_value, struct error *error) {
     if (!has_spans(txn))
-        return 0;
+        return without_spans(txn, error);
     struct call call = {
         .kind = descending ? CALL_SEEK_BACK : CALL_SEEK, .txn = txn, .database = database, .key = from
     };
@@ -152,7 +162,7 @@ int partition_span_count(struct partition_txn *txn, struct partition_span_counts
     int result = 0;
     *ret = (struct partition_span_counts) { 0 };
     if (!has_spans(txn))
-        return 0;
+        return without_spans(txn, error);
     for (unsigned i = 0; i < COUNT_OF(counts) && result == 0; i++)
         result = partition_count(txn, (enum partition_database)(PARTITION_SPANS + i), counts[i], error);
     return result;

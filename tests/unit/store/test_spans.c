@@ -274,11 +274,35 @@ static void a_damaged_span_is_told_of_and_the_others_are_there(void **state) {
     store_reader_close(reader);
 }
 
-/* As before there were spans: none of the names of their databases is there. */
-static void make_old(const char *path) {
+/* None of the names of their databases is there. */
+static void hide_spans(const char *path) {
     assert_true(patch(path, "span_times", "spam_times", 10) > 0);
     assert_true(patch(path, "span_traces", "spam_traces", 11) > 0);
     assert_true(patch(path, "spans", "spams", 5) > 0);
+}
+
+/* As before there were spans. */
+static void make_old(const char *path) {
+    struct partition *partition;
+    struct partition_meta meta;
+    must(partition_open(path, PARTITION_WRITE, FIXTURE_MAP, &partition, &error));
+    struct partition_txn *txn = fixture_begin(partition, true);
+    must(partition_meta_get(txn, &meta, &error));
+    meta.version = 1;
+    must(partition_meta_put(txn, &meta, &error));
+    must(partition_commit(txn, &error));
+    partition_close(partition);
+    hide_spans(path);
+}
+
+static void spans_whose_database_is_hidden_are_told_of(void **state) {
+    (void)state;
+    make_store();
+    hide_spans(fixture_path(1));
+    struct store_reader *reader = open_reader();
+    assert_string_equal(numbers_of(reader, 1), "34");
+    assert_non_null(strstr(damage, "spans"));
+    store_reader_close(reader);
 }
 
 static void a_partition_of_before_there_were_spans_has_none(void **state) {
@@ -355,6 +379,7 @@ int main(void) {
         test(spans_are_walked_by_their_start_over_all_partitions),
         test(many_spans_are_walked_in_more_than_one_step),
         test(a_damaged_span_is_told_of_and_the_others_are_there),
+        test(spans_whose_database_is_hidden_are_told_of),
         test(a_partition_of_before_there_were_spans_has_none),
         test(an_old_partition_gets_spans_once_it_is_written_and_readers_see_them),
         test(many_small_spans_do_not_make_the_file_many_times_as_large),
