@@ -138,6 +138,27 @@ static void check_blocks(struct verify_run *run) {
         verify_fault(run, "the index is out of order");
 }
 
+/* As queries walk, both ways: a page may give each value that is asked for, and not lead from one to the next. */
+static void check_walk(struct verify_run *run, bool descending) {
+    struct error error = { "" };
+    struct partition_batch batch = { 0 };
+    uint64_t seen = 0, next = descending ? UINT64_MAX : 0;
+    int count;
+    while ((count = partition_index_batch(run->txn, next, descending, PARTITION_BATCH_MAX, NULL, &batch, &error)) > 0 &&
+           seen <= run->result.blocks) {
+        uint64_t last = batch.values[count - 1].key;
+        seen += (uint64_t)count;
+        if (last == (descending ? 0 : UINT64_MAX))
+            break;
+        next = descending ? last - 1 : last + 1;
+    }
+    buffer_finish(&batch.bytes);
+    if (count < 0)
+        verify_failed(run, count, error.text);
+    else if (seen != run->result.blocks)
+        verify_fault(run, "a walk through the index does not come by all of it");
+}
+
 /* No block stands there that the index does not know. */
 static void check_strays(struct verify_run *run) {
     struct error error = { "" };
@@ -276,6 +297,8 @@ void verify_walk(struct verify_run *run, const char *path) {
     unsigned flags = partition_origin(run->partition)->flags;
     run->rewritten = flags & PARTITION_REWRITTEN;
     check_blocks(run);
+    check_walk(run, false);
+    check_walk(run, true);
     if (run->rewritten) /* its end may be missing, too */
         run->result.next = 0;
     /* Likewise what is before it; and an import may stand behind a place that a killed one did not fill. */
