@@ -6,6 +6,8 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/model/metric.h"
+#include "common/model/pack.h"
 
 static const struct format *const formats[] = { &format_text, &format_json, &format_csv };
 
@@ -51,4 +53,21 @@ void format_harden_json(struct buffer *out, struct text json) {
         at += size > 0 ? (size_t)size : 1;
     }
     buffer_append(out, json.data + kept, json.length - kept);
+}
+
+void format_labels(struct buffer *out, struct text labels) {
+    struct metric_label label;
+    char before = '{';
+    for (size_t at = 0; metric_labels_next(labels, &at, &label); before = ',') {
+        struct buffer value = BUFFER_EMPTY;
+        json_append_string(&value, label.value);
+        buffer_append_char(out, before);
+        buffer_append_text(out, label.name);
+        buffer_append_char(out, '=');
+        format_printable(out, buffer_text(&value));
+        out->failed |= value.failed;
+        buffer_finish(&value);
+    }
+    if (before == ',')
+        buffer_append_char(out, '}');
 }

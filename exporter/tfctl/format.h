@@ -30,6 +30,9 @@ const struct format *format_find(const char *name); /* NULL: no such */
 /* Append any bytes so that a terminal acts on none of them; repaired where they are no UTF-8. One line. */
 void format_printable(struct buffer *out, struct text text);
 
+/* {name="value",...} of canonical labels of a metric (metric.h), nothing for none; printable as above. */
+void format_labels(struct buffer *out, struct text labels);
+
 /* "2026-11-23 18:15:04.123+07:00": what -S and -U take, too. */
 void format_time(struct buffer *out, uint64_t real_ns, bool utc);
 

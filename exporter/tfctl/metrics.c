@@ -40,21 +40,8 @@ static const struct option options[] = {
 
 /* name{label="value"}: no control character of the data. */
 static void append_name(struct buffer *out, const struct metric_row *row) {
-    struct metric_label label;
-    char before = '{';
     buffer_append_text(out, row->name);
-    for (size_t at = 0; metric_labels_next(row->labels, &at, &label); before = ',') {
-        struct buffer value = BUFFER_EMPTY;
-        json_append_string(&value, label.value);
-        buffer_append_char(out, before);
-        buffer_append_text(out, label.name);
-        buffer_append_char(out, '=');
-        format_printable(out, buffer_text(&value));
-        out->failed |= value.failed;
-        buffer_finish(&value);
-    }
-    if (before == ',')
-        buffer_append_char(out, '}');
+    format_labels(out, row->labels);
 }
 
 static void append_number(struct buffer *out, double number) {

@@ -26,21 +26,8 @@ struct printer {
 
 /* name{label="value"}: no control character of the data. */
 static void append_name(struct buffer *out, const struct samples_definition *definition) {
-    struct metric_label label;
-    char before = '{';
     metric_history_append_name(out, definition);
-    for (size_t at = 0; metric_labels_next(definition->metric.labels, &at, &label); before = ',') {
-        struct buffer value = BUFFER_EMPTY;
-        json_append_string(&value, label.value);
-        buffer_append_char(out, before);
-        buffer_append_text(out, label.name);
-        buffer_append_char(out, '=');
-        format_printable(out, buffer_text(&value));
-        out->failed |= value.failed;
-        buffer_finish(&value);
-    }
-    if (before == ',')
-        buffer_append_char(out, '}');
+    format_labels(out, definition->metric.labels);
 }
 
 /* For eyes: whole numbers whole, others with as many digits as one looks at; nothing where nothing is known. */
